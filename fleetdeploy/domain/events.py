@@ -1,0 +1,43 @@
+"""Events: the one output of all code that does work. Terminal, JSON lines and reports are functions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Kind(str, Enum):
+    """Every kind of event, in the order in which a run has them."""
+
+    RUN_STARTED = "run_started"
+    HOST_OBSERVED = "host_observed"
+    HOST_UNREACHABLE = "host_unreachable"
+    PLAN_MADE = "plan_made"
+    PLAY_STARTED = "play_started"
+    WAVE_STARTED = "wave_started"
+    STEP_STARTED = "step_started"
+    STEP_PROGRESS = "step_progress"
+    STEP_FINISHED = "step_finished"
+    STEP_FAILED = "step_failed"
+    REVERT_STARTED = "revert_started"
+    HOST_FINISHED = "host_finished"
+    SOAK_STARTED = "soak_started"
+    ROLLOUT_STOPPED = "rollout_stopped"
+    RUN_FINISHED = "run_finished"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One fact. ``time_s`` is Unix time; ``data`` holds JSON values only and never a secret."""
+
+    kind: Kind
+    time_s: float
+    run: str
+    host: str = ""
+    task: str = ""
+    message: str = ""
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+Sink = Callable[[Event], None]

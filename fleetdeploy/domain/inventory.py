@@ -1,0 +1,76 @@
+"""The inventory: hosts and groups as the operator wrote them, merged and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fleetdeploy.domain.service import ServiceWish
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How SSH reaches a host (Ansible's connection variables). ``None`` leaves it to ssh_config or the default."""
+
+    address: str
+    port: int | None = None
+    user: str | None = None
+    private_key: Path | None = None
+    known_hosts: Path | None = None
+    ssh_config: Path | None = None
+
+
+@dataclass(frozen=True)
+class DeclaredGpus:
+    """What the inventory says a host has."""
+
+    count: int
+    model: str = ""
+    memory_bytes: int = 0
+    compute_capability: str = ""
+
+
+@dataclass(frozen=True)
+class BalancerWish:
+    """Who sends a host its traffic: a balancer on ``host``, and the pools (backends) of each service.
+
+    ``kind`` names a file of ``fleetdeploy/balancers``; ``server`` is this host's name in every pool.
+    """
+
+    kind: str
+    host: str
+    socket: str
+    server: str
+    pools: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host with its merged variables. ``variables`` holds all of them, reserved ones included."""
+
+    name: str
+    connection: Connection
+    variables: Mapping[str, object] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    gpus: DeclaredGpus | None = None
+    services: tuple[ServiceWish, ...] = ()
+    balancer: BalancerWish | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group: the hosts named in it directly, and its child groups, in file order."""
+
+    name: str
+    hosts: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All hosts in inventory order, and all groups (``all`` and ``ungrouped`` included)."""
+
+    hosts: Mapping[str, Host]
+    groups: Mapping[str, Group]
+    sources: tuple[Path, ...] = ()

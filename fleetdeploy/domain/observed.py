@@ -1,0 +1,180 @@
+"""What a host was seen to have. A thing that could not be read is ``Unknown``, never ``Absent``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Generic, TypeVar, Union
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Present(Generic[T]):
+    """The thing was read."""
+
+    value: T
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The thing was looked for and is not there."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The thing could not be read; nothing may be concluded from that."""
+
+    reason: str
+
+
+Reading = Union[Present[T], Absent, Unknown]
+
+
+class State(str, Enum):
+    """Model version states of TF Serving (get_model_status.proto); the values are its REST names."""
+
+    UNKNOWN = "UNKNOWN"
+    START = "START"
+    LOADING = "LOADING"
+    AVAILABLE = "AVAILABLE"
+    UNLOADING = "UNLOADING"
+    END = "END"
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """One entry of GetModelStatus. ``error`` is ``CODE: message``, empty when the status is OK."""
+
+    number: int
+    state: State
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One row of nvidia-smi. Memory in bytes."""
+
+    index: int
+    name: str
+    memory_bytes: int
+    memory_used_bytes: int
+    compute_capability: str
+    driver: str
+    uuid: str = ""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The file system that holds a service's directory."""
+
+    free_bytes: int
+    free_inodes: int
+
+
+@dataclass(frozen=True)
+class DockerFacts:
+    """The host's engine. ``images`` maps an asked-for reference to its image id; a missing one is not in it."""
+
+    version: str
+    runtimes: tuple[str, ...]
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ContainerFacts:
+    """One container. ``status`` is Docker's word; only ``running`` means that it serves."""
+
+    name: str
+    id: str
+    image_id: str
+    status: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    restart_count: int = 0
+    exit_code: int = 0
+
+    @property
+    def running(self) -> bool:
+        return self.status == "running"
+
+
+@dataclass(frozen=True)
+class VersionOnDisk:
+    """A numeric version directory: its recorded manifest's digest and the sizes its files have now."""
+
+    number: int
+    manifest_digest: str
+    sizes_bytes: Mapping[str, int]
+    manifest_text: str = ""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The record of what a service was last made to be, as kept on the host in ``releases/<id>.json``.
+
+    ``container`` holds :meth:`ContainerSpec.fields` values, enough to make the container again without us.
+    """
+
+    id: str
+    service: str
+    run: str
+    models: Mapping[str, tuple[int, ...]]
+    labels: Mapping[str, Mapping[str, int]]
+    config_text: str
+    container: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class ObservedService:
+    """One service on one host. ``drained_by`` is the run that took the host out of its balancer and has not
+    put it back; ``served`` maps each asked-for model to its version states.
+    """
+
+    name: str
+    container: Reading[ContainerFacts] = Absent()
+    previous: Reading[ContainerFacts] = Absent()
+    config_text: Reading[str] = Absent()
+    release: Reading[Release] = Absent()
+    versions: Reading[Mapping[str, Mapping[int, VersionOnDisk]]] = Absent()
+    served: Mapping[str, Reading[tuple[VersionState, ...]]] = field(default_factory=dict)
+    staging: tuple[str, ...] = ()
+    drained_by: Reading[str] = Absent()
+    disk: Reading[Disk] = Absent()
+
+
+@dataclass(frozen=True)
+class ObservedHost:
+    """Everything one probe of one host brought back. ``clock_s`` is the host's Unix time, for display only."""
+
+    name: str
+    docker: Reading[DockerFacts]
+    gpus: Reading[tuple[Gpu, ...]] = Absent()
+    addresses: Reading[tuple[str, ...]] = Absent()
+    listening: Reading[tuple[int, ...]] = Absent()
+    containers: Reading[tuple[ContainerFacts, ...]] = Absent()
+    services: Mapping[str, ObservedService] = field(default_factory=dict)
+    clock_s: float = 0.0
+    boot_id: str = ""
+
+
+class Traffic(str, Enum):
+    """What a balancer does with one server of one pool."""
+
+    UP = "up"
+    DRAINING = "draining"
+    DRAINED = "drained"
+    MAINTENANCE = "maintenance"
+    DOWN = "down"
+
+
+@dataclass(frozen=True)
+class PoolMember:
+    """One server in one pool, as the balancer reports it. ``sessions`` counts requests in flight."""
+
+    pool: str
+    server: str
+    traffic: Traffic
+    sessions: int
+    weight: int
+    address: str = ""
