@@ -1,0 +1,135 @@
+"""The manifest of a version directory: every file with its size and SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from fleetdeploy.domain.service import Manifest, ManifestFile
+from fleetdeploy.errors import ArtefactRefused, Problem
+from fleetdeploy.tfserving.tree import walk
+
+_CHUNK_BYTES: Final = 1 << 20
+_LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+
+
+class FileKey(NamedTuple):
+    """What tells one content of a file from another without reading it."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+
+def read_manifest(directory: Path, cache: MutableMapping[FileKey, str] | None = None) -> Manifest:
+    """Hash every file under ``directory``; files that ``cache`` knows by their key are not read again.
+
+    Raises ArtefactRefused with every link, special file and odd name, and for a file that cannot be read or that
+    changes while it is read. Empty directories are not part of a manifest.
+    """
+    tree = walk(directory)
+    problems = list(tree.problems)
+    files: list[ManifestFile] = []
+    if not problems:
+        for path, status in tree.files.items():
+            try:
+                files.append(_hash_file(directory / path, path, status, cache))
+            except ArtefactRefused as refused:
+                problems += refused.problems
+    if problems:
+        raise ArtefactRefused(problems=problems)
+    return Manifest(tuple(files))
+
+
+def verify(directory: Path, manifest: Manifest) -> tuple[Problem, ...]:
+    """How the files under ``directory`` differ from ``manifest``: missing, extra, wrong size, wrong content."""
+    tree = walk(directory)
+    problems = list(tree.problems)
+    listed = {item.path: item for item in manifest.files}
+    for path, item in sorted(listed.items()):
+        text = _difference(directory, item, tree.files.get(path))
+        if text:
+            problems.append(Problem(text, str(directory / path), "copy the version directory again"))
+    problems += [
+        Problem("is not in the manifest", str(directory / path), "remove it, or make a new version")
+        for path in tree.files
+        if path not in listed
+    ]
+    return tuple(problems)
+
+
+def _difference(directory: Path, item: ManifestFile, status: os.stat_result | None) -> str:
+    """How one listed file differs from its entry; empty if it does not. Only regular files are read."""
+    if status is None:
+        return "is in the manifest but missing"
+    if status.st_size != item.size_bytes:
+        return f"has {status.st_size} bytes, the manifest says {item.size_bytes}"
+    if not stat.S_ISREG(status.st_mode):
+        return ""  # the walk has said so already
+    try:
+        found = _hash_file(directory / item.path, item.path, status, None)
+    except ArtefactRefused as refused:
+        return refused.message
+    return "" if found.sha256 == item.sha256 else "has other content than the manifest says"
+
+
+def hashes(text: str, *, where: str = "manifest") -> Mapping[str, str]:
+    """Path to SHA-256 from text in sha256sum(1)'s format, as :meth:`Manifest.as_sha256sum` writes it.
+
+    Raises ArtefactRefused for a line of another form, a path twice, and a path that leaves its directory.
+    """
+    found: dict[str, str] = {}
+    problems: list[Problem] = []
+    hint = "the manifest was not written by fleetdeploy, or is damaged; stage the version again"
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
+        place = f"{where}:{number}"
+        match = _LINE.fullmatch(line)
+        if match is None:
+            problems.append(Problem("is not a line of sha256sum", place, hint))
+            continue
+        digest, path = match.groups()
+        if path.startswith("/") or any(part in {"", ".", ".."} for part in path.split("/")):
+            problems.append(Problem(f"path {path!r} is not inside the directory", place, hint))
+        elif path in found:
+            problems.append(Problem(f"path {path!r} is listed twice", place, hint))
+        else:
+            found[path] = digest
+    if problems:
+        raise ArtefactRefused(problems=problems)
+    return found
+
+
+def _hash_file(
+    file: Path, path: str, expected: os.stat_result, cache: MutableMapping[FileKey, str] | None
+) -> ManifestFile:
+    key = _key(file, expected)
+    if cache is not None and key in cache:
+        return ManifestFile(path, expected.st_size, cache[key])
+    digest = hashlib.sha256()
+    try:
+        # O_NOFOLLOW: what was a regular file a moment ago may be a link by now.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+            after = os.fstat(stream.fileno())
+    except OSError as error:
+        raise ArtefactRefused(
+            f"cannot be read: {error.strerror}", where=str(file), hint="check its owner and mode"
+        ) from None
+    if _key(file, after) != key:
+        hint = "wait until the export has ended, then try again"
+        raise ArtefactRefused("changed while it was read", where=str(file), hint=hint)
+    if cache is not None:
+        cache[key] = digest.hexdigest()
+    return ManifestFile(path, expected.st_size, digest.hexdigest())
+
+
+def _key(file: Path, status: os.stat_result) -> FileKey:
+    return FileKey(str(file), status.st_size, status.st_mtime_ns, status.st_ino)

@@ -1,0 +1,145 @@
+"""Manifests of version directories."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleetdeploy.domain.service import Manifest, ManifestFile
+from fleetdeploy.errors import ArtefactRefused
+from fleetdeploy.tfserving import manifest
+from fleetdeploy.tfserving.manifest import FileKey
+
+Version = Callable[..., Path]
+
+
+def test_every_file_is_listed_in_order(version: Version) -> None:
+    """The manifest lists every regular file, sorted by path, with size and SHA-256."""
+    directory = version(assets=("words.txt",))
+    found = manifest.read_manifest(directory)
+    paths = [item.path for item in found.files]
+    assert paths == sorted(paths)
+    assert set(paths) == {
+        "assets/words.txt",
+        "saved_model.pb",
+        "variables/variables.data-00000-of-00001",
+        "variables/variables.index",
+    }
+    words = found.files[0]
+    assert words == ManifestFile("assets/words.txt", 5, hashlib.sha256(b"word\n").hexdigest())
+    assert manifest.verify(directory, found) == ()
+    assert manifest.hashes(found.as_sha256sum()) == {item.path: item.sha256 for item in found.files}
+
+
+def test_cache_spares_reading(version: Version) -> None:
+    """A file whose key is cached is not read again; one that changed has another key."""
+    directory = version()
+    cache: dict[FileKey, str] = {}
+    first = manifest.read_manifest(directory, cache)
+    assert len(cache) == len(first.files)
+    assert all(key.path.startswith(str(directory)) for key in cache)
+    for key in cache:
+        cache[key] = "0" * 64
+    assert {item.sha256 for item in manifest.read_manifest(directory, cache).files} == {"0" * 64}
+    (directory / "saved_model.pb").write_bytes(b"another content")
+    changed = {item.path: item.sha256 for item in manifest.read_manifest(directory, cache).files}
+    assert changed["saved_model.pb"] == hashlib.sha256(b"another content").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "name", ["line\nend", "-dash", "back\\slash", "tab\t", "e\u0301", "sep\u2028", os.fsdecode(b"\xff")], ids=repr
+)
+def test_odd_names_are_refused(version: Version, name: str) -> None:
+    """A name that could be read as something else on its way to a host is refused, also that of a directory."""
+    directory = version()
+    (directory / "assets" / name).mkdir()
+    (directory / "assets" / name / "file").touch()
+    with pytest.raises(ArtefactRefused) as caught:
+        manifest.read_manifest(directory)
+    (problem,) = caught.value.problems
+    assert "the name" in problem.message
+    assert problem.where.isprintable()
+
+
+def test_links_and_emptiness_are_refused(tmp_path: Path) -> None:
+    """A symbolic link, also one to a directory or in place of the version itself, and an empty version are refused."""
+    (tmp_path / "1").mkdir()
+    with pytest.raises(ArtefactRefused, match="holds no files"):
+        manifest.read_manifest(tmp_path / "1")
+    (tmp_path / "1" / "variables").symlink_to(tmp_path)
+    (tmp_path / "2").symlink_to(tmp_path / "1")
+    for number in ("1", "2"):
+        with pytest.raises(ArtefactRefused, match="symbolic link"):
+            manifest.read_manifest(tmp_path / number)
+
+
+def test_hard_links_are_welcome(version: Version, tmp_path: Path) -> None:
+    """A file with several names is as good as any: unchanged assets are often hard links."""
+    directory = version(assets=("words.txt",))
+    (tmp_path / "again").hardlink_to(directory / "assets" / "words.txt")
+    assert manifest.verify(directory, manifest.read_manifest(directory)) == ()
+
+
+def test_every_difference_is_named(version: Version) -> None:
+    """Missing, extra, resized and changed files are each told by name."""
+    directory = version(assets=("a", "b", "c"))
+    recorded = manifest.read_manifest(directory)
+    (directory / "assets" / "a").unlink()
+    (directory / "assets" / "b").write_text("longer than it was")
+    (directory / "assets" / "c").write_text("drow\n")
+    (directory / "assets" / "d").touch()
+    found = {problem.where.rpartition("/")[2]: problem.message for problem in manifest.verify(directory, recorded)}
+    assert found == {
+        "a": "is in the manifest but missing",
+        "b": "has 18 bytes, the manifest says 5",
+        "c": "has other content than the manifest says",
+        "d": "is not in the manifest",
+    }
+
+
+def test_swapped_files_are_found(version: Version) -> None:
+    """Two files of equal size that changed places do not pass."""
+    directory = version(assets=("a", "b"))
+    (directory / "assets" / "a").write_text("1234\n")
+    recorded = manifest.read_manifest(directory)
+    (directory / "assets" / "a").rename(directory / "assets" / "x")
+    (directory / "assets" / "b").rename(directory / "assets" / "a")
+    (directory / "assets" / "x").rename(directory / "assets" / "b")
+    assert len(manifest.verify(directory, recorded)) == 2
+
+
+def test_link_in_place_of_a_file_is_not_followed(version: Version, tmp_path: Path) -> None:
+    """A file that became a link to its own content does not pass."""
+    directory = version(assets=("a",))
+    recorded = manifest.read_manifest(directory)
+    (directory / "assets" / "a").rename(tmp_path / "elsewhere")
+    (directory / "assets" / "a").symlink_to(tmp_path / "elsewhere")
+    assert any("symbolic link" in problem.message for problem in manifest.verify(directory, recorded))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense\n", "m:1: is not a line"),
+        (f"{'a' * 64}  ../up\n", "m:1: path '../up' is not inside"),
+        (f"{'a' * 64}  /etc/passwd\n", "not inside"),
+        (f"{'a' * 64}  x//y\n", "not inside"),
+        (f"{'a' * 64}  x\n{'b' * 64}  x\n", "m:2: path 'x' is listed twice"),
+        (f"{'A' * 64}  x\n", "is not a line"),
+        (f"{'a' * 64}  x\n\n", "m:2: is not a line"),
+    ],
+)
+def test_foreign_manifest_text_is_refused(text: str, said: str) -> None:
+    """Text that is no manifest, leaves its directory or lists a path twice is refused by line."""
+    with pytest.raises(ArtefactRefused) as caught:
+        manifest.hashes(text, where="m")
+    assert said in str(caught.value.problems[0])
+
+
+def test_empty_manifest_text_is_empty() -> None:
+    """No text is the manifest of no files."""
+    assert manifest.hashes(Manifest(()).as_sha256sum()) == {}
