@@ -1,0 +1,49 @@
+"""Durations as people write them: ``30s``, ``2m``, ``1h30m``; a plain whole number counts seconds."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from fleetdeploy.config.refusal import NotA
+
+_UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+_LONGEST_S = 7 * 86400.0
+
+
+def parse_duration(value: object) -> float:
+    """Seconds. Units in falling order, each at most once; at most seven days. Raises NotA."""
+    expected = NotA("a duration", "something like 30s, 2m or 1h30m, at most 7d")
+    if type(value) is int:
+        seconds = float(value)
+    elif isinstance(value, float):
+        seconds = value
+    elif isinstance(value, str) and value and (found := _DURATION.fullmatch(value)):
+        if any(len(part) > 9 for part in found.groups() if part):
+            raise expected
+        seconds = sum(int(part) * unit for part, unit in zip(found.groups(), _UNITS_S.values(), strict=True) if part)
+    else:
+        raise expected
+    if not 0 <= seconds <= _LONGEST_S:
+        raise expected
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest text that :func:`parse_duration` reads as ``seconds``, to the millisecond."""
+    left = round(seconds * 1000)
+    text = ""
+    for unit, size_s in _UNITS_S.items():
+        count, left = divmod(left, round(size_s * 1000))
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+Duration = Annotated[
+    float,
+    PlainValidator(parse_duration),
+    WithJsonSchema({"type": ["string", "integer"], "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"}),
+]

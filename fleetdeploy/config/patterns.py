@@ -1,0 +1,160 @@
+"""Ansible's host patterns, with Ansible's results: ``web:db``, ``web:&rack1``, ``all:!gpu03``, ``gpu*``,
+``~gpu[0-9]+``, ``web[0]``, ``web[0:2]``, ``@file``.
+
+See Ansible's guide "Patterns: targeting hosts and groups". Terms are taken in the order union, intersection,
+exclusion, whatever their order in the text. Where Ansible warns and goes on (a name or glob that matches nothing,
+also in an exclusion), the pattern is refused: a typo would widen or empty the target.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from fleetdeploy.config.host_ranges import is_ip
+from fleetdeploy.config.inventory import host_order
+from fleetdeploy.config.suggest import nearest
+from fleetdeploy.config.text_file import read_text
+from fleetdeploy.domain.inventory import Inventory
+from fleetdeploy.errors import InputError, PatternError
+
+_SUBSCRIPT = re.compile(
+    r"(?P<name>.+)\[(?:(?P<index>-?[0-9]{1,9})|(?P<first>[0-9]{1,9})(?P<between>[:-])(?P<last>[0-9]{0,9}))\]"
+)
+_BETWEEN_COLONS = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+_GLOB = frozenset("*?[")
+_LIST_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+def select(inventory: Inventory, pattern: str, *, limit: str | None = None) -> tuple[str, ...]:
+    """The hosts that ``pattern`` names, less those that ``limit`` does not name, in Ansible's order.
+
+    Raises PatternError when a name in either does not exist, when a term matches nothing, or when no host is left.
+    """
+    chosen = _evaluate(inventory, pattern, "pattern")
+    if limit is None:
+        return chosen
+    allowed = set(_evaluate(inventory, limit, "limit"))
+    left = tuple(host for host in chosen if host in allowed)
+    if not left:
+        raise PatternError(f"no host is in both the pattern {pattern!r} and the limit {limit!r}",
+                           hint=f"the pattern stands for {_listed(chosen)}")
+    return left
+
+
+def split(pattern: str) -> tuple[str, ...]:
+    """The terms of a pattern: between commas if there are any, else between colons."""
+    text = pattern.strip()
+    if "," in text:
+        terms = text.split(",")
+    elif is_ip(text) or text.startswith("@"):
+        terms = [text]
+    else:
+        terms = _BETWEEN_COLONS.findall(text)
+        if re.sub(r"[\s:]", "", text) != re.sub(r"[\s:]", "", "".join(terms)):
+            raise PatternError(f"the pattern {pattern!r} has an unmatched bracket", hint="close or remove it")
+    return tuple(term.strip() for term in terms if term.strip())
+
+
+def _evaluate(inventory: Inventory, pattern: str, what: str) -> tuple[str, ...]:
+    terms = tuple(_with_files(split(pattern)))
+    unions = [term for term in terms if term[0] not in "&!"]
+    if not terms:
+        raise PatternError(f"the {what} is empty", hint="name hosts or groups; `all` stands for every host")
+    result = dict.fromkeys(host for term in unions or ["all"] for host in _matches(inventory, term, pattern))
+    for term in terms:
+        if term[0] == "&":
+            kept = set(_matches(inventory, _operand(term, pattern), pattern))
+            result = {host: None for host in result if host in kept}
+    for term in terms:
+        if term[0] == "!":
+            dropped = set(_matches(inventory, _operand(term, pattern), pattern))
+            result = {host: None for host in result if host not in dropped}
+    if not result:
+        raise PatternError(f"the {what} {pattern!r} matches no host",
+                           hint="see what is there with `fleetdeploy inventory graph`")
+    return tuple(result)
+
+
+def _operand(term: str, pattern: str) -> str:
+    if len(term) < 2 or term[1] in "&!":
+        raise PatternError(f"{term!r} in the pattern {pattern!r} is not followed by a name",
+                           hint="write `all:&group` or `all:!group`")
+    return term[1:]
+
+
+def _with_files(terms: tuple[str, ...]) -> Iterator[str]:
+    """The terms, with each ``@file`` replaced by the terms on the lines of that file."""
+    for term in terms:
+        if not term.startswith("@"):
+            yield term
+            continue
+        path = Path(term[1:]).expanduser()
+        try:
+            text = read_text(path, what="host list", limit_bytes=_LIST_LIMIT_BYTES)
+        except InputError as error:
+            raise PatternError(error.message, where=error.where, hint=error.hint) from None
+        inner = [item for line in text.splitlines() if line.strip()[:1] not in {"", "#"} for item in split(line)]
+        if not inner:
+            raise PatternError("the host list is empty", where=str(path), hint="one host or pattern a line")
+        if any(item.startswith("@") for item in inner):
+            raise PatternError("a host list cannot name another one", where=str(path), hint="write the hosts down")
+        yield from inner
+
+
+def _matches(inventory: Inventory, term: str, pattern: str) -> tuple[str, ...]:
+    """The hosts of one term, without its ``&`` or ``!``."""
+    if term.startswith("~"):
+        return _named(inventory, term, _regex(term[1:]), pattern)
+    found = _SUBSCRIPT.fullmatch(term)
+    if not found:
+        return _named(inventory, term, _glob(term), pattern)
+    if found["between"] == "-":
+        raise PatternError(f"{term!r} in the pattern {pattern!r}: ranges are not written with `-`",
+                           hint=f"write {found['name']}[{found['first']}:{found['last']}]")
+    hosts = _named(inventory, found["name"], _glob(found["name"]), pattern)
+    if found["index"]:
+        index = int(found["index"])
+        chosen = hosts[index:][:1] if -len(hosts) <= index else ()
+    else:
+        chosen = hosts[int(found["first"]) : int(found["last"]) + 1 if found["last"] else None]
+    if not chosen and hosts:
+        raise PatternError(f"{term!r} in the pattern {pattern!r} selects none of the {len(hosts)} hosts of "
+                           f"{found['name']!r}", hint="indexes count from 0, and the end of a range is included")
+    return chosen
+
+
+def _named(inventory: Inventory, term: str, matcher: re.Pattern[str], pattern: str) -> tuple[str, ...]:
+    """The hosts of all matching groups, and all matching hosts, as Ansible collects them."""
+    groups = [name for name in inventory.groups if matcher.match(name)]
+    found = dict.fromkeys(host for name in groups for host in host_order(inventory.groups, name))
+    is_plain = not term.startswith("~") and not _GLOB & set(term)
+    if not groups or not is_plain:
+        found.update(dict.fromkeys(name for name in inventory.hosts if matcher.match(name)))
+    if not groups and not found:
+        known = [*inventory.groups, *inventory.hosts]
+        close = nearest(term, known) if is_plain else ""
+        problem = "is neither a group nor a host" if is_plain else "matches no group and no host"
+        hint = f"did you mean {close!r}?" if close else f"groups: {', '.join(inventory.groups)}"
+        inside = f" (in the pattern {pattern!r})" if term != pattern else ""
+        raise PatternError(f"{term!r} {problem}{inside}", hint=hint)
+    return tuple(found)
+
+
+def _glob(term: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(term))
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise PatternError(f"~{text} is not a regular expression: {error.msg}",
+                           hint="note that `:` and `,` end a term") from None
+
+
+def _listed(hosts: tuple[str, ...], most: int = 8) -> str:
+    more = f" and {len(hosts) - most} more" if len(hosts) > most else ""
+    return ", ".join(hosts[:most]) + more

@@ -1,0 +1,211 @@
+"""The reserved variables ``gpus``, ``services`` and ``balancer``: their keys, units, ranges and cross-field rules."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+
+from fleetdeploy.config.refusal import NotA, Refused, Several
+from fleetdeploy.config.server_flags import check_flag_name
+from fleetdeploy.config.values import (
+    Bind,
+    Capability,
+    EnvironmentName,
+    FlagValue,
+    Image,
+    LocalPath,
+    Name,
+    PoolName,
+    Port,
+    RemoteDirectory,
+    Size,
+    TemplateName,
+    Text,
+    User,
+    Version,
+    WantedCapability,
+    binds_everything,
+    parse_version,
+)
+from fleetdeploy.domain.service import GpuRequest, VersionsWish
+
+MOST_DEVICES = 1024
+_OWNED_ENVIRONMENT = frozenset({"NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"})
+
+
+def parse_gpu_request(value: object) -> GpuRequest:
+    """``all``, ``none``, ``{count: 2}`` or ``{devices: [0, 1]}``."""
+    if value == "all":
+        return GpuRequest(all=True)
+    if value == "none":
+        return GpuRequest()
+    if not isinstance(value, dict) or not value.keys() & {"count", "devices"}:
+        raise NotA("a choice of GPUs", "`{devices: [0, 1]}`, `{count: 2}`, all or none")
+    for key in value:
+        if key not in {"count", "devices"}:
+            raise Refused(f"unknown key {key!r}", "keys here: count, devices", at=())
+    if len(value) == 2:
+        raise Refused("both `devices` and `count` are set", "keep one; `devices: null` removes what an outer group set")
+    if "count" in value:
+        count = value["count"]
+        if type(count) is not int or not 1 <= count <= MOST_DEVICES:
+            raise NotA("a count of GPUs", f"a number from 1 to {MOST_DEVICES}", at=("count",))
+        return GpuRequest(count=count)
+    return GpuRequest(devices=_devices(value["devices"]))
+
+
+def _devices(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not value:
+        raise NotA("a list of GPU indexes", "something like [0, 1]", at=("devices",))
+    wrong = [index for index, item in enumerate(value) if type(item) is not int or not 0 <= item < MOST_DEVICES]
+    if wrong:
+        raise Several(NotA("a GPU index", "a number from 0", at=("devices", index)) for index in wrong)
+    if len(set(value)) < len(value):
+        raise Refused("a GPU is listed twice", "list each once", at=("devices",))
+    return tuple(value)
+
+
+def parse_versions(value: object) -> VersionsWish:
+    """``[7, 8]``, ``latest`` or ``{latest: 2}``."""
+    if value == "latest":
+        return VersionsWish(latest=1)
+    if isinstance(value, dict):
+        count = value.get("latest")
+        if set(value) != {"latest"} or type(count) is not int or not 1 <= count <= 100:
+            raise Refused("a mapping of versions has the one key `latest`", "write {latest: 2}, at most 100")
+        return VersionsWish(latest=count)
+    if not isinstance(value, list):
+        raise NotA("a list of versions", "something like [7], or `latest`, or {latest: 2}")
+    if not value:
+        raise Refused("no version is listed", "a server waits forever for a model without versions; list at least one")
+    numbers, wrong = [], []
+    for index, item in enumerate(value):
+        try:
+            numbers.append(parse_version(item))
+        except NotA as error:
+            wrong.append(NotA(error.what, error.hint.removeprefix("expected "), at=(index,)))
+    if wrong:
+        raise Several(wrong)
+    if len(set(numbers)) < len(numbers):
+        raise Refused("a version is listed twice", "list each once")
+    return VersionsWish(numbers=tuple(numbers))
+
+
+def _check_environment_name(name: str) -> str:
+    if name in _OWNED_ENVIRONMENT:
+        raise Refused("set by fleetdeploy", "say `gpus:` which devices the service gets")
+    return name
+
+
+GpuChoice = Annotated[GpuRequest, PlainValidator(parse_gpu_request), WithJsonSchema({"type": ["string", "object"]})]
+Versions = Annotated[
+    VersionsWish, PlainValidator(parse_versions), WithJsonSchema({"type": ["string", "array", "object"]})
+]
+FlagName = Annotated[str, AfterValidator(check_flag_name)]
+VariableName = Annotated[EnvironmentName, AfterValidator(_check_environment_name)]
+RuntimeName = Name
+
+
+class Fields(BaseModel):
+    """What all schema models share: strict types, no unknown keys, no change after checking."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class GpusFields(Fields):
+    """``gpus``: what a host has."""
+
+    count: int = Field(ge=0, le=MOST_DEVICES, description="how many GPUs the host has")
+    model: str = Field(default="", description="the name nvidia-smi shows")
+    memory: Size = Field(default=0, description="memory of each GPU, such as 80GiB")
+    compute_capability: Capability = Field(default="", description='such as "8.0"')
+
+
+class RequiresFields(Fields):
+    """``requires``: what a model needs of each GPU it is served on."""
+
+    gpu_memory: Size = Field(default=0, description="memory the model needs, such as 12GiB")
+    compute_capability: WantedCapability = Field(default="", description='such as ">=7.0"')
+
+
+class ModelFields(Fields):
+    """One model of a service."""
+
+    source: LocalPath = Field(description="the directory of the numeric version directories, relative to the inventory")
+    versions: Versions = Field(description="a list of version numbers, or `latest`, or {latest: 2}")
+    labels: dict[Name, Version] = Field(default_factory=dict, description="names for versions that are served")
+    golden: LocalPath = Field(description="a file of recorded requests and answers, or `none` to go without proof")
+    requires: RequiresFields = Field(default_factory=RequiresFields, description="what the model needs of a GPU")
+    accept_incomplete: bool = Field(default=False, description="ship versions whose checkpoint files are not complete")
+
+    @model_validator(mode="after")
+    def _labels_are_served(self) -> ModelFields:
+        numbers = self.versions.numbers
+        wrong = [label for label, number in self.labels.items() if numbers and number not in numbers]
+        if wrong:
+            listed = ", ".join(map(str, numbers))
+            raise Several(
+                Refused(f"version {self.labels[label]} is not among the versions listed ({listed})",
+                        "list the version too, or move the label", at=("labels", label))
+                for label in wrong
+            )
+        return self
+
+
+class PortsFields(Fields):
+    """Host ports a service publishes."""
+
+    grpc: Port = Field(description="the host's port for gRPC")
+    rest: Port = Field(description="the host's port for REST")
+
+    @model_validator(mode="after")
+    def _differ(self) -> PortsFields:
+        if self.grpc == self.rest:
+            raise Refused("the same port for gRPC and REST", "the server would skip REST; use two ports", at=("rest",))
+        return self
+
+
+class ServiceFields(Fields):
+    """One service: a TF Serving container on each of its hosts."""
+
+    image: Image = Field(description="the container image, best with its digest")
+    runtime: RuntimeName = Field(default="nvidia", description="the Docker runtime, such as nvidia or runc")
+    gpus: GpuChoice = Field(default=GpuRequest(), description="{devices: [0, 1]}, {count: 2}, all or none")
+    ports: PortsFields = Field(description="{grpc: 8500, rest: 8501}")
+    bind: Bind = Field(description="the address to listen on, or the network the host's address is in")
+    expose: bool = Field(default=False, description="allow a bind address that is reachable from everywhere")
+    directory: RemoteDirectory | None = Field(default=None, description="where services keep their files on the host")
+    template: TemplateName = Field(default="model.config.j2", description="the template of model.config")
+    flags: dict[FlagName, FlagValue] = Field(default_factory=dict, description="further flags of the server")
+    environment: dict[VariableName, Text] = Field(default_factory=dict, description="environment of the container")
+    user: User = Field(default="65534:65534", description="who the server runs as: uid:gid")
+    memory: Size = Field(default=0, description="memory limit of the container, such as 16GiB; 0 sets none")
+    models: dict[Name, ModelFields] = Field(min_length=1, description="the models it serves, by name")
+
+    @model_validator(mode="after")
+    def _bind_is_meant(self) -> ServiceFields:
+        if binds_everything(self.bind) and not self.expose:
+            raise Refused(f"{self.bind} listens on every address, and the server asks nobody for a password",
+                          "bind to an internal address or network, or say `expose: true`", at=("bind",))
+        return self
+
+
+class BalancerFields(Fields):
+    """``balancer``: who sends a host its traffic."""
+
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = Field(description="the kind of balancer: haproxy")
+    host: str = Field(description="the inventory host that runs the balancer")
+    socket: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.-]+)+$")] = Field(description="its runtime socket there")
+    pools: dict[Name, list[PoolName]] = Field(min_length=1, description="the pools that feed each service")
+    server: PoolName = Field(default="", description="this host's name in every pool; the inventory's name by default")
+
+    @model_validator(mode="after")
+    def _pools_are_named(self) -> BalancerFields:
+        empty = [service for service, pools in self.pools.items() if not pools]
+        if empty:
+            raise Several(
+                Refused("no pool is listed", "list the pools that send this service traffic", at=("pools", service))
+                for service in empty
+            )
+        return self
