@@ -1,0 +1,120 @@
+"""Wait until a model server serves exactly what it shall, then make it answer real requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from fleetdeploy.domain.observed import VersionState
+from fleetdeploy.domain.protocols import Clock, Serving
+from fleetdeploy.domain.service import GoldenRequest
+from fleetdeploy.errors import DeadlineExceeded, NotHealthy
+from fleetdeploy.tfserving import golden, status
+
+POLL_S = 0.2
+CALL_S = 5.0
+"""Deadline of one status call; a server that holds the port but does not answer is then asked again."""
+
+
+def await_available(
+    serving: Serving,
+    wanted: Mapping[str, Sequence[int]],
+    clock: Clock,
+    *,
+    timeout_s: float,
+    others_allowed: bool = False,
+    alive: Callable[[], None] = lambda: None,
+) -> None:
+    """Wait until every wanted version is AVAILABLE and, unless ``others_allowed``, no other one is in memory.
+
+    Refused connections and models not yet known are pending until the deadline: TF Serving opens its port only after
+    every model has settled. ``alive`` is called before each look and raises when waiting is pointless. Raises
+    NotHealthy when a wanted version failed, DeadlineExceeded with the last states.
+    """
+    end = clock.monotonic_s() + timeout_s
+    pending = dict(wanted)
+    last = "the server was not asked yet"
+    while True:
+        alive()
+        for model in list(pending):
+            try:
+                states = serving.status(model, deadline_s=CALL_S)
+            except NotHealthy as error:
+                last = error.message
+                break
+            verdict = status.settled(states, pending[model], others_allowed=others_allowed)
+            if verdict.failed:
+                raise NotHealthy(
+                    f"{model}: {verdict.text}",
+                    hint="the version's files or operations do not load; the server's log below says more",
+                )
+            if not verdict.ready:
+                last = f"{model}: {verdict.text or describe(states)}"
+                break
+            del pending[model]
+        if not pending:
+            return
+        if clock.monotonic_s() >= end:
+            raise DeadlineExceeded(
+                f"not serving what it shall after {timeout_s:g} s: {last}",
+                hint="a larger `timeout` helps only if the model was still loading",
+            )
+        clock.wait(POLL_S)
+
+
+def await_answer(serving: Serving, model: str, clock: Clock, *, timeout_s: float) -> None:
+    """Wait until the server answers a status call at all, whatever it says. Raises NotHealthy at the deadline."""
+    end = clock.monotonic_s() + timeout_s
+    while True:
+        try:
+            serving.status(model, deadline_s=CALL_S)
+            return
+        except NotHealthy:
+            if clock.monotonic_s() >= end:
+                raise
+            clock.wait(POLL_S)
+
+
+def answer_golden(
+    serving: Serving,
+    requests: Mapping[str, Sequence[GoldenRequest]],
+    versions: Mapping[str, Iterable[int]],
+    clock: Clock,
+    *,
+    times: int,
+    deadline_s: float,
+) -> int:
+    """Send every golden request of every version ``times`` times in a row and compare the answers.
+
+    Returns how many requests were answered. Raises NotHealthy at the first refusal or wrong answer. ``deadline_s``
+    is for one request.
+    """
+    answered = 0
+    for round_number in range(times):
+        if round_number:
+            clock.wait(POLL_S)
+        for model, numbers in versions.items():
+            for number in numbers:
+                for request in golden.for_version(requests.get(model, ()), number):
+                    _answer_one(serving, model, number, request, deadline_s)
+                    answered += 1
+    return answered
+
+
+def _answer_one(serving: Serving, model: str, number: int, request: GoldenRequest, deadline_s: float) -> None:
+    where = f"golden request {request.name!r} to {model} version {number}"
+    try:
+        answer = serving.predict(model, request, version=number, deadline_s=deadline_s)
+    except NotHealthy as error:
+        raise NotHealthy(f"{where} failed: {error.message}", hint=error.hint) from error
+    wrong = golden.compare(request, answer)
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise NotHealthy(
+            f"{where} was answered wrongly: {wrong[0]}{more}",
+            hint="the version is AVAILABLE but does not compute what was recorded",
+        )
+
+
+def describe(states: Sequence[VersionState]) -> str:
+    """Model version states as a person reads them: ``7 AVAILABLE, 8 LOADING``."""
+    return ", ".join(f"{entry.number} {entry.state.value}" for entry in states) or "not known to the server"

@@ -1,0 +1,177 @@
+"""From wishes to resolved desired state: numbers instead of ``latest``, manifests read, templates rendered.
+
+Everything here happens before any host is contacted. Model directories and templates are read, nothing else is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from fleetdeploy.config.templates import TemplateSet
+from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.service import (
+    DesiredModel,
+    DesiredService,
+    GoldenRequest,
+    ModelVersion,
+    ModelWish,
+    ServiceWish,
+    VersionsWish,
+)
+from fleetdeploy.errors import ArtefactRefused, InputError, Problem
+from fleetdeploy.planning.container import MODELS_TARGET
+from fleetdeploy.tfserving import golden, manifest, model_config, saved_model
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,18}")
+
+
+class Artefacts:
+    """Model versions and golden requests read from disk, each once however many hosts want it."""
+
+    def __init__(self) -> None:
+        self._versions: dict[tuple[Path, int, bool], ModelVersion] = {}
+        self._golden: dict[Path, tuple[GoldenRequest, ...]] = {}
+
+    def version(self, wish: ModelWish, number: int) -> ModelVersion:
+        """One version of a model, checked and with its manifest. Raises ArtefactRefused."""
+        key = (wish.source, number, wish.accept_incomplete)
+        if key not in self._versions:
+            directory = wish.source / str(number)
+            if not directory.is_dir():
+                raise ArtefactRefused(
+                    f"model {wish.name!r} has no version {number}: {directory} is not a directory",
+                    hint=f"versions there: {', '.join(map(str, numbers_in(wish.source))) or 'none'}",
+                )
+            found = saved_model.problems(saved_model.inspect(directory))
+            if wish.accept_incomplete:
+                found = tuple(item for item in found if not isinstance(item, saved_model.IncompleteVariables))
+            if found:
+                raise ArtefactRefused(problems=found)
+            self._versions[key] = ModelVersion(number, directory, manifest.read_manifest(directory))
+        return self._versions[key]
+
+    def golden(self, path: Path) -> tuple[GoldenRequest, ...]:
+        """The golden requests of one file. Raises InputError."""
+        if path not in self._golden:
+            self._golden[path] = golden.load(path)
+        return self._golden[path]
+
+
+def numbers_in(source: Path) -> tuple[int, ...]:
+    """The version numbers under a model's source directory, ascending, by TF Serving's naming rule."""
+    if not source.is_dir():
+        raise ArtefactRefused(
+            f"model source {source} is not a directory", hint="`source` is relative to the inventory that sets it"
+        )
+    return tuple(
+        sorted(int(child.name) for child in source.iterdir() if _NUMBER.fullmatch(child.name) and child.is_dir())
+    )
+
+
+def resolve_numbers(wish: VersionsWish, source: Path) -> tuple[int, ...]:
+    """The explicit numbers a wish stands for, ascending."""
+    if wish.numbers:
+        return tuple(sorted(wish.numbers))
+    found = numbers_in(source)
+    if len(found) < wish.latest:
+        raise ArtefactRefused(
+            f"{source} has {len(found)} numeric version directories, {wish.latest} wanted",
+            hint="a version directory is named by a plain positive number",
+        )
+    return found[-wish.latest :]
+
+
+def resolve_host(host: Host, templates: TemplateSet, artefacts: Artefacts) -> tuple[DesiredService, ...]:
+    """Everything ``host`` shall run. Raises InputError with all problems of the host at once."""
+    desired, problems, refused = [], list[Problem](), False
+    for wish in host.services:
+        try:
+            desired.append(resolve_service(wish, host, templates, artefacts))
+        except InputError as error:
+            refused = refused or isinstance(error, ArtefactRefused)
+            problems += error.problems
+    if problems:
+        raise (ArtefactRefused if refused else InputError)(problems=problems)
+    return tuple(desired)
+
+
+def resolve_service(wish: ServiceWish, host: Host, templates: TemplateSet, artefacts: Artefacts) -> DesiredService:
+    """One service of one host: versions read, labels checked, configuration rendered and parsed back."""
+    models, problems, refused = [], list[Problem](), False
+    for model in wish.models:
+        try:
+            models.append(resolve_model(model, artefacts))
+        except InputError as error:
+            refused = refused or isinstance(error, ArtefactRefused)
+            problems += error.problems
+    if problems:
+        raise (ArtefactRefused if refused else InputError)(problems=problems)
+    text = templates.render(wish.template, _context(wish, models, host))
+    config = model_config.parse(text, where=wish.template)
+    model_config.check(config)
+    _check_rendered(model_config.wanted(config), models, wish.template)
+    return DesiredService(wish, tuple(models), model_config.to_text(config))
+
+
+def resolve_model(wish: ModelWish, artefacts: Artefacts) -> DesiredModel:
+    """One model: its versions read from disk and its golden requests, which must cover every version."""
+    numbers = resolve_numbers(wish.versions, wish.source)
+    problems = [
+        Problem(
+            f"label {label!r} of model {wish.name!r} points to version {number}, which is not among its versions",
+            hint=f"versions here: {', '.join(map(str, numbers))}",
+        )
+        for label, number in wish.labels.items()
+        if number not in numbers
+    ]
+    if problems:
+        raise InputError(problems=problems)
+    requests = artefacts.golden(wish.golden) if wish.golden else ()
+    if wish.golden:
+        _check_golden(wish, numbers, requests)
+    versions = tuple(artefacts.version(wish, number) for number in numbers)
+    return DesiredModel(wish.name, versions, dict(wish.labels), requests)
+
+
+def _check_golden(wish: ModelWish, numbers: tuple[int, ...], requests: tuple[GoldenRequest, ...]) -> None:
+    missing = [number for number in numbers if not golden.for_version(requests, number)]
+    if missing:
+        raise InputError(
+            f"no golden request for version {missing[0]} of model {wish.name!r} in {wish.golden}",
+            hint=f'add a line with "version": {missing[0]} and the expected answer; AVAILABLE alone is no proof',
+        )
+
+
+def _context(wish: ServiceWish, models: list[DesiredModel], host: Host) -> Mapping[str, object]:
+    return {
+        "service": wish.name,
+        "host": dict(host.variables),
+        "models": [
+            {
+                "name": model.name,
+                "base_path": f"{MODELS_TARGET}/{model.name}",
+                "versions": list(model.wanted),
+                "labels": dict(model.labels),
+            }
+            for model in models
+        ],
+    }
+
+
+def _check_rendered(wanted: Mapping[str, model_config.ModelEntry], models: list[DesiredModel], template: str) -> None:
+    """A template may add settings, but not serve anything else than the inventory says."""
+    by_name = {model.name: model for model in models}
+    problems = []
+    for name in sorted(wanted.keys() ^ by_name.keys()):
+        verb = "adds" if name in wanted else "leaves out"
+        problems.append(Problem(f"the template {verb} model {name!r}", where=template))
+    for name in sorted(wanted.keys() & by_name.keys()):
+        entry, model = wanted[name], by_name[name]
+        if entry.base_path != f"{MODELS_TARGET}/{name}":
+            problems.append(Problem(f"base_path of {name!r} must be {MODELS_TARGET}/{name}", where=template))
+        if tuple(sorted(entry.versions)) != model.wanted or dict(entry.labels) != dict(model.labels):
+            problems.append(Problem(f"versions or labels of {name!r} differ from the inventory's", where=template))
+    if problems:
+        raise InputError(problems=problems)

@@ -1,0 +1,188 @@
+"""``activate``: make the service serve what it shall, in the cheapest safe way the planner chose.
+
+Reload, in two halves, so that the old version is never given up for an unproven one:
+
+1. a configuration under which old and new versions are both loaded is written to disk and loaded; the new ones must
+   become AVAILABLE and answer a golden request;
+2. the final configuration, with labels, is written and loaded; the old versions leave memory.
+
+Replacement: the present container is stopped and kept under another name, and the new one is started beside it. A
+revert needs no network and no registry: everything it starts is still on the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fleetdeploy.config.durations import Duration
+from fleetdeploy.domain.observed import ContainerFacts, Present, Release
+from fleetdeploy.domain.plan import Activation, ServicePlan
+from fleetdeploy.domain.service import LABEL_RELEASE, LABEL_SERVICE, LABEL_SPEC, spec_hash
+from fleetdeploy.errors import DeadlineExceeded, HostError, NotHealthy
+from fleetdeploy.gates.readiness import answer_golden, await_answer, await_available
+from fleetdeploy.planning.container import container_name, previous_name
+from fleetdeploy.tasks.step import Step
+from fleetdeploy.tfserving import model_config
+
+RELOAD_CALL_S = 30.0
+"""Deadline of the reload call itself; it may return before anything is loaded, or hang on a model that never loads."""
+REQUEST_S = 10.0
+
+
+class Arguments(BaseModel):
+    """``activate: {timeout: 5m, stop_grace: 10s}``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    timeout: Duration = Field(default=300.0, description="how long new versions may take to become AVAILABLE")
+    stop_grace: Duration = Field(default=10.0, description="how long a replaced container gets to end by itself")
+
+
+class Activate:
+    """Reload or container replacement; on disk and in memory always the same configuration."""
+
+    name = "activate"
+    arguments = Arguments
+    touches_traffic = True
+    no_undo = ""
+
+    def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002
+        if plan.activation in {Activation.NOTHING, Activation.VERIFY}:
+            return ""
+        return f"{plan.activation.value}: {plan.reason}"
+
+    def act(self, step: Step, arguments: Arguments) -> None:
+        with step.log_on_failure():
+            if step.plan.activation is Activation.RELOAD:
+                reload(step, timeout_s=arguments.timeout)
+            else:
+                replace(step, timeout_s=arguments.timeout, grace_s=arguments.stop_grace)
+
+    def undo(self, step: Step, arguments: Arguments) -> None:
+        """Back to the recorded release; where there never was one, back to no container."""
+        release = step.plan.observed.release
+        if isinstance(release, Present):
+            go_back(step, release.value, timeout_s=arguments.timeout, grace_s=arguments.stop_grace)
+        else:
+            step.containers.remove(container_name(step.plan.desired.name))
+
+
+def reload(step: Step, *, timeout_s: float) -> None:
+    """The two halves of a hot reload. Raises HostError subclasses; the caller undoes."""
+    desired, observed = step.plan.desired, step.plan.observed
+    wanted = {model.name: model.wanted for model in desired.models}
+    before = observed.config_text.value if isinstance(observed.config_text, Present) else ""
+    # A server that was just started opens its port only once its models have settled.
+    await_answer(step.serving, desired.models[0].name, step.clock, timeout_s=timeout_s)
+    overlap = model_config.overlap(before, desired.config_text)
+    _load(step, overlap)
+    await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, others_allowed=True)
+    _prove(step, wanted)
+    if overlap != desired.config_text:
+        _load(step, desired.config_text)
+        await_available(step.serving, wanted, step.clock, timeout_s=timeout_s)
+
+
+def replace(step: Step, *, timeout_s: float, grace_s: float) -> None:
+    """A new container in place of the present one, which is kept under the previous name, stopped."""
+    plan, containers = step.plan, step.containers
+    name, previous = container_name(plan.desired.name), previous_name(plan.desired.name)
+    _keep(step, grace_s=grace_s)
+    containers.stop(previous, grace_s=grace_s)
+    containers.remove(name)
+    step.files.write_config(plan.desired.config_text)
+    labels = {
+        LABEL_SERVICE: plan.desired.name,
+        LABEL_RELEASE: plan.release_id,
+        LABEL_SPEC: plan.container.spec_hash,
+    }
+    containers.create_and_start(plan.container, labels)
+    wanted = {model.name: model.wanted for model in plan.desired.models}
+    await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, alive=lambda: _container_runs(step))
+    _prove(step, wanted)
+
+
+def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -> None:
+    """Make the host serve ``release`` again, and prove that it does. Raises HostError when that fails."""
+    service = step.plan.desired.name
+    containers, name, previous = step.containers, container_name(service), previous_name(service)
+    step.files.write_config(release.config_text)
+    present, kept = containers.inspect(name), containers.inspect(previous)
+    if kept and _runs(kept, release) and not (present and _runs(present, release)):
+        containers.stop(name, grace_s=grace_s)
+        containers.remove(name)
+        containers.rename(previous, name)
+        containers.start(name)
+    elif present and present.running and _runs(present, release):
+        # The configuration that failed may have left the server unable to settle: then a restart reads the file.
+        with suppress(HostError):
+            step.serving.reload(release.config_text, deadline_s=RELOAD_CALL_S)
+    elif present and _runs(present, release):
+        containers.start(name)
+    else:
+        raise NotHealthy(
+            f"the container of release {release.id} is no longer on the host",
+            hint=f"deploy the previous inventory again to make it: release {release.id}",
+        )
+    try:
+        await_available(step.serving, release.models, step.clock, timeout_s=timeout_s)
+    except HostError:
+        containers.stop(name, grace_s=grace_s)
+        containers.start(name)
+        await_available(step.serving, release.models, step.clock, timeout_s=timeout_s)
+    _prove(step, release.models)
+    step.files.write_release(release)
+
+
+def _runs(container: ContainerFacts, release: Release) -> bool:
+    return container.labels.get(LABEL_SPEC) == spec_hash(release.container)
+
+
+def _keep(step: Step, *, grace_s: float) -> None:
+    """Rename the container that runs the recorded release to the previous name, unless it has it already.
+
+    After an interruption the container under the service's name may be one that nobody has proven; the one worth
+    keeping is then already under the previous name.
+    """
+    plan, containers = step.plan, step.containers
+    name, previous = container_name(plan.desired.name), previous_name(plan.desired.name)
+    present = containers.inspect(name)
+    release = plan.observed.release
+    if present is None or not isinstance(release, Present) or not _runs(present, release.value):
+        return
+    containers.stop(name, grace_s=grace_s)
+    containers.remove(previous)
+    containers.rename(name, previous)
+
+
+def _load(step: Step, config_text: str) -> None:
+    """File first, then memory: a server that restarts in between comes up with what was about to be loaded.
+
+    The call waits for models that are new to the server, and its deadline does not cancel the work there. So a
+    deadline is no failure: the caller reads the states back, as it has to after an OK.
+    """
+    step.files.write_config(config_text)
+    with suppress(DeadlineExceeded):
+        step.serving.reload(config_text, deadline_s=RELOAD_CALL_S)
+
+
+def _container_runs(step: Step) -> None:
+    """A container that ended, or that Docker restarts, is known at once instead of at the deadline."""
+    facts = step.containers.inspect(container_name(step.plan.desired.name))
+    if facts is None or not facts.running or facts.restart_count:
+        state = "is gone" if facts is None else f"is {facts.status}, restarted {facts.restart_count} times"
+        raise NotHealthy(
+            f"the new container {state}", hint="its log says why; a model that fails to load ends the server at start"
+        )
+
+
+def _prove(step: Step, wanted: Mapping[str, Sequence[int]]) -> None:
+    """One golden request of each version: enough to give up the old one, not yet to send traffic."""
+    requests = {model.name: model.golden for model in step.plan.desired.models}
+    answer_golden(step.serving, requests, wanted, step.clock, times=1, deadline_s=REQUEST_S)
+
+
+TASK = Activate()

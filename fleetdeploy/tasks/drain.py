@@ -1,0 +1,53 @@
+"""``drain``: take the host out of its balancer and wait until it has no request in flight."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fleetdeploy.config.durations import Duration
+from fleetdeploy.domain.plan import Activation, ServicePlan
+from fleetdeploy.errors import BalancerFailed
+from fleetdeploy.tasks.step import Step
+
+UNDRAIN_S = 60.0
+
+
+class Arguments(BaseModel):
+    """``drain: {timeout: 1m}``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    timeout: Duration = Field(default=60.0, description="how long requests in flight may take to end")
+
+
+def put_back(step: Step, *, deadline_s: float) -> None:
+    """Undrain a host and clear its marker, whoever of our runs drained it. Raises BalancerFailed."""
+    if step.balancer is None or not step.pools:
+        return
+    step.balancer.undrain(step.pools, step.server, deadline_s=deadline_s)
+    step.files.clear_drained()
+
+
+class Drain:
+    """The host records the drain before it happens, so that any later run knows to put the host back."""
+
+    name = "drain"
+    arguments = Arguments
+    touches_traffic = True
+    no_undo = ""
+
+    def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002
+        needed = plan.activation not in {Activation.NOTHING, Activation.VERIFY}
+        return "take the host out of its balancer" if balanced and needed else ""
+
+    def act(self, step: Step, arguments: Arguments) -> None:
+        if step.balancer is None:
+            raise BalancerFailed("no balancer to drain from", where=step.session.host.name)
+        step.files.mark_drained(step.run)
+        step.balancer.drain(step.pools, step.server, deadline_s=arguments.timeout)
+
+    def undo(self, step: Step, arguments: Arguments) -> None:  # noqa: ARG002
+        put_back(step, deadline_s=UNDRAIN_S)
+
+
+TASK = Drain()
