@@ -1,0 +1,6 @@
+"""``python -m fleetdeploy`` is the ``fleetdeploy`` command."""
+
+from fleetdeploy.cli.main import run
+
+if __name__ == "__main__":
+    run()

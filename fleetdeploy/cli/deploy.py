@@ -1,0 +1,155 @@
+"""``fleetdeploy deploy``: make the fleet match the inventory, host by host."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fleetdeploy.cli import options
+from fleetdeploy.cli import plan as plan_command
+
+if TYPE_CHECKING:
+    from fleetdeploy.cli.project import Project
+    from fleetdeploy.domain.outcome import RunOutcome
+    from fleetdeploy.domain.plan import Plan
+
+ASK_ABOVE = 20
+"""More hosts than this are not changed without --limit, --yes or a person who agrees."""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "deploy",
+        help="make the fleet match the inventory, host by host",
+        description="Make the fleet match the inventory: stage, switch over wave by wave, prove, revert what fails.",
+        epilog="examples:\n  fleetdeploy deploy -i inventories/prod\n"
+        "  fleetdeploy deploy -i inventories/prod playbooks/deploy.yml -l gpu01 --check\n"
+        "  fleetdeploy deploy -i inventories/prod -y -q        # from cron: silent unless something fails",
+    )
+    parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
+    options.add_inventory(parser)
+    options.add_connection(parser)
+    options.add_project(parser)
+    options.add_output(parser)
+    group = parser.add_argument_group("rollout")
+    group.add_argument("-C", "--check", action="store_true", help="only plan; change nothing anywhere")
+    group.add_argument("-D", "--diff", action="store_true", help="show the plan with its differences first")
+    group.add_argument(
+        "-y", "--yes", action="store_true", help=f"do not ask before changing more than {ASK_ABOVE} hosts"
+    )
+    group.add_argument("--allow-remove", action="store_true", help="allow a model that is served to be unloaded")
+    group.add_argument(
+        "--allow-unreachable", action="store_true", help="go on without hosts that cannot be reached (exit 8)"
+    )
+    group.add_argument(
+        "--wait-lock", type=options.seconds, default=0.0, metavar="TIME", help="how long to wait for another run"
+    )
+    group.add_argument("--events", type=Path, metavar="FILE", help="append every event as a line of JSON")
+    parser.set_defaults(run=run, exit_code=False)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """See the table of exit codes in ``fleetdeploy --help``."""
+    if arguments.check:
+        return plan_command.run(arguments)
+    from fleetdeploy.cli.project import new_run, print_json, read_project, sources_of
+    from fleetdeploy.report import as_json, terminal
+    from fleetdeploy.rollout import lock
+    from fleetdeploy.rollout.clock import SystemClock
+
+    project = read_project(arguments)
+    run_id, clock = new_run(project.targets.stamp), SystemClock()
+    with lock.hold(arguments.state_dir / "locks", sources_of(arguments), run_id, clock, wait_s=arguments.wait_lock):
+        outcome = _rollout(arguments, project, run_id)
+    if arguments.json:
+        print_json(as_json.outcome(outcome))
+    if not arguments.quiet or outcome.exit_code:
+        terminal.recap(terminal.console(stderr=True, no_color=arguments.no_color), outcome, quiet=arguments.quiet)
+    return outcome.exit_code
+
+
+def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> RunOutcome:
+    from fleetdeploy.domain.events import Kind
+    from fleetdeploy.remote.fleet import SshFleet
+    from fleetdeploy.report.terminal import Terminal, console
+    from fleetdeploy.rollout.clock import SystemClock
+    from fleetdeploy.rollout.emitter import Emitter
+    from fleetdeploy.rollout.executor import Executor
+    from fleetdeploy.rollout.interrupt import Interrupts
+    from fleetdeploy.rollout.journal import Journal
+    from fleetdeploy.rollout.verdict import judge
+
+    clock = SystemClock()
+    out = console(stderr=True, no_color=arguments.no_color)
+    journals = [Journal(arguments.state_dir / "runs" / run_id / "events.jsonl")]
+    if arguments.events:
+        journals.append(Journal(arguments.events))
+    emit = Emitter(run_id, clock, [*journals, Terminal(out, quiet=arguments.quiet, verbose=bool(arguments.verbose))])
+    fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
+    interrupts = Interrupts(lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"))
+    try:
+        with interrupts:
+            emit(Kind.RUN_STARTED, shlex.join(sys.argv[1:]), hosts=list(project.targets.by_name))
+            plan = project.targets.observe(fleet, emit, forks=arguments.forks)
+            _refuse(plan, arguments)
+            _show(plan, project, arguments)
+            _ask(plan, arguments)
+            emit(Kind.PLAN_MADE, changed=list(plan.changed_hosts))
+            interrupts.check()
+            executor = Executor(project.targets, plan, fleet, emit, clock, interrupts, arguments.forks)
+            hosts = executor.run(project.plays)
+            again = shlex.join(["fleetdeploy", *sys.argv[1:]])
+            outcome = judge(run_id, hosts, allowed=plan.unreachable, interrupted=interrupts.requested, again=again)
+            emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
+            return outcome
+    finally:
+        fleet.close()
+        for journal in journals:
+            journal.close()
+
+
+def _refuse(plan: Plan, arguments: argparse.Namespace) -> None:
+    """Before anything is touched: every refusal of every host, and hosts that cannot be reached."""
+    from fleetdeploy.errors import PreflightRefused
+
+    lines = [f"{item.host}: {item.message}\n    {item.hint}" for item in plan.refusals]
+    if not arguments.allow_unreachable:
+        lines += [f"{name}: unreachable: {reason}" for name, reason in plan.unreachable.items()]
+    if not lines:
+        return
+    hint = "nothing was touched; mend this, --limit the run, or pass --allow-unreachable to go on without hosts"
+    refusal = PreflightRefused("\n".join(lines), hint=hint if plan.unreachable else "nothing was touched")
+    refusal.exit_code = plan.refusal_exit_code or PreflightRefused.exit_code
+    raise refusal
+
+
+def _show(plan: Plan, project: Project, arguments: argparse.Namespace) -> None:
+    from fleetdeploy.report import plan_text
+    from fleetdeploy.report.terminal import console
+
+    if not arguments.diff:
+        return
+    out = console(stderr=True, no_color=arguments.no_color)
+    for line in plan_text.lines(plan, plan_command.further_work(plan, project)):
+        out.print(line)
+
+
+def _ask(plan: Plan, arguments: argparse.Namespace) -> None:
+    from fleetdeploy.errors import InputError
+
+    count = len(plan.changed_hosts)
+    if count <= ASK_ABOVE or arguments.yes or arguments.limit:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            f"{count} hosts would change, and nobody is here to agree",
+            hint="pass --yes, or --limit the run; nothing was touched",
+        )
+    sys.stderr.write(f"{count} hosts would change. Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise InputError("not agreed to; nothing was touched")

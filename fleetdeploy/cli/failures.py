@@ -1,0 +1,44 @@
+"""How an error looks: what, where, what to do next, then the last lines of remote output."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from fleetdeploy.errors import FleetdeployError, InputError
+
+
+def print_error(error: FleetdeployError, *, as_json: bool, no_color: bool) -> None:
+    """On stderr for people; with ``--json`` on stdout for programs."""
+    if as_json:
+        sys.stdout.write(json.dumps(error_json(error), indent=2) + "\n")
+        return
+    from rich.text import Text
+
+    from fleetdeploy.report.terminal import console
+
+    out = console(stderr=True, no_color=no_color)
+    if isinstance(error, InputError):
+        for problem in error.problems:
+            text = Text("error: ", style="red bold")
+            text.append(f"{problem.where}: " if problem.where else "", style="bold")
+            out.print(text.append(problem.message, style=""))
+            if problem.hint:
+                out.print(Text(f"    {problem.hint}"))
+        if len(error.problems) > 1:
+            out.print(Text(f"{len(error.problems)} problems; nothing was touched", style="red"))
+        return
+    out.print(Text("error: ", style="red bold").append(str(error), style=""))
+    if error.hint:
+        out.print(Text(f"    {error.hint}"))
+    for row in error.detail.splitlines()[-20:]:
+        out.print(Text(f"    | {row}", style="dim"))
+
+
+def error_json(error: FleetdeployError) -> dict[str, object]:
+    """An error as JSON: every problem with its place and hint, and the exit code."""
+    if isinstance(error, InputError):
+        problems = [{"message": item.message, "where": item.where, "hint": item.hint} for item in error.problems]
+    else:
+        problems = [{"message": error.message, "where": error.where, "hint": error.hint}]
+    return {"exit_code": error.exit_code, "error": type(error).__name__, "problems": problems, "detail": error.detail}

@@ -1,0 +1,71 @@
+"""The ``fleetdeploy`` command: parse, run, and end with an exit code and a last line that are true."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from fleetdeploy import __version__
+from fleetdeploy.cli import demo, deploy, inventory, lab, plan, status, validate
+from fleetdeploy.cli.failures import print_error
+from fleetdeploy.errors import FleetdeployError
+
+EPILOG = """\
+first steps:
+  fleetdeploy validate -i inventories/prod            is everything well-formed?
+  fleetdeploy plan -i inventories/prod                what would change, where and why
+  fleetdeploy deploy -i inventories/prod              make it so, host by host
+  fleetdeploy deploy -i inventories/prod -l rack1     only there
+  fleetdeploy status -i inventories/prod              what each host serves now
+
+exit codes: 0 converged · 1 a bug · 2 bad input · 3 failed and taken back · 4 failed, fleet mixed ·
+  5 preflight refused · 6 locked · 7 model refused · 8 some hosts skipped · 10 changes pending · 130/143 interrupted
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors end with exit code 2 and the usage of the command at hand."""
+
+    def __init__(self, **options: object) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**options, allow_abbrev=False)  # type: ignore[arg-type]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = Parser(
+        prog="fleetdeploy",
+        description="Deploy TF Serving models to bare-metal GPU fleets over SSH, host by host, proven and reversible.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"fleetdeploy {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for noun in (validate, inventory, plan, deploy, status, lab, demo):
+        noun.register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+        return int(code)
+    except FleetdeployError as error:
+        print_error(error, as_json=getattr(arguments, "json", False), no_color=getattr(arguments, "no_color", False))
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of stdout went away; Python would complain again while flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; nothing was being changed\n")
+        return 130
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Options that several commands share, under the names that Ansible users know."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number from 1."""
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return number
+
+
+def seconds(text: str) -> float:
+    """An argparse type: a duration such as ``30s`` or ``2m``."""
+    from fleetdeploy.config.durations import parse_duration
+    from fleetdeploy.config.refusal import Refused
+
+    try:
+        return parse_duration(int(text) if text.isdigit() else text)
+    except Refused as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is {error.message}") from error
+
+
+def add_inventory(parser: argparse.ArgumentParser) -> None:
+    """Where the fleet is described, and which part of it is meant."""
+    group = parser.add_argument_group("inventory")
+    group.add_argument(
+        "-i",
+        "--inventory",
+        action="append",
+        metavar="PATH",
+        help="inventory file or directory; may be given several times (default: inventories/)",
+    )
+    group.add_argument("-l", "--limit", metavar="PATTERN", help="only these hosts of those that are meant")
+    group.add_argument(
+        "-e",
+        "--extra-vars",
+        action="append",
+        default=[],
+        metavar="VARS",
+        help="key=value, JSON, or @FILE; wins over all",
+    )
+
+
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """How hosts are reached."""
+    group = parser.add_argument_group("connection")
+    group.add_argument("-f", "--forks", type=positive, default=20, metavar="N", help="hosts at a time (default: 20)")
+    group.add_argument("-u", "--user", metavar="NAME", help="SSH user where the inventory names none")
+    group.add_argument("--private-key", type=Path, metavar="FILE", help="SSH key where the inventory names none")
+    group.add_argument(
+        "-T", "--timeout", type=seconds, default=10.0, metavar="TIME", help="for one SSH connection (default: 10s)"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """What is printed."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="the result as JSON on stdout")
+    group.add_argument("--no-color", action="store_true", help="no colours (NO_COLOR is honoured as well)")
+    group.add_argument("-q", "--quiet", action="store_true", help="only failures and the last line")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="show each step as it begins")
+
+
+def add_project(parser: argparse.ArgumentParser) -> None:
+    """Where files are looked for and kept."""
+    group = parser.add_argument_group("files")
+    group.add_argument(
+        "--project", type=Path, default=Path(), metavar="DIR", help="holds templates/ and playbooks/ (default: here)"
+    )
+    group.add_argument("--state-dir", type=Path, default=state_home(), metavar="DIR", help="journals and locks")
+
+
+def state_home() -> Path:
+    """Fleetdeploy's folder in the XDG state home."""
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "fleetdeploy"

@@ -1,0 +1,162 @@
+"""From arguments to everything a command works on: inventory, playbook, desired state, fleet."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from fleetdeploy.cli import extra_vars
+from fleetdeploy.config.inventory import load_inventory
+from fleetdeploy.config.patterns import select
+from fleetdeploy.config.playbook import load_playbook
+from fleetdeploy.config.schema import validate
+from fleetdeploy.config.suggest import hint_for
+from fleetdeploy.config.templates import TemplateSet
+from fleetdeploy.domain.inventory import Host, Inventory
+from fleetdeploy.domain.playbook import Play, Playbook, TaskCall
+from fleetdeploy.errors import ArtefactRefused, InputError, PatternError, Problem
+from fleetdeploy.planning.resolve import Artefacts, resolve_host
+from fleetdeploy.rollout.clock import SystemClock
+from fleetdeploy.rollout.executor import BoundPlay
+from fleetdeploy.rollout.host_run import Call
+from fleetdeploy.rollout.targets import Target, Targets
+from fleetdeploy.tasks import registry
+
+DEFAULT_INVENTORY = Path("inventories")
+DEFAULT_PLAYBOOK = Path("playbooks/deploy.yml")
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything that is known before any host is contacted."""
+
+    inventory: Inventory
+    sources: tuple[Path, ...]
+    playbook: Playbook
+    plays: tuple[BoundPlay, ...]
+    targets: Targets
+
+
+def sources_of(arguments: argparse.Namespace) -> tuple[Path, ...]:
+    """The inventory paths that were given, or the default one."""
+    given = arguments.inventory or [str(arguments.project / DEFAULT_INVENTORY)]
+    return tuple(Path(item) for item in given)
+
+
+def read_inventory(arguments: argparse.Namespace) -> Inventory:
+    """The inventory, with ``-u`` and ``--private-key`` filled in where it leaves them open."""
+    inventory = load_inventory(sources_of(arguments), extra_vars=extra_vars.parse(arguments.extra_vars))
+    user, key = getattr(arguments, "user", None), getattr(arguments, "private_key", None)
+    hosts = {
+        name: replace(
+            host,
+            connection=replace(
+                host.connection,
+                user=host.connection.user or user,
+                private_key=host.connection.private_key or key,
+            ),
+        )
+        for name, host in inventory.hosts.items()
+    }
+    _check_balancers(hosts)
+    return replace(inventory, hosts=hosts)
+
+
+def _check_balancers(hosts: Mapping[str, Host]) -> None:
+    problems = {
+        Problem(
+            f"balancer.host {host.balancer.host!r} is not a host of the inventory",
+            hint=hint_for(host.balancer.host, list(hosts), what="hosts"),
+        ): None
+        for host in hosts.values()
+        if host.balancer and host.balancer.host not in hosts
+    }
+    if problems:
+        raise InputError(problems=problems)
+
+
+def read_status_targets(arguments: argparse.Namespace, pattern: str) -> tuple[Inventory, Targets]:
+    """The inventory, and its hosts of ``pattern`` that shall run anything, resolved; no playbook is read."""
+    inventory = read_inventory(arguments)
+    meant = set(select(inventory, pattern, limit=arguments.limit))
+    hosts = [host for name, host in inventory.hosts.items() if name in meant and host.services]
+    if not hosts:
+        raise PatternError(f"no host of {pattern!r} has a service", hint="services are set by the variable `services`")
+    return inventory, Targets(resolve(hosts, arguments.project), stamp=_stamp())
+
+
+def read_project(arguments: argparse.Namespace) -> Project:
+    """Load, check and resolve everything. Raises InputError with all problems that can be told at once."""
+    inventory = read_inventory(arguments)
+    path = Path(getattr(arguments, "playbook", None) or arguments.project / DEFAULT_PLAYBOOK)
+    playbook = load_playbook(path, task_names=registry().keys())
+    plays = tuple(bind(play, inventory, arguments.limit) for play in playbook.plays)
+    meant = {name for play in plays for name in play.hosts}
+    hosts = [host for name, host in inventory.hosts.items() if name in meant]
+    targets = Targets(
+        resolve(hosts, arguments.project), stamp=_stamp(), allow_remove=getattr(arguments, "allow_remove", False)
+    )
+    return Project(inventory, sources_of(arguments), playbook, plays, targets)
+
+
+def resolve(hosts: Sequence[Host], project: Path) -> Mapping[str, Target]:
+    """Every host's desired services; problems of several hosts are told once each."""
+    templates, artefacts = TemplateSet(project / "templates"), Artefacts()
+    found: dict[str, Target] = {}
+    problems: dict[Problem, None] = {}
+    refused = False
+    for host in hosts:
+        try:
+            found[host.name] = Target(host, resolve_host(host, templates, artefacts))
+        except InputError as error:
+            refused = refused or isinstance(error, ArtefactRefused)
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise (ArtefactRefused if refused else InputError)(problems=problems)
+    return found
+
+
+def bind(play: Play, inventory: Inventory, limit: str | None) -> BoundPlay:
+    """A play with its hosts selected and its tasks' arguments checked."""
+    hosts = select(inventory, play.hosts, limit=limit)
+    calls, always = _calls(play.tasks), _calls(play.always)
+    names = [call.task.name for call in calls]
+    if "activate" in names and "verify" not in names[names.index("activate") :]:
+        raise InputError(
+            f"play {play.name!r} activates without a `verify` behind it",
+            where=str(play.origin),
+            hint="add `- verify: {golden: true}` after `activate`: AVAILABLE alone is no proof",
+        )
+    return BoundPlay(play, hosts, calls, always)
+
+
+def _calls(tasks: Sequence[TaskCall]) -> tuple[Call, ...]:
+    known = registry()
+    return tuple(
+        Call(
+            known[call.name],
+            validate(known[call.name].arguments, call.arguments, what=call.name, origin=call.origin),
+        )
+        for call in tasks
+    )
+
+
+def _stamp() -> str:
+    return datetime.fromtimestamp(SystemClock().now_s(), tz=timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+
+def new_run(stamp: str) -> str:
+    """A run's id: its time and four random hex digits."""
+    return f"{stamp}-{secrets.token_hex(2)}"
+
+
+def print_json(value: object) -> None:
+    """A result on stdout."""
+    import sys
+
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=False, default=str) + "\n")

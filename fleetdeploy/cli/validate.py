@@ -1,0 +1,36 @@
+"""``fleetdeploy validate``: read everything that a deploy would read, contact nobody."""
+
+from __future__ import annotations
+
+import argparse
+
+from fleetdeploy.cli import options
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "validate",
+        help="check inventory, playbook, templates and models without contacting a host",
+        description="Check inventory, playbook, templates and models. No host is contacted.",
+        epilog="example:\n  fleetdeploy validate -i inventories/prod playbooks/deploy.yml",
+    )
+    parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
+    options.add_inventory(parser)
+    options.add_project(parser)
+    options.add_output(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit code 0, or an InputError with everything that is wrong."""
+    from fleetdeploy.cli.project import print_json, read_project
+
+    project = read_project(arguments)
+    hosts = len(project.targets.by_name)
+    services = sum(len(target.desired) for target in project.targets.by_name.values())
+    if arguments.json:
+        print_json({"exit_code": 0, "hosts": hosts, "services": services, "plays": len(project.plays)})
+    elif not arguments.quiet:
+        print(f"OK: {hosts} hosts, {services} services on them, {len(project.plays)} plays")
+    return 0

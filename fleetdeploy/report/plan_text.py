@@ -1,0 +1,108 @@
+"""A plan as text: what would change on which host and why, with the differences of files and container spec."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.text import Text
+
+from fleetdeploy.domain.plan import Activation, Change, HostPlan, Plan, ServicePlan
+
+
+def lines(plan: Plan, extra: Mapping[str, Sequence[str]], *, diff: bool = True) -> Iterator[Text]:
+    """The plan, host by host. ``extra`` names further work of the playbook on a host, such as versions to prune."""
+    same = []
+    for name, reason in plan.unreachable.items():
+        yield Text(f"{name}: UNREACHABLE: {reason}", style="red")
+    for name, host in plan.hosts.items():
+        if host.refusals:
+            yield from _refusals(host)
+        elif host.changed or extra.get(name):
+            yield from _host(host, extra.get(name, ()), diff=diff)
+        else:
+            same.append(name)
+    if same:
+        yield Text(f"no change: {', '.join(same)}", style="green")
+
+
+def last_line(plan: Plan, extra: Mapping[str, Sequence[str]]) -> str:
+    """What the plan comes to, in one sentence."""
+    changing = [name for name, host in plan.hosts.items() if host.changed or extra.get(name)]
+    parts = [f"{len(changing)} of {len(plan.hosts) + len(plan.unreachable)} hosts would change"]
+    if plan.refusals:
+        parts.append(f"{len({refusal.host for refusal in plan.refusals})} refused")
+    if plan.unreachable:
+        parts.append(f"{len(plan.unreachable)} unreachable")
+    total = sum(item.copy_bytes for host in plan.hosts.values() for service in host.services for item in service.stage)
+    if total:
+        parts.append(f"{size(total)} to copy")
+    return "PLAN: " + ", ".join(parts)
+
+
+def size(count: int) -> str:
+    """A number of bytes with a binary unit."""
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if value >= 10 or units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def _refusals(host: HostPlan) -> Iterator[Text]:
+    for refusal in host.refusals:
+        yield Text(f"{refusal.host}: REFUSED: {refusal.message}", style="red")
+        if refusal.hint:
+            yield Text(f"    {refusal.hint}")
+
+
+def _host(host: HostPlan, extra: Sequence[str], *, diff: bool) -> Iterator[Text]:
+    yield Text(f"{host.host.name}", style="bold")
+    for service in host.services:
+        if service.changed:
+            yield from _service(service, diff=diff)
+    for text in extra:
+        yield Text(f"  {text}")
+
+
+def _service(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
+    yield (
+        Text(f"  service {plan.desired.name}: ")
+        + Text(plan.activation.value, style="yellow")
+        + Text(f", {plan.reason}")
+    )
+    for item in plan.stage:
+        linked = f", the rest linked from {item.link_from}" if item.link_from is not None else ""
+        number = f"{item.model}/{item.version.number}"
+        yield Text(f"    stage {number}: copy {size(item.copy_bytes)}{linked}")
+    if plan.pull_image:
+        yield Text(f"    pull image {plan.desired.wish.image}")
+    if plan.undrain:
+        yield Text("    put back into its balancer: an earlier run drained it and ended")
+    for change in plan.changes:
+        yield from _change(change, diff=diff)
+    if plan.activation is Activation.START:
+        for name, value in plan.container.fields().items():
+            if diff and value:
+                yield Text(f"    + {name}: {_value(value)}", style="green")
+
+
+def _change(change: Change, *, diff: bool) -> Iterator[Text]:
+    if "\n" not in change.before + change.after:
+        yield Text(f"    {change.what}: {change.before or '(none)'} -> {change.after}")
+        return
+    yield Text(f"    {change.what}")
+    if not diff:
+        return
+    rows = difflib.unified_diff(change.before.splitlines(), change.after.splitlines(), lineterm="", n=1)
+    for row in list(rows)[2:]:
+        style = {"+": "green", "-": "red", "@": "cyan"}.get(row[:1], "")
+        yield Text(f"      {row}", style=style)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_value(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return " ".join(_value(item) for item in value)
+    return str(value)

@@ -1,0 +1,122 @@
+"""The run on a terminal or in a log: one line a change, a recap with one line a host, and a true last line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timezone
+
+from rich.console import Console
+from rich.text import Text
+
+from fleetdeploy.domain.events import Event, Kind
+from fleetdeploy.domain.outcome import HostState, RunOutcome
+
+_STATE_STYLE = {
+    HostState.OK: "green",
+    HostState.CHANGED: "yellow",
+    HostState.REVERTED: "magenta",
+    HostState.FAILED: "red",
+    HostState.UNREACHABLE: "red",
+    HostState.SKIPPED: "dim",
+}
+
+
+def console(*, stderr: bool, no_color: bool) -> Console:
+    """A console that neither guesses at markup nor wraps: lines stay greppable. NO_COLOR is honoured by rich."""
+    return Console(stderr=stderr, no_color=no_color or None, highlight=False, markup=False, soft_wrap=True)
+
+
+class Terminal:
+    """A sink. Without a terminal every line carries the time; ``quiet`` shows only failures and the end."""
+
+    def __init__(self, out: Console, *, quiet: bool = False, verbose: bool = False) -> None:
+        self._out = out
+        self._quiet = quiet
+        self._verbose = verbose
+        self._headings: list[Text] = []
+
+    def __call__(self, event: Event) -> None:
+        line = self._line(event)
+        if line is None:
+            return
+        if event.kind in _HEADINGS:
+            # Shown with the first thing that happens below them, so that a wave with nothing to do stays silent.
+            kept = [] if event.kind is Kind.PLAY_STARTED else self._headings[:1]
+            self._headings = [*kept, self._stamped(event, line)]
+            return
+        if self._quiet and event.kind not in _IMPORTANT:
+            return
+        for heading in self._headings:
+            self._out.print(heading)
+        # A play's line stands once, a wave's line above each wave.
+        self._headings = []
+        self._out.print(self._stamped(event, line))
+        if event.kind is Kind.STEP_FAILED:
+            self._under(event.data.get("hint"), event.data.get("detail"))
+
+    def _stamped(self, event: Event, line: Text) -> Text:
+        if self._out.is_terminal:
+            return line
+        stamp = datetime.fromtimestamp(event.time_s, tz=timezone.utc).strftime("%H:%M:%SZ ")
+        return Text(stamp, style="dim") + line
+
+    def _line(self, event: Event) -> Text | None:
+        name = f"{event.host:<10} {event.task:<10} " if event.task else f"{event.host:<10} "
+        if event.kind is Kind.PLAY_STARTED:
+            return Text(f"PLAY {event.message}", style="bold")
+        if event.kind is Kind.WAVE_STARTED:
+            return Text(f"wave {event.data['wave']} of {event.data['waves']}: {event.message}", style="bold")
+        if event.kind is Kind.STEP_STARTED and (self._verbose or event.data.get("undo")):
+            return Text(f"{name}{event.message} ...", style="dim")
+        if event.kind is Kind.STEP_PROGRESS and self._verbose:
+            return Text(f"{name}{event.message}", style="dim")
+        if event.kind is Kind.STEP_FINISHED and not event.data.get("undo"):
+            return Text(f"{name}{event.message}") + Text(f"  {event.data.get('seconds', 0):.1f} s", style="dim")
+        if event.kind is Kind.STEP_FAILED:
+            return Text(f"{name}FAILED: {_first(event.message)}", style="red")
+        if event.kind is Kind.HOST_UNREACHABLE:
+            return Text(f"{name}UNREACHABLE: {event.message}", style="red")
+        if event.kind is Kind.REVERT_STARTED:
+            return Text(f"{name}going back to what it served", style="magenta")
+        if event.kind is Kind.ROLLOUT_STOPPED:
+            return Text(f"STOPPED after {event.host}: no further host is touched", style="red bold")
+        if event.kind is Kind.SOAK_STARTED:
+            return Text(f"soaking {event.message}", style="dim")
+        return None
+
+    def _under(self, hint: object, detail: object) -> None:
+        if hint:
+            self._out.print(Text(f"    {hint}"))
+        for row in str(detail or "").splitlines()[-20:]:
+            self._out.print(Text(f"    | {row}", style="dim"))
+
+
+def recap(out: Console, outcome: RunOutcome, *, quiet: bool = False) -> None:
+    """One line a host in the shape of Ansible's play recap, every failure's reason, and the last line."""
+    bad = {state for state in HostState if state not in {HostState.OK, HostState.CHANGED}}
+    shown = [item for item in outcome.hosts.values() if not quiet or item.state in bad]
+    if shown and any(item.state is not HostState.OK for item in shown):
+        out.print(Text("RECAP", style="bold"))
+        width = max(len(item.host) for item in shown)
+        for item in shown:
+            count = Counter({item.state: 1})
+            cells = [
+                f"ok={item.steps_ok}",
+                f"changed={item.steps_changed}",
+                *(f"{state.value}={count[state]}" for state in _RECAP_STATES),
+            ]
+            out.print(Text(f"{item.host:<{width}} : {' '.join(cells)}", style=_STATE_STYLE[item.state]))
+            if item.reason and item.state in bad:
+                out.print(Text(f"{'':<{width}}   {_first(item.reason)}"))
+    style = "green" if outcome.exit_code == 0 else "red"
+    out.print(Text(outcome.last_line, style=f"{style} bold"))
+
+
+def _first(text: str) -> str:
+    """The first line: servers answer with stack traces, which the journal keeps whole."""
+    return text.split("\n", 1)[0]
+
+
+_HEADINGS = frozenset({Kind.PLAY_STARTED, Kind.WAVE_STARTED})
+_IMPORTANT = frozenset({Kind.STEP_FAILED, Kind.ROLLOUT_STOPPED, Kind.HOST_UNREACHABLE, Kind.REVERT_STARTED})
+_RECAP_STATES = (HostState.FAILED, HostState.UNREACHABLE, HostState.SKIPPED, HostState.REVERTED)

@@ -1,0 +1,217 @@
+"""Runs a playbook against a fleet: plays in order, waves in a play, hosts of a wave side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from fleetdeploy.domain.events import Kind
+from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
+from fleetdeploy.domain.plan import Plan
+from fleetdeploy.domain.playbook import OnFailure, Play
+from fleetdeploy.domain.protocols import Clock, Fleet
+from fleetdeploy.errors import FleetdeployError, HostError, PreflightRefused, RolloutFailed
+from fleetdeploy.planning.waves import FailureBudget, split
+from fleetdeploy.rollout.capacity import Capacity
+from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.host_run import Call, HostRun, work_of
+from fleetdeploy.rollout.in_service import hosts_out, never_served
+from fleetdeploy.rollout.interrupt import Interrupts
+from fleetdeploy.rollout.targets import Targets
+
+
+@dataclass(frozen=True)
+class BoundPlay:
+    """A play with its hosts selected and its tasks' arguments checked."""
+
+    play: Play
+    hosts: tuple[str, ...]
+    calls: tuple[Call, ...]
+    always: tuple[Call, ...]
+
+    @property
+    def touches_traffic(self) -> bool:
+        return any(call.task.touches_traffic for call in self.calls)
+
+    @property
+    def max_unavailable(self) -> int:
+        return self.play.max_unavailable.of(len(self.hosts))
+
+
+@dataclass
+class Executor:
+    """One run. ``plan`` is what the fleet was seen to need when the run began; ``stopped`` why it ended early."""
+
+    targets: Targets
+    plan: Plan
+    fleet: Fleet
+    emit: Emitter
+    clock: Clock
+    interrupts: Interrupts
+    forks: int
+    outcomes: dict[str, HostOutcome] = field(default_factory=dict)
+    stopped: str = ""
+    _touched: set[str] = field(default_factory=set)
+    _finished: list[HostRun] = field(default_factory=list)
+
+    def run(self, plays: Sequence[BoundPlay]) -> Mapping[str, HostOutcome]:
+        """Every host's outcome. Raises PreflightRefused, with nothing touched, when capacity forbids the run."""
+        for name, reason in self.plan.unreachable.items():
+            self.outcomes[name] = HostOutcome(name, HostState.UNREACHABLE, reason)
+        out = hosts_out(self.plan, self.fleet) if self.plan.changed_hosts else frozenset(self.plan.unreachable)
+        for bound in plays:
+            self._check_capacity(bound, out)
+        for bound in plays:
+            if not self._over:
+                self._play(bound, out)
+        for name in (name for bound in plays for name in bound.hosts):
+            self.outcomes[name] = self._closed(name, self.outcomes.get(name))
+        return {name: self.outcomes[name] for name in self.targets.by_name if name in self.outcomes}
+
+    def _closed(self, name: str, outcome: HostOutcome | None) -> HostOutcome:
+        """Hosts that a run which ended early never came to, or only put files on, were skipped."""
+        if outcome is None:
+            return HostOutcome(name, HostState.SKIPPED if self._over else HostState.OK, self.stopped)
+        if self._over and outcome.state is HostState.CHANGED and not outcome.activated:
+            return replace(outcome, state=HostState.SKIPPED, reason=f"prepared, not switched over: {self.stopped}")
+        return outcome
+
+    @property
+    def _over(self) -> bool:
+        return bool(self.stopped or self.interrupts.requested)
+
+    def _play(self, bound: BoundPlay, out: frozenset[str]) -> None:
+        busy = [name for name in bound.hosts if self._has_work(name, bound)]
+        if not busy:
+            return
+        self.emit(Kind.PLAY_STARTED, bound.play.name, hosts=busy)
+        capacity = Capacity(
+            out=out & set(bound.hosts),
+            uncounted=never_served(self.plan, bound.hosts),
+            max_unavailable=bound.max_unavailable,
+        )
+        # Hosts that are out already come first: repairing them costs no capacity and gains some.
+        waves = split(sorted(busy, key=lambda name: name not in out), bound.play.serial)
+        for number, wave in enumerate(waves, 1):
+            self.emit(Kind.WAVE_STARTED, ", ".join(wave), wave=number, waves=len(waves), hosts=list(wave))
+            self._wave(bound, wave, capacity)
+            if self._over:
+                return
+            if bound.play.soak_s and number < len(waves):
+                self._soak(bound.play.soak_s)
+
+    def _wave(self, bound: BoundPlay, wave: Sequence[str], capacity: Capacity) -> None:
+        budget = FailureBudget(len(bound.hosts), bound.play.max_fail_percentage)
+
+        def one(name: str) -> None:
+            self._count(self._host(bound, name, capacity), budget)
+
+        with ThreadPoolExecutor(max_workers=max(1, min(self.forks, len(wave)))) as pool:
+            list(pool.map(one, wave))
+        if self.stopped and bound.play.on_failure is OnFailure.REVERT_ALL:
+            self._take_back_all()
+
+    def _host(self, bound: BoundPlay, name: str, capacity: Capacity) -> HostOutcome:
+        """One host's part in one play, from a fresh look at it to its outcome."""
+        run = HostRun(
+            host=self.targets.by_name[name].host,
+            fleet=self.fleet,
+            emit=self.emit,
+            clock=self.clock,
+            check_stop=self._check_stop,
+            take_capacity=lambda: capacity.take(name, self._check_stop),
+            on_failure=bound.play.on_failure,
+        )
+        if self._over:
+            return HostOutcome(name, HostState.SKIPPED, self.stopped)
+        try:
+            plan = self.targets.observe_one(self.fleet, name)
+        except HostError as error:
+            return HostOutcome(name, HostState.UNREACHABLE, error.message, hint=error.hint)
+        self._touched.add(name)
+        outcome = run.run(plan, bound.calls, bound.always)
+        if not outcome.mixed:
+            capacity.give_back(name)
+        if outcome.state is HostState.CHANGED and bound.touches_traffic:
+            self._finished.append(run)
+        return outcome
+
+    def _count(self, outcome: HostOutcome, budget: FailureBudget) -> None:
+        self.outcomes[outcome.host] = merge(self.outcomes.get(outcome.host), outcome)
+        data = {"state": outcome.state.value, "hint": outcome.hint, "detail": outcome.detail}
+        self.emit(Kind.HOST_FINISHED, outcome.reason, host=outcome.host, **data)
+        failures = sum(outcome.state in FAILURES for outcome in self.outcomes.values())
+        if outcome.state in FAILURES and budget.spent(failures) and not self.stopped:
+            self.stopped = f"the rollout stopped after {outcome.host} failed"
+            self.emit(Kind.ROLLOUT_STOPPED, outcome.reason, host=outcome.host, failures=failures)
+
+    def _check_stop(self) -> None:
+        self.interrupts.check()
+        if self.stopped:
+            raise RolloutFailed(self.stopped)
+
+    def _check_capacity(self, bound: BoundPlay, out: frozenset[str]) -> None:
+        here = out & set(bound.hosts)
+        serving = set(bound.hosts) - here - never_served(self.plan, bound.hosts)
+        taken = sorted(name for name in serving if self._has_traffic_work(name, bound))
+        if taken and len(here) >= bound.max_unavailable:
+            raise PreflightRefused(
+                f"{', '.join(sorted(here))} out of service already, and max_unavailable is {bound.max_unavailable}: "
+                f"{taken[0]} cannot be taken out as well",
+                where=str(bound.play.origin),
+                hint="bring the hosts back first, or --limit the run to them",
+            )
+
+    def _take_back_all(self) -> None:
+        """``on_failure: revert_all``: the hosts that this run finished go back too, last one first."""
+        for run in reversed(self._finished):
+            self.emit(Kind.REVERT_STARTED, self.stopped, host=run.name)
+            try:
+                for work in [work for work in run.done if work.name == "drain"]:
+                    run.perform(work)
+                run.undo()
+                outcome = HostOutcome(run.name, HostState.REVERTED, self.stopped, untouched=False)
+            except FleetdeployError as error:
+                reason = f"the revert failed: {error.message}"
+                outcome = HostOutcome(
+                    run.name, HostState.FAILED, reason, error.detail, error.hint, untouched=False, mixed=True
+                )
+            self.outcomes[run.name] = outcome
+            self.emit(Kind.HOST_FINISHED, outcome.reason, host=run.name, state=outcome.state.value, hint=outcome.hint)
+        self._finished.clear()
+
+    def _soak(self, seconds: float) -> None:
+        self.emit(Kind.SOAK_STARTED, f"{seconds:g} s between waves", seconds=seconds)
+        end = self.clock.monotonic_s() + seconds
+        while self.clock.monotonic_s() < end and not self.interrupts.requested:
+            self.clock.wait(min(0.5, seconds))
+
+    def _has_work(self, name: str, bound: BoundPlay) -> bool:
+        """By the first look, or, on a host that this run has changed since, by a new one."""
+        plan = self.plan.hosts.get(name)
+        return plan is not None and (name in self._touched or bool(work_of(plan, bound.calls)))
+
+    def _has_traffic_work(self, name: str, bound: BoundPlay) -> bool:
+        work = work_of(self.plan.hosts[name], bound.calls)
+        return any(item.call.task.touches_traffic for item in work)
+
+
+def merge(before: HostOutcome | None, now: HostOutcome) -> HostOutcome:
+    """One host's outcome over several plays: a failure stays, a change is not hidden by a later play without one."""
+    if before is None or now.state in FAILURES:
+        return now
+    if before.state in FAILURES:
+        return before
+    return HostOutcome(
+        now.host,
+        before.state if before.state is HostState.CHANGED else now.state,
+        now.reason,
+        now.detail,
+        now.hint,
+        untouched=before.untouched and now.untouched,
+        activated=before.activated or now.activated,
+        mixed=now.mixed,
+        steps_changed=before.steps_changed + now.steps_changed,
+        steps_ok=before.steps_ok + now.steps_ok,
+    )

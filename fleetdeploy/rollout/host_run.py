@@ -1,0 +1,178 @@
+"""One host's way through one play: its tasks in order, and the way back when one of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from fleetdeploy.domain.events import Kind
+from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.outcome import HostOutcome, HostState
+from fleetdeploy.domain.plan import HostPlan, ServicePlan
+from fleetdeploy.domain.playbook import OnFailure
+from fleetdeploy.domain.protocols import Balancer, Clock, Fleet
+from fleetdeploy.errors import FleetdeployError, Interrupted, PreflightRefused, RolloutFailed, Unreachable
+from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.tasks.step import Step, Task
+
+
+@dataclass(frozen=True)
+class Call:
+    """A task with its checked arguments."""
+
+    task: Task
+    arguments: BaseModel
+
+
+@dataclass(frozen=True)
+class Work:
+    """One call on one service of the host."""
+
+    call: Call
+    plan: ServicePlan
+    summary: str
+
+    @property
+    def name(self) -> str:
+        return self.call.task.name
+
+
+def work_of(plan: HostPlan, calls: Sequence[Call]) -> tuple[Work, ...]:
+    """Everything ``calls`` would do on the host, in order; a call with nothing to do is left out."""
+    balancer = plan.host.balancer
+    found = []
+    for call in calls:
+        for service in plan.services:
+            balanced = balancer is not None and bool(balancer.pools.get(service.desired.name))
+            summary = call.task.summary(service, balanced, call.arguments)
+            if summary:
+                found.append(Work(call, service, summary))
+    return tuple(found)
+
+
+@dataclass
+class HostRun:
+    """Runs the calls of one play on one host. Every way out is a :class:`HostOutcome`; nothing escapes."""
+
+    host: Host
+    fleet: Fleet
+    emit: Emitter
+    clock: Clock
+    check_stop: Callable[[], None]
+    take_capacity: Callable[[], None]
+    on_failure: OnFailure
+    done: list[Work] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.host.name
+
+    def run(self, plan: HostPlan, calls: Sequence[Call], always: Sequence[Call]) -> HostOutcome:
+        """``calls`` in order, then those of ``always`` that have not run in this play."""
+        if plan.refusals:
+            refusal = plan.refusals[0]
+            return HostOutcome(self.name, HostState.FAILED, refusal.message, hint=refusal.hint)
+        try:
+            self._forward(plan, calls)
+            ran = {work.name for work in self.done}
+            self._forward(plan, [call for call in always if call.task.name not in ran])
+        except (Interrupted, RolloutFailed) as error:
+            return self._back(error)
+        except FleetdeployError as error:
+            return self._failed(error)
+        changed = sum(work.name != "preflight" for work in self.done)
+        state = HostState.CHANGED if changed else HostState.OK
+        return HostOutcome(
+            self.name,
+            state,
+            untouched=not changed,
+            activated=self._past_activation(),
+            steps_changed=changed,
+            steps_ok=len(self.done) - changed,
+        )
+
+    def _forward(self, plan: HostPlan, calls: Sequence[Call]) -> None:
+        for work in work_of(plan, calls):
+            if not self._past_activation():
+                self.check_stop()
+            if work.call.task.touches_traffic:
+                self.take_capacity()
+            # Before the act: an act that stops half-way has to be undone as well.
+            self.done.append(work)
+            self.perform(work)
+
+    def perform(self, work: Work) -> None:
+        """Act, between the two journal records that say so."""
+        self.emit(Kind.STEP_STARTED, work.summary, host=self.name, task=work.name, service=work.plan.desired.name)
+        started = self.clock.monotonic_s()
+        work.call.task.act(self._step(work), work.call.arguments)
+        seconds = round(self.clock.monotonic_s() - started, 3)
+        self.emit(Kind.STEP_FINISHED, work.summary, host=self.name, task=work.name, seconds=seconds)
+
+    def _past_activation(self) -> bool:
+        """After activation the safe end is forward: what serves is new and only has to be proven and put back."""
+        return any(work.name == "activate" for work in self.done)
+
+    def _step(self, work: Work) -> Step:
+        wish = self.host.balancer
+        balancer: Balancer | None = (
+            self.fleet.balancer(wish) if wish and wish.pools.get(work.plan.desired.name) else None
+        )
+        return Step(
+            session=self.fleet.session(self.host),
+            plan=work.plan,
+            run=self.emit.run,
+            clock=self.clock,
+            say=lambda text: self.emit(Kind.STEP_PROGRESS, text, host=self.name, task=work.name),
+            balancer=balancer,
+        )
+
+    def _failed(self, error: FleetdeployError) -> HostOutcome:
+        task = self.done[-1].name if self.done else ""
+        self.emit(Kind.STEP_FAILED, error.message, host=self.name, task=task, hint=error.hint, detail=error.detail)
+        if self.on_failure is OnFailure.STOP and self._touched():
+            return self._outcome(HostState.FAILED, error, mixed=True)
+        return self._back(error)
+
+    def _back(self, error: FleetdeployError) -> HostOutcome:
+        """Undo in reverse what was begun; a host whose way back fails stays out of its balancer."""
+        own_fault = not isinstance(error, (Interrupted, RolloutFailed))
+        state = HostState.FAILED if own_fault else HostState.SKIPPED
+        if not self._touched():
+            return self._outcome(HostState.UNREACHABLE if isinstance(error, Unreachable) else state, error)
+        self.emit(Kind.REVERT_STARTED, error.message, host=self.name)
+        try:
+            self.undo()
+        except FleetdeployError as second:
+            self.emit(Kind.STEP_FAILED, second.message, host=self.name, task="revert", hint=second.hint)
+            state = HostState.UNREACHABLE if isinstance(second, Unreachable) else HostState.FAILED
+            return self._outcome(state, error, mixed=True, more=f"; the revert failed as well: {second.message}")
+        return self._outcome(HostState.REVERTED if own_fault else state, error)
+
+    def undo(self) -> None:
+        """Take back every call that was begun, last one first. Raises what an undo raises."""
+        for work in reversed(self.done):
+            if work.call.task.no_undo:
+                continue
+            self.emit(Kind.STEP_STARTED, f"undo {work.summary}", host=self.name, task=work.name, undo=True)
+            work.call.task.undo(self._step(work), work.call.arguments)
+            self.emit(Kind.STEP_FINISHED, f"undo {work.summary}", host=self.name, task=work.name, undo=True)
+
+    def _touched(self) -> bool:
+        return any(not work.call.task.no_undo for work in self.done)
+
+    def _outcome(
+        self, state: HostState, error: FleetdeployError, *, mixed: bool = False, more: str = ""
+    ) -> HostOutcome:
+        return HostOutcome(
+            self.name,
+            state,
+            reason=error.message + more,
+            detail=error.detail,
+            hint=error.hint,
+            untouched=not self.done or isinstance(error, PreflightRefused),
+            mixed=mixed,
+            steps_ok=max(0, len(self.done) - 1),
+        )

@@ -1,0 +1,43 @@
+"""Signals: the first one asks the rollout to stop at the next safe point, the second one ends the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from fleetdeploy.errors import Interrupted
+
+
+class Interrupts:
+    """While entered, SIGINT and SIGTERM set ``requested`` instead of raising somewhere in the middle of a step.
+
+    ``tell`` is called once with the signal's name, from the main thread.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.requested = 0
+        self._tell = tell
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handle)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            # The journal has every step that was begun; it is written and synced before each act.
+            os._exit(128 + number)
+        self.requested = number
+        self._tell(signal.Signals(number).name)
+
+    def check(self) -> None:
+        """Raise Interrupted when a signal has arrived."""
+        if self.requested:
+            name = signal.Signals(self.requested).name
+            raise Interrupted(f"stopped by {name}", signal_number=self.requested, hint="run the same command again")

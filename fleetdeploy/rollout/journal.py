@@ -1,0 +1,33 @@
+"""The journal: every event of a run, written and synced before the act that it announces."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from fleetdeploy.domain.events import Event
+
+
+def as_json(event: Event) -> str:
+    """One event as one line of JSON, without the newline. Empty fields are left out."""
+    fields = {name: value for name, value in asdict(event).items() if value not in ("", {})}
+    return json.dumps(fields, sort_keys=True, default=str)
+
+
+class Journal:
+    """A file of JSON lines, mode 0600. A write that fails raises OSError, which stops the run before the act."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = path
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
+
+    def __call__(self, event: Event) -> None:
+        self._file.write(f"{as_json(event)}\n".encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()

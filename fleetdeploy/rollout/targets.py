@@ -1,0 +1,70 @@
+"""What a run is about: hosts with their desired services, observed in parallel and planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from fleetdeploy.domain.events import Kind
+from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.observed import ObservedHost, Unknown
+from fleetdeploy.domain.plan import HostPlan, Plan, Refusal
+from fleetdeploy.domain.protocols import Fleet
+from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.errors import HostError, HostKeyRefused
+from fleetdeploy.planning.host import plan_host
+from fleetdeploy.rollout.emitter import Emitter
+
+
+@dataclass(frozen=True)
+class Target:
+    """A host and everything it shall run."""
+
+    host: Host
+    desired: tuple[DesiredService, ...]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The hosts of a run in inventory order. ``stamp`` is the run's time for release ids."""
+
+    by_name: Mapping[str, Target]
+    stamp: str
+    allow_remove: bool = False
+
+    def observe_one(self, fleet: Fleet, name: str) -> HostPlan:
+        """Probe one host and plan it. Raises HostError when it cannot be probed."""
+        target = self.by_name[name]
+        observed = fleet.session(target.host).observe([service.wish for service in target.desired])
+        return self._plan(target, observed)
+
+    def observe(self, fleet: Fleet, emit: Emitter, *, forks: int, names: Sequence[str] | None = None) -> Plan:
+        """Probe all hosts, at most ``forks`` at a time. A host that cannot be probed is listed as unreachable."""
+        wanted = list(self.by_name) if names is None else list(names)
+        with ThreadPoolExecutor(max_workers=max(1, min(forks, len(wanted)))) as pool:
+            results = list(pool.map(lambda name: self._try(fleet, emit, name), wanted))
+        plans = {plan.host.name: plan for plan in results if isinstance(plan, HostPlan)}
+        failed = {name: error for name, error in zip(wanted, results, strict=True) if isinstance(error, HostError)}
+        return Plan(plans, {name: _why(error) for name, error in failed.items()})
+
+    def _try(self, fleet: Fleet, emit: Emitter, name: str) -> HostPlan | HostError:
+        try:
+            plan = self.observe_one(fleet, name)
+        except HostKeyRefused as error:
+            # Never "unreachable": a host with another key is not one to go on without, but one to look at.
+            refusal = Refusal(name, error.message, error.hint, error.exit_code)
+            observed = ObservedHost(name, docker=Unknown(error.message))
+            return HostPlan(self.by_name[name].host, observed, (), (refusal,))
+        except HostError as error:
+            emit(Kind.HOST_UNREACHABLE, error.message, host=name, hint=error.hint)
+            return error
+        emit(Kind.HOST_OBSERVED, host=name)
+        return plan
+
+    def _plan(self, target: Target, observed: ObservedHost) -> HostPlan:
+        return plan_host(target.host, target.desired, observed, stamp=self.stamp, allow_remove=self.allow_remove)
+
+
+def _why(error: HostError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
