@@ -1,0 +1,62 @@
+# fleetdeploy: `make demo` shows it, `make test` proves it. Both install what is missing first, and say so.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run-$(shell sha256sum requirements/run.txt 2>/dev/null | cut -c1-12)
+DEV := $(VENV)/.dev-$(shell sha256sum requirements/dev.txt 2>/dev/null | cut -c1-12)
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit contract fleet lint bench lock packages clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (root)
+	@$(BIN)/python -m fleetdeploy demo
+
+test: unit contract fleet ## every test (root, for the fleet tests)
+
+unit: packages $(DEV) ## no network, a few seconds
+	$(BIN)/python -m pytest tests/unit
+
+contract: packages $(DEV) ## the model server held to TF Serving's contract; SERVER=PATH tries another binary
+	$(BIN)/python -m pytest tests/contract
+
+fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy (root)
+	$(BIN)/python -m pytest tests/fleet
+
+lint: packages $(DEV) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: packages $(DEV) ## benchmarks; they print ratios and assert nothing
+	$(BIN)/python -m tests.bench
+
+lock: $(DEV) ## resolve requirements/*.in anew
+	for name in run dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --upgrade \
+	    --no-emit-index-url --no-emit-find-links --no-header \
+	    --override requirements/overrides.txt requirements/$$name.in -o requirements/$$name.txt; \
+	done
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+packages:
+	@PYTHON=$(PYTHON) .ci/packages
+
+$(RUN): | packages
+	@echo "installing requirements/run.txt into $(VENV) (TensorFlow is 270 MB of it)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements/run.txt
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): | packages
+	@echo "installing requirements/dev.txt into $(VENV) (TensorFlow is 270 MB of it)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@ $(RUN)
