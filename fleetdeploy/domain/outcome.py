@@ -24,8 +24,8 @@ FAILURES = frozenset({HostState.REVERTED, HostState.FAILED, HostState.UNREACHABL
 
 @dataclass(frozen=True)
 class HostOutcome:
-    """``untouched`` is true while nothing was changed on the host; ``mixed`` when what it serves is not what it
-    served before and not what it shall serve, or is not known.
+    """``untouched`` is true while nothing was changed on the host; ``activated`` once it serves something new;
+    ``mixed`` when what it serves is not what it served before and not what it shall serve, or is not known.
     """
 
     host: str
@@ -34,6 +34,7 @@ class HostOutcome:
     detail: str = ""
     hint: str = ""
     untouched: bool = True
+    activated: bool = False
     mixed: bool = False
     steps_changed: int = 0
     steps_ok: int = 0

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy.lab.fleet import Lab, leftovers
+from tests.fleet.onlooker import make_new, tell_everything
+from tests.fleet.project import Project
 from tests.fleet.tiny_image import TinyImage
 
 
@@ -36,3 +38,23 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="session")
 def tiny_image() -> TinyImage:
     return TinyImage()
+
+
+@pytest.fixture(scope="session")
+def told_logs(lab: Lab) -> None:
+    """Every host's sshd writes each connection, login and channel into its log."""
+    tell_everything(lab)
+
+
+@pytest.fixture
+def project(lab: Lab, told_logs: None, tmp_path: Path) -> Iterator[Project]:
+    """A project directory for the lab, whose hosts are as new; afterwards they are made so again."""
+    yield Project(lab, tmp_path)
+    make_new(lab)
+
+
+@pytest.fixture
+def served(project: Project) -> Project:
+    """The project after its first deploy: every host serves version 1 of the ranker from the first image."""
+    project.deploy("playbooks/at_once.yml")
+    return project

@@ -1,0 +1,205 @@
+"""The program: `python -m fleetdeploy.lab.modelserver --port=8500 ...`.
+
+Start-up order as in tensorflow_serving/model_servers/main.cc and server.cc: models first, ports last. There is no
+signal handler and no drain: SIGTERM ends the process.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from fleetdeploy.lab.modelserver import VERSION, log
+from fleetdeploy.lab.modelserver import config as configs
+from fleetdeploy.lab.modelserver import flags as command_line
+from fleetdeploy.lab.modelserver.bundle import Loader
+from fleetdeploy.lab.modelserver.core import ServerCore
+from fleetdeploy.lab.modelserver.flags import Flags
+from fleetdeploy.lab.modelserver.grpc_api import start_grpc_server
+from fleetdeploy.lab.modelserver.lifecycle import Lifecycle, LoadSettings
+from fleetdeploy.lab.modelserver.rest_api import start_rest_server
+from fleetdeploy.lab.modelserver.serving_table import ServingTable
+from fleetdeploy.lab.modelserver.states import StateBus
+from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.tensorflow_c import TensorFlow
+from fleetdeploy.tfserving import stubs
+
+PROGRAM: Final = "tensorflow_model_server"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What tests can set, for which the real server has no flag."""
+
+    build: str
+    """STANDIN_BUILD: shown by --version, so that two images can be told apart."""
+    tick_s: float
+    """STANDIN_TICK_S: time between two decisions to load or unload."""
+    scan_interval_s: float | None
+    """STANDIN_SCAN_S: instead of --file_system_poll_wait_seconds, which takes whole seconds only."""
+
+    @staticmethod
+    def read() -> "Environment":
+        """Read the process's environment. Raises INVALID_ARGUMENT for a value that is no number."""
+        scan = os.environ.get("STANDIN_SCAN_S")
+        try:
+            return Environment(
+                build=os.environ.get("STANDIN_BUILD") or VERSION,
+                tick_s=float(os.environ.get("STANDIN_TICK_S") or 0.1),
+                scan_interval_s=float(scan) if scan else None,
+            )
+        except ValueError as problem:
+            raise StatusError(Code.INVALID_ARGUMENT, f"STANDIN_TICK_S and STANDIN_SCAN_S: {problem}") from problem
+
+
+def main(arguments: list[str]) -> int:
+    """Run the server; returns the exit status if it does not start."""
+    parsed = command_line.parse(arguments)
+    if parsed.problems or parsed.unknown[:1] == ("--help",):
+        for problem in parsed.problems:
+            log.error(problem)
+        _print(command_line.usage(PROGRAM))
+        return 255
+    try:
+        environment = Environment.read()
+        if parsed.flags.version:
+            _print(
+                f"TensorFlow ModelServer: {environment.build} (fleetdeploy's stand-in, not TensorFlow Serving)\n"
+                f"TensorFlow Library: {TensorFlow().version}\n"
+            )
+            return 0
+        if parsed.unknown:
+            _print(f"unknown argument: {parsed.unknown[0]}\n{command_line.usage(PROGRAM)}")
+        _serve(parsed.flags, environment)
+    except StatusError as problem:
+        _print(f"Failed to start server. Error: {problem}\n")
+        return 255
+
+
+def _serve(flags: Flags, environment: Environment) -> NoReturn:
+    """Load the models, open the ports, and stay. Raises StatusError if it cannot start."""
+    _check(flags)
+    log.info(f"This is fleetdeploy's stand-in for {PROGRAM}, build {environment.build}. It is not TensorFlow Serving.")
+    if flags.model_config_file:
+        config = configs.read_config(flags.model_config_file)
+    else:
+        log.info(
+            f"Building single TensorFlow model file config:  model_name: {flags.model_name} "
+            f"model_base_path: {flags.model_base_path}"
+        )
+        config = configs.single_model(flags.model_name, flags.model_base_path)
+    core = _build_core(flags, environment)
+    core.reload(config)
+    if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
+        threading.Thread(target=_poll_config, args=(core, flags), name="config", daemon=True).start()
+    server = start_grpc_server(core, flags)
+    if flags.rest_api_port == flags.port != 0:
+        log.error("The port of the HTTP/REST API cannot be that of gRPC. Skipped exporting HTTP/REST API.")
+    elif flags.rest_api_port:
+        start_rest_server(core, flags)
+    server.wait_for_termination()
+    raise AssertionError("nothing stops the gRPC server")
+
+
+def _check(flags: Flags) -> None:
+    """Refuse combinations of flags that the real server refuses (Server::BuildAndStart)."""
+    refused = {
+        "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.": not flags.port
+        and not flags.grpc_socket_path,
+        "Either use_alts_credentials must be false or ssl_config_file must be empty.": flags.use_alts_credentials
+        and bool(flags.ssl_config_file),
+        "Both server_options.model_base_path and server_options.model_config_file are empty!": not flags.model_base_path
+        and not flags.model_config_file,
+        "server_options.batching_parameters_file is set without setting server_options.enable_batching to true.": bool(
+            flags.batching_parameters_file
+        )
+        and not flags.enable_batching,
+        "Either configure server_options.tensorflow_session_parallelism or "
+        "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
+        "separately. You cannot configure all.": min(
+            flags.tensorflow_session_parallelism,
+            flags.tensorflow_intra_op_parallelism,
+            flags.tensorflow_inter_op_parallelism,
+        )
+        > 0,
+    }
+    for message, applies in refused.items():
+        if applies:
+            raise StatusError(Code.INVALID_ARGUMENT, message)
+
+
+def _build_core(flags: Flags, environment: Environment) -> ServerCore:
+    bus, table = StateBus(), ServingTable()
+    loader = Loader(TensorFlow(), tags=flags.saved_model_tags.split(","), session_config=_session_config(flags))
+    settings = LoadSettings(
+        load_threads=flags.num_load_threads,
+        unload_threads=flags.num_unload_threads,
+        max_retries=max(0, flags.max_num_load_retries),
+        retry_interval_s=flags.load_retry_interval_micros / 1e6,
+        tick_s=environment.tick_s,
+    )
+    lifecycle = Lifecycle(loader, settings, bus=bus, table=table)
+    scan_s = environment.scan_interval_s
+    core = ServerCore(
+        lifecycle,
+        bus=bus,
+        table=table,
+        scan_interval_s=flags.file_system_poll_wait_seconds if scan_s is None else scan_s,
+        initial_load_threads=4 * len(os.sched_getaffinity(0)),
+        labels_for_unavailable=flags.allow_version_labels_for_unavailable_models,
+    )
+    lifecycle.start()
+    return core
+
+
+def _session_config(flags: Flags) -> bytes:
+    """Serialized ConfigProto for every session."""
+    config = stubs.config_pb2.ConfigProto()
+    if flags.tensorflow_session_config_file:
+        configs.read_text_proto(flags.tensorflow_session_config_file, config)
+    config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
+    intra, inter = flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism
+    both = flags.tensorflow_session_parallelism
+    config.intra_op_parallelism_threads = intra if intra > 0 or inter > 0 else both
+    config.inter_op_parallelism_threads = inter if intra > 0 or inter > 0 else both
+    return bytes(config.SerializeToString())
+
+
+def _poll_config(core: ServerCore, flags: Flags) -> NoReturn:
+    """Apply the config file again and again, changed or not."""
+    while True:
+        began = time.monotonic()
+        try:
+            config = configs.read_config(flags.model_config_file)
+        except StatusError as problem:
+            log.error(f"Failed to read ModelServerConfig file: {problem.message}")
+        else:
+            try:
+                core.reload(config)
+            except StatusError as problem:
+                log.error(f"PollFilesystemAndReloadConfig failed to ReloadConfig: {problem.message}")
+        time.sleep(max(0.0, flags.model_config_file_poll_wait_seconds - (time.monotonic() - began)))
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _end_process(event: threading.ExceptHookArgs) -> NoReturn:
+    """A defect in a thread of the stand-in ends it, instead of leaving a server that hangs."""
+    problem = event.exc_value or event.exc_type()
+    log.fatal("defect in the stand-in: " + "".join(traceback.format_exception(problem)))
+    os._exit(70)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once, as SIGTERM does
+    threading.excepthook = _end_process
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(status)  # threads of TensorFlow and pools with loads in progress must not hold up the end

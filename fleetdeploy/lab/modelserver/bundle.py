@@ -1,0 +1,93 @@
+"""A SavedModel in memory: its signatures and a way to run them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from fleetdeploy.lab.modelserver import tensors
+from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.tensorflow_c import Output, Session, TensorFlow
+from fleetdeploy.tfserving import stubs
+
+
+class Feed(NamedTuple):
+    """One input of a request."""
+
+    alias: str
+    """Name in the signature."""
+    name: str
+    """Name of the tensor in the graph, `operation:index`."""
+    proto: Any
+    """TensorProto."""
+
+
+class Bundle:
+    """A loaded SavedModel. Only its signatures are kept of the MetaGraphDef, as the real server does by default."""
+
+    def __init__(self, tensorflow: TensorFlow, session: Session) -> None:
+        self._tensorflow = tensorflow
+        self._session = session
+        meta_graph = stubs.meta_graph_pb2.MetaGraphDef.FromString(session.meta_graph_def)
+        session.meta_graph_def = b""
+        self.signatures: Mapping[str, Any] = {  # copies, so that the graph does not stay in memory with them
+            name: stubs.meta_graph_pb2.SignatureDef.FromString(definition.SerializeToString())
+            for name, definition in meta_graph.signature_def.items()
+        }
+        self._places: dict[str, Output | None] = {}
+        for signature in self.signatures.values():
+            for info in [*signature.inputs.values(), *signature.outputs.values()]:
+                self._places[info.name] = session.output(info.name)
+
+    def run(
+        self, feeds: Sequence[Feed], fetches: Sequence[str], *, answers: Sequence[Any], timeout_ms: int | None
+    ) -> None:
+        """Run the graph: `fetches` are tensor names, each of `answers` is an empty TensorProto for one of them.
+
+        `timeout_ms` of None waits as long as it takes. Raises StatusError from TensorFlow.
+        """
+        options = None if timeout_ms is None else stubs.config_pb2.RunOptions(timeout_in_ms=timeout_ms)
+        owned: list[int] = []
+        try:
+            placed = []
+            for feed in feeds:
+                tensor = tensors.from_proto(self._tensorflow, feed.proto, alias=feed.alias)
+                owned.append(tensor)
+                placed.append((self._place(feed.name), tensor))
+            fetched = self._session.run(
+                placed,
+                [self._place(name) for name in fetches],
+                run_options=options.SerializeToString() if options is not None else None,
+            )
+            owned.extend(fetched)
+            for tensor, answer in zip(fetched, answers, strict=True):
+                tensors.to_proto(self._tensorflow, tensor, answer)
+        finally:
+            for tensor in owned:
+                self._tensorflow.delete_tensor(tensor)
+
+    def close(self) -> None:
+        """Free the model's memory; no run may be in progress."""
+        self._session.close()
+
+    def _place(self, name: str) -> Output:
+        place = self._places[name]
+        if place is None:
+            raise StatusError(
+                Code.INVALID_ARGUMENT,
+                f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph",
+            )
+        return place
+
+
+class Loader:
+    """Loads version directories with the session options the flags ask for."""
+
+    def __init__(self, tensorflow: TensorFlow, *, tags: Sequence[str], session_config: bytes) -> None:
+        self._tensorflow = tensorflow
+        self._tags = tags
+        self._session_config = session_config
+
+    def load(self, path: str) -> Bundle:
+        """Load one version; raises StatusError with the C++ loader's own code and text."""
+        return Bundle(
+            self._tensorflow, self._tensorflow.load_saved_model(path, self._tags, config=self._session_config)
+        )

@@ -1,0 +1,99 @@
+"""TensorProto to TF_Tensor and back.
+
+Requests are parsed by TensorFlow itself, so that short value lists, `tensor_content` and malformed protos are treated
+as the real server treats them. Answers come in typed fields (`float_val`, ...), never `tensor_content`, as Tensor's
+AsProtoField writes them (tensorflow/core/framework/tensor.cc).
+"""
+
+from typing import Any, Final, Literal, NamedTuple
+
+from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.tensorflow_c import TensorFlow
+from fleetdeploy.tfserving import stubs
+
+DT_STRING: Final = 7
+
+
+_Letter = Literal["f", "d", "b", "B", "h", "H", "i", "I", "q", "Q", "?"]
+
+
+class _Typed(NamedTuple):
+    """Where a dtype's values lie in a TensorProto, and how its memory is laid out (a `struct` letter)."""
+
+    field: str
+    letter: _Letter
+
+
+_TYPED: Final = {
+    1: _Typed("float_val", "f"),
+    2: _Typed("double_val", "d"),
+    3: _Typed("int_val", "i"),
+    4: _Typed("int_val", "B"),
+    5: _Typed("int_val", "h"),
+    6: _Typed("int_val", "b"),
+    8: _Typed("scomplex_val", "f"),
+    9: _Typed("int64_val", "q"),
+    10: _Typed("bool_val", "?"),
+    11: _Typed("int_val", "b"),
+    12: _Typed("int_val", "B"),
+    13: _Typed("int_val", "i"),
+    14: _Typed("half_val", "H"),  # bfloat16: the 16 bits as they are
+    15: _Typed("int_val", "h"),
+    16: _Typed("int_val", "H"),
+    17: _Typed("int_val", "H"),
+    18: _Typed("dcomplex_val", "d"),
+    19: _Typed("half_val", "H"),
+    22: _Typed("uint32_val", "I"),
+    23: _Typed("uint64_val", "Q"),
+}
+
+_PACKED_AS_IN_MEMORY: Final = {"float_val": b"\x2a", "double_val": b"\x32"}
+"""Fields whose packed wire form is the memory itself (little endian), with their tags: Python sees no single value."""
+
+_NAMES: Final = {9: "int64", 14: "bfloat16", 19: "half"}
+
+
+def dtype_name(dtype: int) -> str:
+    """Name of a DataType number as TensorFlow's messages spell it, such as `float` or `bfloat16`."""
+    return _NAMES.get(dtype) or str(stubs.types_pb2.DataType.Name(dtype)).removeprefix("DT_").lower()
+
+
+def from_proto(tensorflow: TensorFlow, proto: Any, *, alias: str) -> int:
+    """Build the tensor of a TensorProto; the caller frees it. `alias` names the input in the error."""
+    try:
+        return tensorflow.tensor_from_proto(proto.SerializeToString())
+    except StatusError as problem:
+        raise StatusError(Code.INVALID_ARGUMENT, f"tensor parsing error: {alias}") from problem
+
+
+def to_proto(tensorflow: TensorFlow, tensor: int, proto: Any) -> None:
+    """Fill an empty TensorProto with a tensor's dtype, shape and values."""
+    dtype = tensorflow.tensor_type(tensor)
+    proto.dtype = dtype
+    shape = proto.tensor_shape
+    shape.SetInParent()  # a scalar's shape is there, with no dimensions
+    for size in tensorflow.tensor_shape(tensor):
+        shape.dim.add().size = size
+    if dtype == DT_STRING:
+        proto.string_val.extend(tensorflow.tensor_strings(tensor))
+        return
+    typed = _TYPED.get(dtype)
+    if typed is None:
+        raise StatusError(Code.UNIMPLEMENTED, f"The stand-in cannot answer a tensor of type {dtype_name(dtype)}")
+    memory = tensorflow.tensor_bytes(tensor)
+    tag = _PACKED_AS_IN_MEMORY.get(typed.field)
+    if tag is not None:
+        proto.MergeFromString(tag + _varint(len(memory)) + memory)
+        return
+    values: Any = memoryview(memory).cast(typed.letter)  # type: ignore[call-overload,unused-ignore]
+    getattr(proto, typed.field).extend(values)
+
+
+def _varint(number: int) -> bytes:
+    """Protobuf's variable-length encoding of a number that is not negative."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
