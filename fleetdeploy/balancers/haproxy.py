@@ -1,0 +1,177 @@
+"""HAProxy, steered through its runtime socket (management.txt, section 9.3, "Unix Socket commands").
+
+A change is a ``set server`` on every pool, then ``show stat`` until it says what was asked. HAProxy answers a command
+that worked with an empty line; any other text is an error. A server that follows another one (``track``) takes its
+health and its maintenance from there; drained it is by its own ``set server``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from fleetdeploy.domain.observed import PoolMember, Traffic
+from fleetdeploy.errors import BalancerFailed
+
+KIND: Final = "haproxy"
+POLL_S: Final = 0.05
+QUIET_READS: Final = 3
+"""So many reads in a row must show no request in flight: one that was on its way through the proxy shows up late."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.:-]+")
+_DRAIN_FLAGS = 0x08 | 0x10  # SRV_ADMF_FDRAIN, SRV_ADMF_IDRAIN
+_SUMMARY_ROWS = {"FRONTEND", "BACKEND"}
+
+
+def make(exchange: Callable[[str], str], *, host: str) -> HAProxy:
+    """The client of the HAProxy that ``exchange`` talks to."""
+    return HAProxy(exchange, host=host)
+
+
+class HAProxy:
+    """:class:`fleetdeploy.domain.protocols.Balancer` for HAProxy 2.0 and newer."""
+
+    def __init__(self, exchange: Callable[[str], str], *, host: str) -> None:
+        self._exchange = exchange
+        self._host = host
+
+    def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
+        """Every server of the pools. Raises BalancerFailed for a pool that HAProxy does not have."""
+        rows = [row for row in self._rows() if row["pxname"] in pools and row["svname"] not in _SUMMARY_ROWS]
+        lacking = [pool for pool in pools if pool not in {row["pxname"] for row in rows}]
+        if lacking:
+            raise self._failed(
+                f"there is no pool {', '.join(lacking)} with servers", "mend `balancer.pools`, HAProxy's backends"
+            )
+        # A server that is down says DOWN whether it is drained or not; what it was told stands elsewhere.
+        told = self._told_to_drain() if any(_first(row["status"]) == "DOWN" for row in rows) else frozenset()
+        return tuple(self._member(row, drain=(row["pxname"], row["svname"]) in told) for row in rows)
+
+    def drain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+        """Raises BalancerFailed, and then the server gets its requests again.
+
+        A server that somebody put into maintenance is not touched: to drain it would take it out of there.
+        """
+        end = time.monotonic() + deadline_s
+        before = self._of(pools, server)
+        if any(member.traffic is Traffic.MAINTENANCE for member in before):
+            raise self._failed(
+                f"{server} is in maintenance, which fleetdeploy did not ask for",
+                f"take it out when that is over: set server POOL/{server} state ready",
+            )
+        try:
+            self._set(before, "drain")
+            self._await(pools, server, _drained, QUIET_READS, end=end, what="drained")
+        except BalancerFailed:
+            self._set(before, "ready")
+            raise
+
+    def undrain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+        """Raises BalancerFailed; the server may then still become healthy and get its requests."""
+        end = time.monotonic() + deadline_s
+        self._set(self._of(pools, server), "ready")
+        self._await(pools, server, _up, 1, end=end, what="up")
+
+    def _of(self, pools: Sequence[str], server: str) -> tuple[PoolMember, ...]:
+        members = tuple(member for member in self.members(pools) if member.server == server)
+        lacking = sorted(set(pools) - {member.pool for member in members})
+        if lacking:
+            raise self._failed(f"{server} is no server of {', '.join(lacking)}", "mend `balancer.server` of the host")
+        return members
+
+    def _set(self, members: Sequence[PoolMember], state: str) -> None:
+        for member in members:
+            command = f"set server {_word(member.pool)}/{_word(member.server)} state {state}"
+            reply = self._exchange(command).strip()
+            if reply:
+                raise self._failed(f"HAProxy refused {command!r}: {reply[:200]}", "the socket must be of level admin")
+
+    def _await(
+        self,
+        pools: Sequence[str],
+        server: str,
+        reached: Callable[[PoolMember], bool],
+        reads: int,
+        *,
+        end: float,
+        what: str,
+    ) -> None:
+        in_a_row = 0
+        while True:
+            members = self._of(pools, server)
+            in_a_row = in_a_row + 1 if all(map(reached, members)) else 0
+            if in_a_row >= reads:
+                return
+            if time.monotonic() >= end:
+                seen = "; ".join(
+                    f"{member.pool}: {member.traffic.value}, {member.sessions} in flight" for member in members
+                )
+                raise self._failed(f"{server} was not {what} in time ({seen})", "look at HAProxy's own statistics page")
+            time.sleep(POLL_S)
+
+    def _rows(self) -> list[dict[str, str]]:
+        reply = self._exchange("show stat").lstrip()
+        if not reply.startswith("# pxname,"):
+            raise self._failed(f"HAProxy answered 'show stat' with {reply[:120]!r}", "is that socket HAProxy's?")
+        rows = list(csv.DictReader(io.StringIO(reply[2:])))
+        return [row for row in rows if row.get("pxname") and row.get("svname") and row.get("status")]
+
+    def _told_to_drain(self) -> frozenset[tuple[str, str]]:
+        """(pool, server) of those in drain by command, their own or that of the server they follow."""
+        head, *lines = self._exchange("show servers state").strip().partition("# ")[2].splitlines() or [""]
+        rows = [dict(zip(head.split(), line.split(), strict=False)) for line in lines]
+        return frozenset(
+            (row["be_name"], row["srv_name"])
+            for row in rows
+            if {"be_name", "srv_name"} <= row.keys() and _number(row.get("srv_admin_state")) & _DRAIN_FLAGS
+        )
+
+    def _member(self, row: Mapping[str, str], *, drain: bool) -> PoolMember:
+        sessions = _number(row.get("scur")) + _number(row.get("qcur"))
+        return PoolMember(
+            pool=row["pxname"],
+            server=row["svname"],
+            traffic=_traffic("DRAIN" if drain else row["status"], sessions),
+            sessions=sessions,
+            weight=_number(row.get("weight")),
+            address=row.get("addr") or "",
+        )
+
+    def _failed(self, message: str, hint: str) -> BalancerFailed:
+        return BalancerFailed(message, where=self._host, hint=hint)
+
+
+def _traffic(status: str, sessions: int) -> Traffic:
+    """HAProxy's status column: UP, UP 1/3 (going down), DOWN, DOWN 1/2, NOLB, MAINT, MAINT (via x), DRAIN, no check."""
+    word = _first(status)
+    if word in {"DRAIN", "NOLB"}:
+        return Traffic.DRAINING if sessions else Traffic.DRAINED
+    if word in {"UP", "no"}:
+        return Traffic.UP
+    return Traffic.MAINTENANCE if word == "MAINT" else Traffic.DOWN
+
+
+def _first(status: str) -> str:
+    return status.split(maxsplit=1)[0] if status.strip() else ""
+
+
+def _drained(member: PoolMember) -> bool:
+    return member.traffic is Traffic.DRAINED
+
+
+def _up(member: PoolMember) -> bool:
+    return member.traffic is Traffic.UP
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
+
+
+def _word(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise BalancerFailed(f"{name!r} cannot be the name of a pool or server")
+    return name

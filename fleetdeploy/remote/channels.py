@@ -1,0 +1,172 @@
+"""What happens on one SSH channel: run a command to its end under a deadline, or open a path to a UNIX socket.
+
+paramiko has no call for ``direct-streamlocal@openssh.com`` (its ``open_channel`` sends no path), so the message is put
+together here from paramiko's inner names; a test opens such a channel against a real sshd with the pinned paramiko.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import paramiko
+from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
+
+from fleetdeploy.errors import DeadlineExceeded, RemoteCommandFailed, Unreachable
+
+_CHUNK_BYTES = 64 * 1024
+_SEND_POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """How a remote command ended. ``status`` is its exit status, -1 when a signal ended it."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output as text; bytes that are not UTF-8 are replaced."""
+        return self.stdout.decode("utf-8", "replace")
+
+    @property
+    def error_text(self) -> str:
+        """Standard error as text, stripped."""
+        return self.stderr.decode("utf-8", "replace").strip()
+
+    def last_lines(self, count: int = 12) -> str:
+        """The end of what the command said, standard error first."""
+        return "\n".join((self.error_text or self.text.strip()).splitlines()[-count:])
+
+
+def run_on(
+    channel: paramiko.Channel,
+    command: str,
+    *,
+    stdin: bytes,
+    deadline_s: float,
+    cap_bytes: int,
+    host: str,
+) -> CommandResult:
+    """Run ``command`` on a fresh session channel and close it, whatever happens.
+
+    Raises DeadlineExceeded after ``deadline_s``, RemoteCommandFailed when it wrote more than ``cap_bytes`` (both
+    streams together), Unreachable when the connection ended before the exit status came.
+    """
+    end = time.monotonic() + deadline_s
+    streams = (bytearray(), bytearray())
+    try:
+        channel.settimeout(deadline_s)
+        _request_exec(channel, command)
+        _converse(channel, memoryview(stdin), streams, end=end, cap_bytes=cap_bytes, host=host)
+        if not channel.status_event.wait(max(0.0, end - time.monotonic())):
+            raise DeadlineExceeded(f"a command did not end within {deadline_s:g} s", where=host)
+        if channel.exit_status == -1 and not (channel.transport and channel.transport.is_active()):
+            raise Unreachable("the connection was lost while a command ran", where=host, hint="read back, then retry")
+        return CommandResult(channel.exit_status, bytes(streams[0]), bytes(streams[1]))
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"a command gave no answer within {deadline_s:g} s", where=host) from error
+    finally:
+        channel.close()
+
+
+def _request_exec(channel: paramiko.Channel, command: str) -> None:
+    """Ask for the command without waiting for the reply.
+
+    ``Channel.exec_command`` waits for it with no deadline, and costs a round trip. A refusal closes the channel, which
+    :func:`run_on` sees as an end without a status.
+    """
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)
+    message.add_string(command)
+    transport: Any = channel.transport
+    transport._send_user_message(message)  # noqa: SLF001  see the module's docstring
+
+
+def _converse(
+    channel: paramiko.Channel,
+    stdin: memoryview,
+    streams: tuple[bytearray, bytearray],
+    *,
+    end: float,
+    cap_bytes: int,
+    host: str,
+) -> None:
+    """Send all input and read all output, neither waiting for the other."""
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    open_for_input = True
+    while True:
+        # Order matters: what is in the buffers after the end was seen is all there will be.
+        ended = channel.eof_received or channel.closed
+        if open_for_input and not ended:
+            while stdin and channel.send_ready() and not channel.recv_ready():
+                stdin = stdin[channel.send(stdin[:_CHUNK_BYTES].tobytes()) :]
+            if not stdin:
+                channel.shutdown_write()
+                open_for_input = False
+        _drain(channel, streams, cap_bytes=cap_bytes)
+        if len(streams[0]) + len(streams[1]) > cap_bytes:
+            raise RemoteCommandFailed(f"a command wrote more than {cap_bytes} bytes", where=host)
+        if ended:
+            return
+        left_s = end - time.monotonic()
+        if left_s <= 0:
+            raise DeadlineExceeded("a command did not end in time", where=host, hint="look at the host's load")
+        poll.poll(1000 * min(left_s, _SEND_POLL_S if open_for_input else left_s))
+
+
+def _drain(channel: paramiko.Channel, streams: tuple[bytearray, bytearray], *, cap_bytes: int) -> None:
+    while channel.recv_ready() and len(streams[0]) <= cap_bytes:
+        streams[0].extend(channel.recv(_CHUNK_BYTES))
+    while channel.recv_stderr_ready() and len(streams[1]) <= cap_bytes:
+        streams[1].extend(channel.recv_stderr(_CHUNK_BYTES))
+
+
+def open_streamlocal(transport: paramiko.Transport, path: str, *, deadline_s: float) -> paramiko.Channel:
+    """A channel to a UNIX socket of the host (OpenSSH's PROTOCOL, section 2.4).
+
+    Raises ChannelException when sshd or the socket refuses, TimeoutError at the deadline.
+    """
+    inner: Any = transport
+    with inner.lock:
+        number = inner._next_channel()  # noqa: SLF001  see the module's docstring
+        channel = paramiko.Channel(number)
+        inner._channels.put(number, channel)  # noqa: SLF001
+        opened = inner.channel_events[number] = threading.Event()
+        inner.channels_seen[number] = True
+        wired: Any = channel
+        wired._set_transport(transport)  # noqa: SLF001
+        wired._set_window(inner.default_window_size, inner.default_max_packet_size)  # noqa: SLF001
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_OPEN)
+    message.add_string("direct-streamlocal@openssh.com")
+    message.add_int(number)
+    message.add_int(inner.default_window_size)
+    message.add_int(inner.default_max_packet_size)
+    message.add_string(path)
+    message.add_string("")
+    message.add_int(0)
+    inner._send_user_message(message)  # noqa: SLF001
+    _await_open(transport, opened, deadline_s=deadline_s)
+    answered = inner._channels.get(number)  # noqa: SLF001
+    if answered is None:
+        raise transport.get_exception() or paramiko.ChannelException(2, "the channel was refused")
+    return channel
+
+
+def _await_open(transport: paramiko.Transport, opened: threading.Event, *, deadline_s: float) -> None:
+    end = time.monotonic() + deadline_s
+    while not opened.wait(0.1):
+        if not transport.is_active():
+            raise transport.get_exception() or EOFError("the connection was lost")
+        if time.monotonic() > end:
+            raise TimeoutError(f"no answer to a channel request within {deadline_s:g} s")

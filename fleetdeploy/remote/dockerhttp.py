@@ -1,0 +1,100 @@
+"""HTTP to a Docker socket through SSH channels: the pieces of urllib3 and requests that the docker SDK is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import requests.adapters
+import urllib3
+import urllib3.connection
+from docker import APIClient
+
+from fleetdeploy.errors import DockerFailed, HostError
+from fleetdeploy.remote.ssh import SshConnection
+
+SOCKET = "/var/run/docker.sock"
+_BASE_URL = "http+docker://ssh"
+_CONNECT_S = 10.0
+
+Dial = Callable[[], Any]
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    """An HTTP connection whose socket is a channel."""
+
+    def __init__(self, dial: Dial) -> None:
+        super().__init__("localhost")
+        self._dial = dial
+
+    def connect(self) -> None:
+        self.sock = self._dial()
+        self.sock.settimeout(self.timeout if isinstance(self.timeout, (int, float)) else _CONNECT_S)
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    def __init__(self, dial: Dial) -> None:
+        super().__init__("localhost", maxsize=4)
+        self._dial = dial
+
+    def _new_conn(self) -> Any:
+        self.num_connections += 1
+        return _Connection(self._dial)
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        """A connection of the pool that is still open, told from the channel: urllib3 would ask for its fileno, which
+        costs a pipe each.
+        """
+        del timeout
+        pool: Any = self.pool
+        kept = pool.get(block=False) if pool is not None and not pool.empty() else None
+        if kept is not None and kept.sock is not None and (kept.sock.closed or kept.sock.eof_received):
+            kept.close()
+        return kept or self._new_conn()
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    def __init__(self, dial: Dial) -> None:
+        super().__init__()
+        self._own_pool = _Pool(dial)
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:
+        return self._own_pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        del proxies
+        return request.path_url
+
+    def close(self) -> None:
+        self._own_pool.close()
+        super().close()
+
+
+class ChannelClient(APIClient):
+    """The SDK's low-level client, its requests sent over ``connection``. Raises what the SDK raises, and HostError."""
+
+    def __init__(self, connection: SshConnection, *, version: str, timeout_s: float) -> None:
+        super().__init__(base_url="http://docker:80", version=version, timeout=round(timeout_s))
+        self.base_url = _BASE_URL
+        self.trust_env = False  # no proxy of this machine stands between us and the host's socket
+        self.mount("http+docker://", _Adapter(lambda: _dial(connection)))
+
+
+def _dial(connection: SshConnection) -> Any:
+    """A channel to the socket; through the docker CLI where sshd forbids forwarding to sockets."""
+    try:
+        return connection.open_unix_channel(SOCKET, deadline_s=_CONNECT_S)
+    except HostError as refused:
+        if not _refused_a_channel(refused):
+            raise
+        done = connection.run(["docker", "version", "--format", "{{.Server.Version}}"], deadline_s=_CONNECT_S)
+        if done.status:
+            raise DockerFailed(
+                f"{SOCKET} cannot be reached: {done.last_lines(1)}", where=connection.host.name,
+                hint="is dockerd running, and is the SSH user in the docker group?",
+            ) from refused  # fmt: skip
+        return connection.open_command_channel(["docker", "system", "dial-stdio"], deadline_s=_CONNECT_S)
+
+
+def _refused_a_channel(error: HostError) -> bool:
+    return "refused a channel" in error.message

@@ -1,0 +1,229 @@
+# The verbs that change a service's directory on its host. POSIX sh; `sh -c FILE fleetdeploy VERB DIRECTORY ARGS...`.
+#
+# Text comes on standard input and is counted: a link that breaks in the middle must not leave half a file in place.
+# Status 41: the directory is not ours; 42: the version is there with other content; 43: too little space;
+# 44: what was copied is not what the manifest says; 45: a tool is missing.
+
+LC_ALL=C
+export LC_ALL
+unset CDPATH TIME_STYLE QUOTING_STYLE BLOCK_SIZE DF_BLOCK_SIZE POSIXLY_CORRECT
+umask 022
+partial=.fleetdeploy-partial
+verb=$1
+root=$2
+shift 2
+
+die() {
+  status=$1
+  shift
+  printf '%s\n' "$*" >&2
+  exit "$status"
+}
+
+# What reaches the disk before anything is renamed. sync(1) with a file is not everywhere; all of it is always right.
+flush() { sync "$@" 2>/dev/null || sync; }
+
+audit() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$root/audit.log"; }
+
+plain() { # a path of ours must not be a symbolic link: it would lead what we write elsewhere
+  for each in "$@"; do
+    [ ! -L "$each" ] || die 41 "$each is a symbolic link; nothing is written through it"
+  done
+}
+
+folder() {
+  plain "$1"
+  [ -d "$1" ] || mkdir "$1" || die 1 "cannot make $1"
+}
+
+own() { # the service's directory carries our marker, is empty, or is not there yet
+  plain "$root"
+  if [ ! -d "$root" ]; then
+    mkdir -p "$root" || die 1 "cannot make $root"
+  elif [ ! -f "$root/.fleetdeploy" ] && [ -n "$(ls -A "$root")" ]; then
+    die 41 "$root exists, is not empty and was not made by fleetdeploy (there is no $root/.fleetdeploy)"
+  fi
+  plain "$root/.fleetdeploy" "$root/audit.log" "$root/drained"
+  if [ ! -f "$root/.fleetdeploy" ]; then
+    echo "This directory belongs to fleetdeploy." >"$root/.fleetdeploy" || die 1 "cannot write to $root"
+    flush "$root"
+  fi
+  for part in models staging config releases manifests; do folder "$root/$part"; done
+}
+
+take() { # LENGTH PATH: standard input into a new file
+  rm -f "$2"
+  (set -C && cat >"$2") || {
+    rm -f "$2"
+    die 1 "cannot write $2"
+  }
+  got=$(($(wc -c <"$2")))
+  if [ "$got" -ne "$1" ]; then
+    rm -f "$2"
+    die 1 "only $got of $1 bytes arrived"
+  fi
+}
+
+put() { # LENGTH PATH: standard input in place of a file, all or nothing
+  plain "$2"
+  take "$1" "$2.fleetdeploy-new"
+  chmod 0644 "$2.fleetdeploy-new"
+  flush "$2.fleetdeploy-new"
+  mv -f "$2.fleetdeploy-new" "$2" || die 1 "cannot replace $2"
+  flush "${2%/*}"
+}
+
+room() { # KIB FILES: refuse when that much does not fit
+  line=$(df -P -k "$root" | tail -n 1 | sed 's/.* \([0-9][0-9]*\)  *[0-9][0-9]*%.*/\1/')
+  case $line in
+    *[!0-9]* | "") ;;
+    *) [ "$line" -ge "$1" ] || die 43 "$root has $((line / 1024)) MiB free, $(($1 / 1024)) MiB are needed with reserve" ;;
+  esac
+  # "Inodes IUsed IFree": file systems without a fixed number of them say 0 and -.
+  line=$(df -P -i "$root" 2>/dev/null | tail -n 1 | sed -n 's/.* \([0-9][0-9]*\)  *[0-9][0-9]*%.*/\1/p')
+  case $line in
+    *[!0-9]* | "") ;;
+    *) [ "$line" -ge "$2" ] || die 43 "$root has $line free inodes, $2 are needed with reserve" ;;
+  esac
+}
+
+check() { # DIRECTORY MANIFEST: every file of the manifest and no other, by SHA-256
+  command -v sha256sum >/dev/null 2>&1 || die 45 "sha256sum: not found on the host"
+  cd "$1" || die 1 "cannot enter $1"
+  odd=$(find . ! -type d ! -type f | head -n 3)
+  [ -z "$odd" ] || { wrong="not a plain file: $odd" && return 1; }
+  cut -c67- "$2" | sort >"$2.want"
+  find . -type f | sed 's|^\./||' | sort >"$2.have"
+  extra=$(grep -Fxv -f "$2.want" "$2.have" | head -n 3)
+  rm -f "$2.want" "$2.have"
+  [ -z "$extra" ] || { wrong="not in the manifest: $extra" && return 1; }
+  wrong=$(sha256sum -c "$2" 2>&1) && return 0
+  wrong=$(printf '%s\n' "$wrong" | grep -v ': OK$' | head -n 5)
+  return 1
+}
+
+link() { # STAGED OLD OLD_MANIFEST MANIFEST: hard-link what the old version has already, and name it
+  [ -d "$2" ] && [ ! -L "$2" ] && [ -f "$3" ] || return 0
+  while IFS= read -r line; do
+    sum=${line%%  *}
+    path=${line#*  }
+    there=$(sed -n "s/^$sum  //p" "$3" | head -n 1)
+    if [ -n "$there" ] && [ -f "$2/$there" ] && [ ! -L "$2/$there" ]; then
+      case $path in */*) mkdir -p "$1/${path%/*}" ;; esac
+      if ln -f "$2/$there" "$1/$path" 2>/dev/null; then printf '%s\n' "$path"; fi
+    fi
+  done <"$4"
+}
+
+case $verb in
+  prepare) # NONCE MODEL VERSION STAGED KIB FILES OLD LENGTH <MANIFEST
+    nonce=$1 model=$2 version=$3 staged=$root/staging/$4 old=$7
+    own
+    plain "$root/models/$model" "$root/models/$model/$version" "$root/manifests/$model" "$staged"
+    take "$8" "$staged.sha256"
+    command -v rsync >/dev/null 2>&1 || die 45 "rsync: not found on the host"
+    if [ -e "$root/models/$model/$version" ]; then
+      check "$root/models/$model/$version" "$staged.sha256" || {
+        rm -f "$staged.sha256"
+        die 42 "$root/models/$model/$version is there with other content ($wrong)"
+      }
+      folder "$root/manifests/$model"
+      mv -f "$staged.sha256" "$root/manifests/$model/$version.sha256"
+      flush "$root/manifests/$model"
+      rm -rf "$staged"
+      printf '\n%s done\n' "$nonce"
+      exit 0
+    fi
+    room "$5" "$6"
+    folder "$staged"
+    printf '\n%s go %s\n' "$nonce" "$(rsync --version 2>/dev/null | sed -n '1s/.* version \([0-9.]*\).*/\1/p')"
+    [ "$old" -eq 0 ] ||
+      link "$staged" "$root/models/$model/$old" "$root/manifests/$model/$old.sha256" "$staged.sha256"
+    printf '%s end\n' "$nonce"
+    ;;
+  finish) # NONCE MODEL VERSION STAGED
+    nonce=$1 model=$2 version=$3 staged=$root/staging/$4
+    own
+    plain "$root/models/$model" "$root/manifests/$model" "$staged"
+    # What an interrupted rsync left; everything else that does not belong here is an error.
+    find "$staged" -name "$partial" -type d -prune -exec rm -rf {} +
+    find "$staged" -type f -name '.*.??????' | while IFS= read -r path; do
+      cut -c67- "$staged.sha256" | grep -Fxq -e "${path#"$staged"/}" || rm -f "$path"
+    done
+    find "$staged" -type d -exec chmod 0755 {} +
+    find "$staged" -type f ! -perm 0644 -exec chmod 0644 {} +
+    check "$staged" "$staged.sha256" || die 44 "$wrong"
+    cd /
+    sync -f "$staged" 2>/dev/null || sync
+    folder "$root/models/$model"
+    folder "$root/manifests/$model"
+    [ ! -e "$root/models/$model/$version" ] || die 42 "$root/models/$model/$version appeared meanwhile"
+    mv -f "$staged.sha256" "$root/manifests/$model/$version.sha256" || die 1 "cannot write the manifest"
+    flush "$root/manifests/$model"
+    mv "$staged" "$root/models/$model/$version" || die 1 "cannot put $root/models/$model/$version in place"
+    flush "$root/models/$model"
+    audit "staged $model $version"
+    printf '\n%s done\n' "$nonce"
+    ;;
+  discard) # STAGED
+    own
+    rm -rf "$root/staging/$1" "$root/staging/$1.sha256"
+    ;;
+  write) # PATH LENGTH <TEXT
+    own
+    put "$2" "$root/$1"
+    audit "wrote $1"
+    ;;
+  release) # ID LENGTH <RECORD
+    own
+    put "$2" "$root/releases/$1.json"
+    printf '%s\n' "$1" | put "$((${#1} + 1))" "$root/releases/current" || exit "$?"
+    audit "release $1"
+    ;;
+  clear) # PATH
+    own
+    rm -f "$root/$1"
+    flush "$root"
+    audit "cleared $1"
+    ;;
+  remove) # MODEL VERSION...
+    own
+    model=$1
+    shift
+    plain "$root/models/$model" "$root/manifests/$model"
+    for version in "$@"; do
+      plain "$root/models/$model/$version"
+      [ -e "$root/models/$model/$version" ] || continue
+      gone=$root/staging/removed-$model-$version-$$
+      mv "$root/models/$model/$version" "$gone" || die 1 "cannot remove $model $version"
+      flush "$root/models/$model"
+      rm -f "$root/manifests/$model/$version.sha256"
+      rm -rf "$gone" || die 1 "cannot delete $gone"
+      audit "removed $model $version"
+    done
+    ;;
+  sweep) # all but copies that can be resumed: MODEL-VERSION-DIGEST, touched in the last week, not yet in place
+    own
+    for path in "$root"/staging/* "$root"/staging/.[!.]*; do
+      [ -e "$path" ] || [ -L "$path" ] || continue
+      name=${path##*/}
+      name=${name%.sha256}
+      version=${name%-????????????}
+      model=${version%-*}
+      version=${version##*-}
+      case $name in
+        removed-*) ;;
+        *-[1-9]*-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f])
+          if [ -d "$root/staging/$name" ] && [ ! -e "$root/models/$model/$version" ] &&
+            [ -z "$(find "$root/staging/$name" -prune -mtime +7)" ]; then
+            continue
+          fi
+          ;;
+      esac
+      rm -rf "$path" || die 1 "cannot delete $path"
+    done
+    find "$root/config" "$root/releases" "$root/manifests" -name '*.fleetdeploy-new' -type f -exec rm -f {} +
+    rm -f "$root/drained.fleetdeploy-new"
+    ;;
+  *) die 2 "no verb $verb" ;;
+esac

@@ -1,0 +1,191 @@
+"""The real fleet: one SSH connection a host, and everything else through it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from fleetdeploy.balancers import make_balancer
+from fleetdeploy.domain.inventory import BalancerWish, Host
+from fleetdeploy.domain.observed import ObservedHost, ObservedService, Present, Reading, Unknown, VersionState
+from fleetdeploy.domain.protocols import Balancer
+from fleetdeploy.domain.service import ServiceWish
+from fleetdeploy.errors import BalancerFailed, HostError
+from fleetdeploy.remote.docker import RemoteContainers
+from fleetdeploy.remote.files import RemoteFiles
+from fleetdeploy.remote.probe import NO_TOOL, Sighting, probe
+from fleetdeploy.remote.relay import Relay
+from fleetdeploy.remote.serving import RemoteServing
+from fleetdeploy.remote.ssh import Handshakes, SshConnection
+from fleetdeploy.remote.sshconfig import write_ssh_config
+
+STATUS_S = 2.0
+EXCHANGE_S = 10.0
+_REPLY_BYTES = 8 * 1024 * 1024
+
+
+class SshSession:
+    """:class:`fleetdeploy.domain.protocols.HostSession` over one SSH connection. Safe for several threads."""
+
+    def __init__(self, connection: SshConnection, *, directory: Path, connect_timeout_s: float) -> None:
+        self.connection = connection
+        self._directory = directory
+        self._connect_timeout_s = connect_timeout_s
+        self._lock = threading.Lock()
+        self._containers = RemoteContainers(connection)
+        self._servings: dict[tuple[str, int], RemoteServing] = {}
+
+    @property
+    def host(self) -> Host:
+        return self.connection.host
+
+    def observe(self, services: Sequence[ServiceWish]) -> ObservedHost:
+        """One exec; where the host has no HTTP client, then GetModelStatus through the same connection."""
+        sighting = probe(self.connection, services)
+        return replace(
+            sighting.observed,
+            services={
+                name: self._ask_by_grpc(service, sighting) for name, service in sighting.observed.services.items()
+            },
+        )
+
+    def files(self, service: ServiceWish) -> RemoteFiles:
+        return RemoteFiles(self.connection, service, ssh_config=self._ssh_config)
+
+    def containers(self) -> RemoteContainers:
+        return self._containers
+
+    def serving(self, address: str, port: int) -> RemoteServing:
+        """``address`` is as the host itself reaches it."""
+        if address in {"0.0.0.0", "::", ""}:  # noqa: S104  compared, not bound
+            address = "127.0.0.1"
+        with self._lock:
+            if (address, port) not in self._servings:
+                relay = Relay(
+                    self._directory / f"{len(self._servings)}.sock",
+                    lambda: self.connection.open_tcp_channel(address, port),
+                )
+                self._servings[address, port] = RemoteServing(relay, host=self.host.name)
+            return self._servings[address, port]
+
+    def close(self) -> None:
+        """End everything that goes through the connection, then the connection."""
+        with self._lock:
+            servings, self._servings = self._servings, {}
+        for serving in servings.values():
+            serving.close()
+        self._containers.close()
+        self.connection.close()
+
+    def _ssh_config(self) -> Path:
+        with self._lock:
+            path = self._directory / "ssh_config"
+            if path.exists():
+                return path
+            return write_ssh_config(
+                self._directory, self.connection.route(), connect_timeout_s=self._connect_timeout_s
+            )
+
+    def _ask_by_grpc(self, service: ObservedService, sighting: Sighting) -> ObservedService:
+        place = sighting.grpc.get(service.name)
+        running = isinstance(service.container, Present) and service.container.value.running
+        if place is None or not running:
+            return service
+        served: dict[str, Reading[tuple[VersionState, ...]]] = dict(service.served)
+        for model, reading in service.served.items():
+            if isinstance(reading, Unknown) and reading.reason.startswith(NO_TOOL):
+                try:
+                    served[model] = Present(self.serving(*place).status(model, deadline_s=STATUS_S))
+                except HostError as error:
+                    served[model] = Unknown(error.message)
+        return replace(service, served=served)
+
+
+class SshFleet:
+    """:class:`fleetdeploy.domain.protocols.Fleet` over SSH.
+
+    ``hosts`` are all hosts of the inventory: a balancer is named by one of them. ``handshakes`` connections at most
+    start at the same time. Nothing is connected before it is needed.
+    """
+
+    def __init__(
+        self,
+        *,
+        hosts: Mapping[str, Host] | None = None,
+        connect_timeout_s: float = 10.0,
+        handshakes: int = 8,
+    ) -> None:
+        self._hosts = dict(hosts or {})
+        self._connect_timeout_s = connect_timeout_s
+        self._handshakes = Handshakes(handshakes)
+        self._lock = threading.Lock()
+        self._sessions: dict[str, SshSession] = {}
+        # Sockets and known_hosts of this run; mkdtemp makes it 0700. Short, as a UNIX socket's path must be.
+        self._directory = Path(tempfile.mkdtemp(prefix="fleetdeploy-"))
+
+    def session(self, host: Host) -> SshSession:
+        """The host's session, connected. Raises Unreachable or HostKeyRefused."""
+        with self._lock:
+            if host.name not in self._sessions:
+                directory = self._directory / str(len(self._sessions))
+                directory.mkdir(mode=0o700)
+                connection = SshConnection(
+                    host, connect_timeout_s=self._connect_timeout_s, handshakes=self._handshakes
+                )
+                self._sessions[host.name] = SshSession(
+                    connection, directory=directory, connect_timeout_s=self._connect_timeout_s
+                )
+            session = self._sessions[host.name]
+        session.connection.open()
+        return session
+
+    def balancer(self, wish: BalancerWish) -> Balancer:
+        """The balancer's client; its host is connected when it is first asked."""
+        host = self._hosts.get(wish.host)
+        if host is None:
+            raise BalancerFailed(
+                f"the balancer's host {wish.host!r} is not among the fleet's hosts", hint="set `balancer.host`"
+            )
+        return make_balancer(wish.kind, lambda command: self._exchange(host, wish.socket, command), host=wish.host)
+
+    def close(self) -> None:
+        """Close every session and remove the run's private files."""
+        with self._lock:
+            sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            with suppress(HostError, OSError):
+                session.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _exchange(self, host: Host, path: str, command: str) -> str:
+        """One command to a balancer's socket; it closes the connection behind its reply."""
+        try:
+            channel = self.session(host).connection.open_unix_channel(path)
+        except HostError as error:
+            raise BalancerFailed(
+                f"the balancer's socket {path} cannot be reached: {error.message}",
+                where=host.name,
+                hint="is the balancer running, and may the SSH user write to its socket?",
+            ) from error
+        reply = bytearray()
+        try:
+            channel.settimeout(EXCHANGE_S)
+            channel.sendall(f"{command}\n".encode())
+            while data := channel.recv(65536):
+                reply += data
+                if len(reply) > _REPLY_BYTES:
+                    raise BalancerFailed(f"the reply to {command!r} is longer than 8 MiB", where=host.name)
+        except OSError as error:
+            raise BalancerFailed(
+                f"no reply to {command!r}: {str(error) or 'no answer in time'}; whether it happened is not known",
+                where=host.name,
+                hint="look at the balancer's own statistics",
+            ) from error
+        finally:
+            channel.close()
+        return bytes(reply).decode("utf-8", "replace")

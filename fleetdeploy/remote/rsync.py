@@ -1,0 +1,258 @@
+"""Put one version directory in place: copy beside it, check every byte on the host, rename.
+
+Unchanged files are hard-linked by content, not by rsync's ``--link-dest``: that compares size and time, so a fresh
+export (new times, same bytes) would link nothing, a stale file of equal size and time would be linked wrongly, and
+``--checksum`` would read the whole source again for every host. The two manifests say exactly which files are equal.
+rsync is then given only the names of the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from fleetdeploy.domain.plan import StageItem
+from fleetdeploy.domain.service import Manifest
+from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, NoSpace, TransferFailed, Unreachable
+from fleetdeploy.remote.sshconfig import TARGET
+from fleetdeploy.remote.verbs import ContentDiffers, ServiceDirectory, safe_name
+
+SshConfigFile = Callable[[], Path]
+
+SPACE_FACTOR = 1.1
+RESERVE_KIB = 64 * 1024
+RESERVE_FILES = 64
+_RETRIED = {10, 12, 30, 35, 255}
+_ATTEMPTS = 4
+_SLOWEST_BYTES_PER_S = 256 * 1024
+_MEANING = {
+    1: "wrong usage",
+    2: "the two rsyncs do not understand each other",
+    3: "a file or directory could not be selected",
+    5: "the remote rsync did not start",
+    10: "the connection broke",
+    11: "reading or writing a file failed",
+    12: "the data stream ended early",
+    20: "a signal ended it",
+    22: "out of memory",
+    23: "some files could not be copied",
+    24: "source files went away while they were copied",
+    30: "nothing arrived for too long",
+    35: "the connection took too long",
+    127: "rsync is not installed on the host",
+    255: "ssh failed",
+}
+"""Exit codes of rsync(1), section EXIT VALUES; 127 and 255 are those of the remote shell and of ssh."""
+
+
+class Stager:
+    """Copies version directories to one service's directory on one host."""
+
+    def __init__(self, directory: ServiceDirectory, *, ssh_config: SshConfigFile) -> None:
+        self._directory = directory
+        self._host = directory.connection.host.name
+        self._ssh_config = ssh_config
+
+    def stage(self, item: StageItem) -> None:
+        """Put ``item`` in place, or find it there with the same content.
+
+        The staging directory is named by model, version and manifest, so an interrupted copy is resumed. Raises
+        NoSpace, TransferFailed, DeadlineExceeded, Unreachable or RemoteCommandFailed.
+        """
+        _check_paths(item.version.manifest, self._host)
+        try:
+            self._copy(item, link_from=item.link_from or 0)
+        except ContentDiffers:
+            # A linked file may have rotted in the old version, or a resumed one: once more, all from the source.
+            self._discard(item)
+            try:
+                self._copy(item, link_from=0)
+            except ContentDiffers as error:
+                self._discard(item)
+                raise TransferFailed(
+                    error.message, where=self._host, hint=_why(item), detail=error.detail
+                ) from error
+
+    def _copy(self, item: StageItem, *, link_from: int) -> None:
+        answer = self._prepare(item, link_from=link_from)
+        if answer is None:
+            return
+        remote_version, linked = answer
+        missing = [entry.path for entry in item.version.manifest.files if entry.path not in linked]
+        if missing:
+            self._rsync(item, missing, remote_version)
+        try:
+            self._finish(item)
+        except (Unreachable, DeadlineExceeded):
+            # The rename may have happened. Read back; what is not in place raises the first error.
+            if self._prepare(item, link_from=0) is not None:
+                raise
+
+    def _prepare(self, item: StageItem, *, link_from: int) -> tuple[str, frozenset[str]] | None:
+        """None when the version is in place; else the host's rsync version and the paths that are there by link."""
+        nonce = secrets.token_hex(8)
+        manifest = item.version.manifest.as_sha256sum().encode()
+        output = self._directory.act(
+            "prepare",
+            nonce,
+            safe_name(item.model),
+            str(item.version.number),
+            _staged(item),
+            str(int(item.copy_bytes * SPACE_FACTOR) // 1024 + RESERVE_KIB),
+            str(len(item.version.manifest.files) + RESERVE_FILES),
+            str(link_from),
+            str(len(manifest)),
+            stdin=manifest,
+            deadline_s=60.0 + _reading_s(item),
+        )
+        found = re.search(rf"(?ms)^{nonce} (?:done$|go ([0-9.]*)\n(.*)^{nonce} end$)", output)
+        if found is None:
+            raise TransferFailed("the host's answer cannot be understood", where=self._host, detail=output[-400:])
+        return None if found[2] is None else (found[1], frozenset(found[2].splitlines()))
+
+    def _finish(self, item: StageItem) -> None:
+        nonce = secrets.token_hex(8)
+        words = nonce, safe_name(item.model), str(item.version.number), _staged(item)
+        output = self._directory.act("finish", *words, deadline_s=120.0 + _reading_s(item))
+        if f"\n{nonce} done" not in output:
+            raise TransferFailed("the host's answer cannot be understood", where=self._host, detail=output[-400:])
+
+    def _discard(self, item: StageItem) -> None:
+        self._directory.act("discard", _staged(item), deadline_s=300.0)
+
+    def _rsync(self, item: StageItem, paths: Sequence[str], remote_version: str) -> None:
+        end = time.monotonic() + 120.0 + item.version.manifest.size_bytes / _SLOWEST_BYTES_PER_S
+        target = self._directory.directory / "staging" / _staged(item)
+        argv = rsync_argv(
+            self._ssh_config(), item.version.directory, target, fsync=_fsync(_local_version(), remote_version)
+        )
+        names = b"".join(path.encode() + b"\0" for path in paths)
+        for attempt in range(1, _ATTEMPTS + 1):
+            code, said = _run(argv, names, timeout_s=end - time.monotonic(), host=self._host)
+            if code == 0:
+                return
+            if "No space left on device" in said or "Disk quota exceeded" in said:
+                self._discard(item)
+                raise NoSpace(
+                    "the host's file system is full",
+                    where=self._host,
+                    hint="what was copied is removed again; free space on the host, or prune old versions",
+                    detail=said,
+                )
+            if code not in _RETRIED or attempt == _ATTEMPTS or "Host key verification failed" in said:
+                raise _failure(code, said, self._host)
+            time.sleep(0.5 * 2 ** (attempt - 1))
+
+
+def rsync_argv(ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: bool) -> list[str]:
+    """The copy as a command: names on standard input, ended by NUL; nothing is deleted, no link is followed."""
+    # The copy must end with us: one that outlives its run would write beside the next one.
+    prefix = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+    return [
+        *prefix,
+        "rsync",
+        "--protect-args",
+        "--times",
+        "--perms",
+        "--chmod=D0755,F0644",
+        "--no-links",
+        "--no-devices",
+        "--no-specials",
+        "--no-owner",
+        "--no-group",
+        "--files-from=-",
+        "--from0",
+        "--partial-dir=.fleetdeploy-partial",
+        "--timeout=60",
+        *(["--fsync"] if fsync else []),
+        "-e",
+        f'ssh -F "{ssh_config}"',
+        f"{source}/",
+        f"{TARGET}:{target}/",
+    ]
+
+
+def _run(argv: Sequence[str], names: bytes, *, timeout_s: float, host: str) -> tuple[int, str]:
+    """Exit code and last lines. A session of its own: Ctrl-C is for the executor to answer, not for rsync."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RSYNC_")}
+    environment["LC_ALL"] = "C"
+    try:
+        done = subprocess.run(
+            argv,
+            input=names,
+            capture_output=True,
+            check=False,
+            timeout=max(1.0, timeout_s),
+            start_new_session=True,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeadlineExceeded(
+            "the copy did not end in time", where=host, hint="what has arrived is kept and resumed by the next run"
+        ) from error
+    except FileNotFoundError as error:
+        raise TransferFailed("rsync is not installed on this machine", where=host, hint="install rsync") from error
+    return done.returncode, "\n".join(done.stderr.decode("utf-8", "replace").strip().splitlines()[-8:])
+
+
+def _failure(code: int, said: str, host: str) -> HostError:
+    if "Host key verification failed" in said or "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
+        return HostKeyRefused("rsync's ssh refused the host key", where=host, detail=said)
+    changed = code in {23, 24} and ("No such file" in said or "vanished" in said or code == 24)
+    hint = "the source changed while it was copied: publish versions by rename" if changed else "run again"
+    meaning = _MEANING.get(code, "see the lines below")
+    return TransferFailed(f"rsync ended with status {code}: {meaning}", where=host, hint=hint, detail=said)
+
+
+def _staged(item: StageItem) -> str:
+    """Not a number, so that no model server ever takes it for a version; stable, so that it can be resumed."""
+    return f"{safe_name(item.model)}-{item.version.number}-{item.version.manifest.digest[:12]}"
+
+
+def _reading_s(item: StageItem) -> float:
+    return item.version.manifest.size_bytes / (20 * 1024 * 1024)
+
+
+def _why(item: StageItem) -> str:
+    """Which file of the source is no longer what its manifest says, if that is the reason."""
+    for entry in item.version.manifest.files:
+        path = item.version.directory / entry.path
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.sha256()
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+        except OSError as error:
+            return f"the source changed after it was read: {path}: {error.strerror}"
+        if digest.hexdigest() != entry.sha256:
+            return f"the source changed after it was read: {path}; publish versions by rename, never in place"
+    return "the source is unchanged: suspect the host's disk or memory"
+
+
+def _check_paths(manifest: Manifest, host: str) -> None:
+    for entry in manifest.files:
+        parts = entry.path.split("/")
+        if not all(parts) or ".." in parts or "." in parts or any(ord(char) < 32 for char in entry.path):
+            raise TransferFailed(f"{entry.path!r} is not a path inside a version directory", where=host)
+
+
+def _local_version() -> str:
+    try:
+        said = subprocess.run(["rsync", "--version"], capture_output=True, check=False, text=True, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    found = re.search(r"version ([0-9.]+)", said)
+    return found[1] if found else ""
+
+
+def _fsync(*versions: str) -> bool:
+    """``--fsync`` came with rsync 3.2.4; both ends must know it."""
+    numbers = [tuple(int(part) for part in version.split(".") if part) for version in versions]
+    return all(number >= (3, 2, 4) for number in numbers)

@@ -1,0 +1,173 @@
+"""HAProxy's runtime socket, played by an object that answers as HAProxy 2.6 was seen to."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleetdeploy.balancers import kinds, make_balancer
+from fleetdeploy.balancers.haproxy import HAProxy
+from fleetdeploy.domain.observed import Traffic
+from fleetdeploy.errors import BalancerFailed, InputError
+
+POOLS = ("rest", "grpc")
+
+
+class Proxy:
+    """Two pools of two servers; those of ``grpc`` follow those of ``rest`` in health."""
+
+    def __init__(self) -> None:
+        self.admin = {(pool, server): "ready" for pool in POOLS for server in ("h1", "h2")}
+        self.down: set[str] = set()
+        self.sessions: dict[tuple[str, str], list[int]] = {}
+        self.refuse = ""
+        self.deaf = False
+        self.commands: list[str] = []
+
+    def exchange(self, command: str) -> str:
+        if command == "show stat":
+            return self.stat()
+        if command == "show servers state":
+            return self.state()
+        self.commands.append(command)
+        if self.refuse:
+            return f"{self.refuse}\n\n"
+        pool, server = command.split()[2].split("/")
+        if not self.deaf:
+            self.admin[pool, server] = command.rsplit(maxsplit=1)[-1]
+        return "\n"
+
+    def stat(self) -> str:
+        rows = ["# pxname,svname,qcur,scur,status,weight,addr,"]
+        for (pool, server), admin in self.admin.items():
+            left = self.sessions.get((pool, server), [0])
+            count = left.pop(0) if len(left) > 1 else left[0]
+            status = {"ready": "UP", "drain": "DRAIN", "maint": "MAINT"}[admin]
+            if server in self.down and admin != "maint":
+                status = "DOWN"
+            rows.append(f"{pool},{server},0,{count},{status},100,10.0.0.1:8501,")
+        rows += [f"{pool},BACKEND,0,0,UP,200,," for pool in POOLS]
+        return "\n".join(rows) + "\n\n"
+
+    def state(self) -> str:
+        rows = ["1", "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight"]
+        for (pool, server), admin in self.admin.items():
+            rows.append(f"3 {pool} 1 {server} 10.0.0.1 2 {8 if admin == 'drain' else 0} 100")
+        return "\n".join(rows) + "\n\n"
+
+
+@pytest.fixture
+def proxy() -> Proxy:
+    return Proxy()
+
+
+@pytest.fixture
+def balancer(proxy: Proxy) -> HAProxy:
+    return HAProxy(proxy.exchange, host="lb")
+
+
+def traffic(balancer: HAProxy, server: str) -> list[Traffic]:
+    return [member.traffic for member in balancer.members(POOLS) if member.server == server]
+
+
+def test_a_drain_ends_when_nothing_is_in_flight(proxy: Proxy, balancer: HAProxy) -> None:
+    """A server is drained in every pool only once HAProxy itself reports no request in flight there."""
+    proxy.sessions["rest", "h1"] = [2, 2, 1, 1, 0]
+    balancer.drain(POOLS, "h1", deadline_s=5)
+    assert proxy.commands == ["set server rest/h1 state drain", "set server grpc/h1 state drain"]
+    assert proxy.sessions["rest", "h1"] == [0]
+    assert traffic(balancer, "h1") == [Traffic.DRAINED, Traffic.DRAINED]
+    assert traffic(balancer, "h2") == [Traffic.UP, Traffic.UP]
+
+
+def test_a_late_request_is_waited_for(proxy: Proxy, balancer: HAProxy) -> None:
+    """One look that shows nothing in flight is not enough: a request on its way shows up after it."""
+    proxy.sessions["grpc", "h1"] = [1, 0, 1, 1, 0]
+    balancer.drain(POOLS, "h1", deadline_s=5)
+    assert proxy.sessions["grpc", "h1"] == [0]
+
+
+def test_a_drain_that_does_not_end_is_taken_back(proxy: Proxy, balancer: HAProxy) -> None:
+    """At the deadline the server gets its requests again and the error says what was still in flight."""
+    proxy.sessions["rest", "h1"] = [3]
+    with pytest.raises(BalancerFailed, match="rest: draining, 3 in flight") as failed:
+        balancer.drain(POOLS, "h1", deadline_s=0.2)
+    assert failed.value.where == "lb"
+    assert traffic(balancer, "h1") == [Traffic.UP, Traffic.UP]
+
+
+def test_yes_without_doing_it_is_not_believed(proxy: Proxy, balancer: HAProxy) -> None:
+    """An empty reply is not proof: what HAProxy reports afterwards is."""
+    proxy.deaf = True
+    with pytest.raises(BalancerFailed, match="not drained in time"):
+        balancer.drain(POOLS, "h1", deadline_s=0.2)
+
+
+def test_any_reply_to_a_change_is_an_error(proxy: Proxy, balancer: HAProxy) -> None:
+    """HAProxy says nothing when a change worked; text is shown as it came."""
+    proxy.refuse = "Permission denied"
+    with pytest.raises(BalancerFailed, match="Permission denied"):
+        balancer.undrain(POOLS, "h1", deadline_s=1)
+
+
+def test_a_server_that_is_down_can_be_drained(proxy: Proxy, balancer: HAProxy) -> None:
+    """A server that is down says DOWN either way; that it was told to drain is read elsewhere."""
+    proxy.down = {"h1"}
+    assert traffic(balancer, "h1") == [Traffic.DOWN, Traffic.DOWN]
+    balancer.drain(POOLS, "h1", deadline_s=2)
+    assert traffic(balancer, "h1") == [Traffic.DRAINED, Traffic.DRAINED]
+
+
+def test_undrain_waits_until_the_server_is_up(proxy: Proxy, balancer: HAProxy) -> None:
+    """A server that HAProxy holds for dead is not back in service, whatever it was told."""
+    balancer.drain(POOLS, "h1", deadline_s=2)
+    proxy.down = {"h1"}
+    with pytest.raises(BalancerFailed, match="rest: down"):
+        balancer.undrain(POOLS, "h1", deadline_s=0.2)
+    proxy.down = set()
+    balancer.undrain(POOLS, "h1", deadline_s=2)
+    assert traffic(balancer, "h1") == [Traffic.UP, Traffic.UP]
+
+
+def test_a_server_in_maintenance_is_left_alone(proxy: Proxy, balancer: HAProxy) -> None:
+    """A server that somebody took out by hand is not drained, for undrain would put it back in."""
+    proxy.admin["rest", "h1"] = "maint"
+    with pytest.raises(BalancerFailed, match="maintenance"):
+        balancer.drain(POOLS, "h1", deadline_s=1)
+    assert proxy.commands == []
+
+
+def test_what_does_not_exist_is_named(balancer: HAProxy) -> None:
+    """A pool or server that HAProxy does not have is an error that names it, before anything is changed."""
+    with pytest.raises(BalancerFailed, match="no pool nope"):
+        balancer.members(["rest", "nope"])
+    with pytest.raises(BalancerFailed, match="h9 is no server of grpc, rest"):
+        balancer.drain(POOLS, "h9", deadline_s=1)
+
+
+@pytest.mark.parametrize("reply", ["", "Permission denied\n", "<html>", "pxname,svname\n"])
+def test_another_answer_than_statistics_is_an_error(reply: str) -> None:
+    """What is not HAProxy's table is refused, never read as a balancer without servers."""
+    with pytest.raises(BalancerFailed, match="show stat"):
+        HAProxy(lambda _: reply, host="lb").members(["rest"])
+
+
+def test_a_kind_is_found_by_its_file() -> None:
+    """Every module of the folder is a kind; an unknown kind is refused with those there are."""
+    assert "haproxy" in kinds()
+    assert isinstance(make_balancer("haproxy", lambda _: "", host="lb"), HAProxy)
+    with pytest.raises(InputError) as refused:
+        make_balancer("nginx", lambda _: "", host="lb")
+    assert "haproxy" in refused.value.hint
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_refuses_garbage_with_our_error(kind: str) -> None:
+    """A balancer that answers nonsense fails as a balancer, on every operation."""
+    balancer = make_balancer(kind, lambda _: "\x00garbage\n", host="lb")
+    for work in (
+        lambda: balancer.members(["rest"]),
+        lambda: balancer.drain(["rest"], "h1", deadline_s=0.1),
+        lambda: balancer.undrain(["rest"], "h1", deadline_s=0.1),
+    ):
+        with pytest.raises(BalancerFailed):
+            work()

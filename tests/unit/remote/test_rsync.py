@@ -1,0 +1,80 @@
+"""The copy as a command, and what its exit codes mean."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from fleetdeploy.domain.plan import StageItem
+from fleetdeploy.domain.service import Manifest, ManifestFile, ModelVersion
+from fleetdeploy.errors import HostKeyRefused, RemoteCommandFailed, TransferFailed
+from fleetdeploy.remote import rsync
+from fleetdeploy.remote.verbs import safe_name
+
+
+def argv() -> list[str]:
+    words = rsync.rsync_argv(Path("/tmp/x y/cfg"), Path("/models/7"), PurePosixPath("/srv/s/staging/a b"), fsync=True)
+    return words[words.index("rsync") :]
+
+
+def test_the_copy_follows_no_link_and_deletes_nothing() -> None:
+    """rsync is told to copy plain files only, with fixed modes, and never to delete or write in place."""
+    words = argv()
+    for wanted in ("--protect-args", "--no-links", "--no-devices", "--no-specials", "--chmod=D0755,F0644", "--fsync"):
+        assert wanted in words
+    assert not [word for word in words if word.startswith(("--delete", "--inplace", "--copy", "--trust"))]
+    assert words[-2:] == ["/models/7/", "fleetdeploy-0:/srv/s/staging/a b/"]
+
+
+def test_rsyncs_ssh_uses_the_written_configuration() -> None:
+    """The remote shell is ssh with our file, its path kept one word by rsync's own quoting."""
+    words = argv()
+    assert words[words.index("-e") + 1] == 'ssh -F "/tmp/x y/cfg"'
+
+
+@pytest.mark.parametrize(("versions", "expected"), [(("3.2.4", "3.5.0"), True), (("3.2.3", "3.5.0"), False),
+                                                    (("3.5.0", ""), False)])  # fmt: skip
+def test_fsync_is_used_when_both_ends_know_it(versions: tuple[str, str], expected: bool) -> None:
+    """--fsync needs rsync 3.2.4 on both sides; an unknown version counts as old."""
+    assert rsync._fsync(*versions) is expected
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 5, 10, 11, 12, 20, 23, 24, 30, 35, 255, 99])
+def test_every_exit_code_is_an_error_with_a_meaning(code: int) -> None:
+    """No exit code of rsync but 0 is taken for success, and each says what it means."""
+    error = rsync._failure(code, "rsync error: x", "gpu1")
+    assert isinstance(error, TransferFailed)
+    assert f"status {code}" in error.message
+    assert error.hint
+
+
+def test_a_source_that_went_away_is_named_as_the_reason() -> None:
+    """Vanished source files are the source's fault, not the network's."""
+    assert "source changed" in rsync._failure(24, "file has vanished", "gpu1").hint
+    assert "source changed" in rsync._failure(23, "link_stat failed: No such file or directory", "gpu1").hint
+
+
+def test_a_refused_host_key_is_not_a_transfer_error() -> None:
+    """rsync's ssh refusing the key is the same error as paramiko's refusal."""
+    assert isinstance(rsync._failure(255, "Host key verification failed.", "gpu1"), HostKeyRefused)
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a//b", "a/./b", "", "a\nb", "a/../b"])
+def test_a_manifest_cannot_lead_outside(path: str) -> None:
+    """A path that leaves its directory, or has control characters, is refused before anything is copied."""
+    with pytest.raises(TransferFailed, match="not a path inside"):
+        rsync._check_paths(Manifest((ManifestFile(path, 1, "0" * 64),)), "gpu1")
+
+
+def test_the_staging_name_is_stable_and_never_a_number() -> None:
+    """The same content is staged under the same name, so that it resumes, and no server takes it for a version."""
+    item = StageItem("ranker", ModelVersion(7, Path("/m"), Manifest((ManifestFile("a", 1, "0" * 64),))), 1)
+    assert rsync._staged(item) == rsync._staged(item) == f"ranker-7-{item.version.manifest.digest[:12]}"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-x", "a b", "a\n", "x" * 200])
+def test_a_name_is_one_harmless_part_of_a_path(name: str) -> None:
+    """Names that would leave their directory or read as options are refused."""
+    with pytest.raises(RemoteCommandFailed):
+        safe_name(name)
