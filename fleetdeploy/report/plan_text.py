@@ -11,17 +11,25 @@ from fleetdeploy.domain.plan import Activation, Change, HostPlan, Plan, ServiceP
 
 
 def lines(plan: Plan, extra: Mapping[str, Sequence[str]], *, diff: bool = True) -> Iterator[Text]:
-    """The plan, host by host. ``extra`` names further work of the playbook on a host, such as versions to prune."""
-    same = []
+    """The plan. Hosts that change in the same way stand together, above what changes.
+
+    ``extra`` names further work of the playbook on a host, such as versions to prune.
+    """
+    same: list[str] = []
+    blocks: dict[tuple[str, ...], tuple[list[str], list[Text]]] = {}
     for name, reason in plan.unreachable.items():
         yield Text(f"{name}: UNREACHABLE: {reason}", style="red")
     for name, host in plan.hosts.items():
         if host.refusals:
             yield from _refusals(host)
         elif host.changed or extra.get(name):
-            yield from _host(host, extra.get(name, ()), diff=diff)
+            block = list(_host(host, extra.get(name, ()), diff=diff))
+            blocks.setdefault(tuple(line.plain for line in block), ([], block))[0].append(name)
         else:
             same.append(name)
+    for names, block in blocks.values():
+        yield Text(", ".join(names), style="bold")
+        yield from block
     if same:
         yield Text(f"no change: {', '.join(same)}", style="green")
 
@@ -57,7 +65,6 @@ def _refusals(host: HostPlan) -> Iterator[Text]:
 
 
 def _host(host: HostPlan, extra: Sequence[str], *, diff: bool) -> Iterator[Text]:
-    yield Text(f"{host.host.name}", style="bold")
     for service in host.services:
         if service.changed:
             yield from _service(service, diff=diff)
