@@ -101,19 +101,39 @@ def _refuse_unfollowed(variables: MapNode, problems: list[Problem]) -> None:
     for name in _REFUSED:
         node = variables.get(name)
         if node is not None and node.plain() not in {None, ""}:
-            problems.append(Problem(f"{name} is not followed", str(node.origin),
-                                    "SSH options that differ from host to host belong into an ssh_config file"))
+            problems.append(
+                Problem(
+                    f"{name} is not followed",
+                    str(node.origin),
+                    "SSH options that differ from host to host belong into an ssh_config file",
+                )
+            )
     transport = variables.get("ansible_connection")
     if transport is not None and transport.plain() not in _SSH_TRANSPORTS:
-        problems.append(Problem(f"ansible_connection: {shown(transport)} is not followed", str(transport.origin),
-                                "hosts are reached by ssh only"))
+        problems.append(
+            Problem(
+                f"ansible_connection: {shown(transport)} is not followed",
+                str(transport.origin),
+                "hosts are reached by ssh only",
+            )
+        )
     for name in _CHECKING:
         node = variables.get(name)
         if isinstance(node, Scalar) and (node.value is False or node.raw.lower() in {"false", "no", "0", "off"}):
-            problems.append(Problem(f"{name}: host keys are always checked", str(node.origin),
-                                    f"remove it, and pin the keys in the file that {KNOWN_HOSTS} names"))
+            problems.append(
+                Problem(
+                    f"{name}: host keys are always checked",
+                    str(node.origin),
+                    f"remove it, and pin the keys in the file that {KNOWN_HOSTS} names",
+                )
+            )
     for entry in variables:
         name = entry.key.raw
         if name.startswith(_OWN) and name != KNOWN_HOSTS:
-            problems.append(Problem(f"unknown variable {name!r}", str(entry.key.origin),
-                                    hint_for(name, [KNOWN_HOSTS], what=f"variables that start with {_OWN}")))
+            problems.append(
+                Problem(
+                    f"unknown variable {name!r}",
+                    str(entry.key.origin),
+                    hint_for(name, [KNOWN_HOSTS], what=f"variables that start with {_OWN}"),
+                )
+            )

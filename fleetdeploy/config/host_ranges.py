@@ -88,8 +88,10 @@ def _values(found: re.Match[str]) -> Sequence[str]:
     if first.isdigit() and last.isdigit():
         width = len(first) if first.startswith("0") and len(first) > 1 else 0
         if width and len(last) != width:
-            raise Refused(f"begin and end of the range {found[0]} differ in length",
-                          "with a leading zero both need the same number of digits")
+            raise Refused(
+                f"begin and end of the range {found[0]} differ in length",
+                "with a leading zero both need the same number of digits",
+            )
         if max(len(first), len(last)) > 9 or (int(last) - int(first)) // step >= MOST_HOSTS:
             raise Refused(f"the range {found[0]} stands for more than {MOST_HOSTS:,} hosts", "check the range")
         values: Sequence[str] = [str(number).zfill(width) for number in range(int(first), int(last) + 1, step)]
@@ -97,8 +99,10 @@ def _values(found: re.Match[str]) -> Sequence[str]:
         letters = string.ascii_letters
         values = letters[letters.index(first) : letters.index(last) + 1 : step]
     else:
-        raise Refused(f"the range {found[0]} is neither of numbers nor of single letters",
-                      "ranges look like [01:50], [a:f] or [1:9:2]")
+        raise Refused(
+            f"the range {found[0]} is neither of numbers nor of single letters",
+            "ranges look like [01:50], [a:f] or [1:9:2]",
+        )
     if not values:
         raise Refused(f"the range {found[0]} runs backwards", f"write [{last}:{first}] if that is meant")
     return values

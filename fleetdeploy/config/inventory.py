@@ -59,8 +59,9 @@ def _files_of(source: Path, problems: list[Problem]) -> list[tuple[Path, Path]]:
     try:
         children = sorted(source.iterdir())
     except OSError as error:
-        problems.append(Problem(f"the inventory directory cannot be read: {error.strerror}", str(source),
-                                "check its permissions"))
+        problems.append(
+            Problem(f"the inventory directory cannot be read: {error.strerror}", str(source), "check its permissions")
+        )
         return []
     files = [path for path in children if path.suffix in _YAML and not path.name.startswith(".")]
     problems += [
@@ -69,8 +70,13 @@ def _files_of(source: Path, problems: list[Problem]) -> list[tuple[Path, Path]]:
         if path.suffix in _OTHER_FORMATS or (path.name in {"hosts", "inventory"} and path.is_file())
     ]
     if not files:
-        problems.append(Problem("the directory holds no inventory (no .yml or .yaml file)", str(source),
-                                "write hosts.yml there, or name another directory"))
+        problems.append(
+            Problem(
+                "the directory holds no inventory (no .yml or .yaml file)",
+                str(source),
+                "write hosts.yml there, or name another directory",
+            )
+        )
     return [(path, source) for path in files]
 
 
@@ -115,7 +121,8 @@ class _Merger:
             merged[name] = (names, self._variables(name, names))
         drafts = [self._host(name, names, variables) for name, (names, variables) in merged.items()]
         services = {wish.name for host in drafts for wish in host.services}
-        for _, variables in merged.values():
+        # A service that was refused is not in the list; its pools would only look wrong.
+        for _, variables in merged.values() if not self._reader.problems else ():
             self._reader.check_balancer(variables, hosts=order, services=services)
         problems = list(dict.fromkeys([*self.problems, *self._reader.problems]))
         if problems:

@@ -63,13 +63,19 @@ class Draft:
         if isinstance(root, Scalar) and root.is_null:
             self.problem("no hosts defined: the file is empty", root.origin, "write `all:`, below it `hosts:`")
         elif not isinstance(root, MapNode):
-            self.problem(f"an inventory is a mapping of groups, got {shown(root)}", root.origin,
-                         "write `all:`, below it `hosts:` with one `name:` a line")
+            self.problem(
+                f"an inventory is a mapping of groups, got {shown(root)}",
+                root.origin,
+                "write `all:`, below it `hosts:` with one `name:` a line",
+            )
         elif "plugin" in root.entries:
             self.problem("inventory plugins are not run", root.origin, "write the hosts down, or export them as YAML")
         elif not _looks_like_groups(root):
-            self.problem(f"{', '.join(str(key) for key in root.entries)}: this stands where groups are expected",
-                         root.origin, "put it below `all:`")
+            self.problem(
+                f"{', '.join(str(key) for key in root.entries)}: this stands where groups are expected",
+                root.origin,
+                "put it below `all:`",
+            )
         else:
             for entry in root:
                 self._group(entry, parent=None)
@@ -77,8 +83,11 @@ class Draft:
     def _group(self, entry: Entry, *, parent: GroupDraft | None) -> None:
         name, origin = entry.key.value, entry.key.origin
         if not isinstance(name, str) or not _GROUP_NAME.fullmatch(name):
-            self.problem(f"{entry.key.raw[:80]!r} is not a group's name", origin,
-                         "a letter or `_`, then letters, digits, `_`, `-`, `.`")
+            self.problem(
+                f"{entry.key.raw[:80]!r} is not a group's name",
+                origin,
+                "a letter or `_`, then letters, digits, `_`, `-`, `.`",
+            )
             return
         if parent is not None and name == "all":
             self.problem(f"group {parent.name!r} has `all` as a child, and so contains itself", origin, "remove it")
@@ -101,8 +110,11 @@ class Draft:
     def _section(self, group: GroupDraft, entry: Entry) -> None:
         section = entry.key.value
         if section not in SECTIONS:
-            self.problem(f"group {group.name!r}: unknown key {entry.key.raw!r}", entry.key.origin,
-                         hint_for(entry.key.raw, SECTIONS, what="a group has"))
+            self.problem(
+                f"group {group.name!r}: unknown key {entry.key.raw!r}",
+                entry.key.origin,
+                hint_for(entry.key.raw, SECTIONS, what="a group has"),
+            )
             return
         body = entry.value
         if isinstance(body, Scalar) and body.is_null:
@@ -111,8 +123,11 @@ class Draft:
             # Ansible takes `hosts: name` for the mapping `name:`.
             body = MapNode({body.value: Entry(body, Scalar(None, "", body.origin))}, body.origin)
         if not isinstance(body, MapNode):
-            self.problem(f"group {group.name!r}: `{section}` is a mapping, got {shown(body)}", body.origin,
-                         "write each name on its own line, followed by a colon" if section != "vars" else "")
+            self.problem(
+                f"group {group.name!r}: `{section}` is a mapping, got {shown(body)}",
+                body.origin,
+                "write each name on its own line, followed by a colon" if section != "vars" else "",
+            )
         elif section == "vars":
             group.variables.append(body)
             self._priority(group, body)
@@ -134,8 +149,9 @@ class Draft:
 
     def _hosts(self, group: GroupDraft, entry: Entry) -> None:
         if not isinstance(entry.key.value, str):
-            self.problem(f"the host name {shown(entry.key)} is not text", entry.key.origin,
-                         f'quote it: "{entry.key.raw}"')
+            self.problem(
+                f"the host name {shown(entry.key)} is not text", entry.key.origin, f'quote it: "{entry.key.raw}"'
+            )
             return
         try:
             names, port = expand(entry.key.value)
@@ -144,8 +160,11 @@ class Draft:
             return
         body = entry.value
         if not isinstance(body, MapNode) and not (isinstance(body, Scalar) and body.is_null):
-            self.problem(f"host {entry.key.value!r}: expected variables, got {shown(body)}", body.origin,
-                         "write `name: value` pairs below the host, or nothing")
+            self.problem(
+                f"host {entry.key.value!r}: expected variables, got {shown(body)}",
+                body.origin,
+                "write `name: value` pairs below the host, or nothing",
+            )
             return
         layers = [_port_variable(port, entry.key)] if port else []
         layers += [body] if isinstance(body, MapNode) else []
@@ -176,11 +195,17 @@ def finish(draft: Draft) -> None:
     for group in groups.values():
         if not group.defined:
             known = [name for name, other in groups.items() if other.defined]
-            draft.problem(f"group {group.name!r} is named as a child but nothing defines it", group.origin,
-                          hint_for(group.name, known, what="groups") + "; an empty group says `hosts: {}`")
+            draft.problem(
+                f"group {group.name!r} is named as a child but nothing defines it",
+                group.origin,
+                hint_for(group.name, known, what="groups") + "; an empty group says `hosts: {}`",
+            )
     for conflict in sorted(groups.keys() & draft.hosts.keys()):
-        draft.problem(f"{conflict!r} is a host and a group", draft.hosts[conflict].origin,
-                      "rename one: a pattern could not tell them apart")
+        draft.problem(
+            f"{conflict!r} is a host and a group",
+            draft.hosts[conflict].origin,
+            "rename one: a pattern could not tell them apart",
+        )
     cycle = _find_cycle(groups)
     if cycle:
         origin = groups[cycle[0]].children[cycle[1]]
@@ -195,9 +220,7 @@ def finish(draft: Draft) -> None:
 
 
 def _settle_ungrouped(draft: Draft) -> None:
-    grouped = {
-        host for name, group in draft.groups.items() if name not in {"all", "ungrouped"} for host in group.hosts
-    }
+    grouped = {host for name, group in draft.groups.items() if name not in {"all", "ungrouped"} for host in group.hosts}
     ungrouped = draft.groups["ungrouped"].hosts
     for host in list(ungrouped):
         if host in grouped:

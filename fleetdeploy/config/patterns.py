@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 from fleetdeploy.config.host_ranges import is_ip
 from fleetdeploy.config.inventory import host_order
 from fleetdeploy.config.suggest import nearest
-from fleetdeploy.config.text_file import read_text
+from fleetdeploy.config.text_file import home_path, read_text
 from fleetdeploy.domain.inventory import Inventory
 from fleetdeploy.errors import InputError, PatternError
 
@@ -39,8 +39,10 @@ def select(inventory: Inventory, pattern: str, *, limit: str | None = None) -> t
     allowed = set(_evaluate(inventory, limit, "limit"))
     left = tuple(host for host in chosen if host in allowed)
     if not left:
-        raise PatternError(f"no host is in both the pattern {pattern!r} and the limit {limit!r}",
-                           hint=f"the pattern stands for {_listed(chosen)}")
+        raise PatternError(
+            f"no host is in both the pattern {pattern!r} and the limit {limit!r}",
+            hint=f"the pattern stands for {_listed(chosen)}",
+        )
     return left
 
 
@@ -73,15 +75,17 @@ def _evaluate(inventory: Inventory, pattern: str, what: str) -> tuple[str, ...]:
             dropped = set(_matches(inventory, _operand(term, pattern), pattern))
             result = {host: None for host in result if host not in dropped}
     if not result:
-        raise PatternError(f"the {what} {pattern!r} matches no host",
-                           hint="see what is there with `fleetdeploy inventory graph`")
+        raise PatternError(
+            f"the {what} {pattern!r} matches no host", hint="see what is there with `fleetdeploy inventory graph`"
+        )
     return tuple(result)
 
 
 def _operand(term: str, pattern: str) -> str:
     if len(term) < 2 or term[1] in "&!":
-        raise PatternError(f"{term!r} in the pattern {pattern!r} is not followed by a name",
-                           hint="write `all:&group` or `all:!group`")
+        raise PatternError(
+            f"{term!r} in the pattern {pattern!r} is not followed by a name", hint="write `all:&group` or `all:!group`"
+        )
     return term[1:]
 
 
@@ -91,7 +95,7 @@ def _with_files(terms: tuple[str, ...]) -> Iterator[str]:
         if not term.startswith("@"):
             yield term
             continue
-        path = Path(term[1:]).expanduser()
+        path = home_path(term[1:])
         try:
             text = read_text(path, what="host list", limit_bytes=_LIST_LIMIT_BYTES)
         except InputError as error:
@@ -112,8 +116,10 @@ def _matches(inventory: Inventory, term: str, pattern: str) -> tuple[str, ...]:
     if not found:
         return _named(inventory, term, _glob(term), pattern)
     if found["between"] == "-":
-        raise PatternError(f"{term!r} in the pattern {pattern!r}: ranges are not written with `-`",
-                           hint=f"write {found['name']}[{found['first']}:{found['last']}]")
+        raise PatternError(
+            f"{term!r} in the pattern {pattern!r}: ranges are not written with `-`",
+            hint=f"write {found['name']}[{found['first']}:{found['last']}]",
+        )
     hosts = _named(inventory, found["name"], _glob(found["name"]), pattern)
     if found["index"]:
         index = int(found["index"])
@@ -121,8 +127,10 @@ def _matches(inventory: Inventory, term: str, pattern: str) -> tuple[str, ...]:
     else:
         chosen = hosts[int(found["first"]) : int(found["last"]) + 1 if found["last"] else None]
     if not chosen and hosts:
-        raise PatternError(f"{term!r} in the pattern {pattern!r} selects none of the {len(hosts)} hosts of "
-                           f"{found['name']!r}", hint="indexes count from 0, and the end of a range is included")
+        raise PatternError(
+            f"{term!r} in the pattern {pattern!r} selects none of the {len(hosts)} hosts of {found['name']!r}",
+            hint="indexes count from 0, and the end of a range is included",
+        )
     return chosen
 
 
@@ -149,10 +157,14 @@ def _glob(term: str) -> re.Pattern[str]:
 
 def _regex(text: str) -> re.Pattern[str]:
     try:
-        return re.compile(text)
-    except re.error as error:
-        raise PatternError(f"~{text} is not a regular expression: {error.msg}",
-                           hint="note that `:` and `,` end a term") from None
+        with warnings.catch_warnings():
+            # Python warns about sets such as `[[`, which a later version may read in another way.
+            warnings.simplefilter("ignore", FutureWarning)
+            return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise PatternError(
+            f"~{text} is not a regular expression: {error}", hint="note that `:` and `,` end a term"
+        ) from None
 
 
 def _listed(hosts: tuple[str, ...], most: int = 8) -> str:

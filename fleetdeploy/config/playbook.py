@@ -26,8 +26,11 @@ def load_playbook(path: Path, *, task_names: Collection[str]) -> Playbook:
     if (isinstance(root, Scalar) and root.is_null) or (isinstance(root, ListNode) and not root.items):
         raise InputError("the playbook has no plays", where=str(path), hint="write `- hosts: all`, below it `tasks:`")
     if not isinstance(root, ListNode):
-        raise InputError(f"a playbook is a list of plays, got {shown(root)}", where=str(root.origin),
-                         hint="start each play with `- `")
+        raise InputError(
+            f"a playbook is a list of plays, got {shown(root)}",
+            where=str(root.origin),
+            hint="start each play with `- `",
+        )
     for index, node in enumerate(root.items):
         play = _play(node, f"play {index + 1}", task_names, problems)
         if play is not None:
@@ -78,16 +81,27 @@ def _task(node: Node, task_names: Collection[str], problems: list[Problem]) -> T
         elif isinstance(body, Scalar) and body.is_null:
             arguments = empty
         else:
-            problems.append(Problem(f"{key.raw}: the arguments of a task are a mapping, got {shown(body)}",
-                                    str(body.origin), f"write `{key.raw}: {{argument: value}}`"))
+            problems.append(
+                Problem(
+                    f"{key.raw}: the arguments of a task are a mapping, got {shown(body)}",
+                    str(body.origin),
+                    f"write `{key.raw}: {{argument: value}}`",
+                )
+            )
             return None
     else:
         found = " and ".join(repr(entry.key.raw) for entry in node) if isinstance(node, MapNode) else shown(node)
-        problems.append(Problem(f"a task is one name, with arguments or without; got {found}", str(node.origin),
-                                f"start each task with `- `; tasks: {', '.join(sorted(task_names))}"))
+        problems.append(
+            Problem(
+                f"a task is one name, with arguments or without; got {found}",
+                str(node.origin),
+                f"start each task with `- `; tasks: {', '.join(sorted(task_names))}",
+            )
+        )
         return None
     if key.value not in task_names:
-        problems.append(Problem(f"unknown task {key.raw!r}", str(key.origin),
-                                hint_for(key.raw, task_names, what="tasks", most=30)))
+        problems.append(
+            Problem(f"unknown task {key.raw!r}", str(key.origin), hint_for(key.raw, task_names, what="tasks", most=30))
+        )
         return None
     return TaskCall(str(key.value), Placed(arguments), key.origin)

@@ -60,12 +60,22 @@ class ReservedReader:
 
     def _check_names(self, node: Node, fields: BalancerFields, hosts: set[str], services: set[str]) -> None:
         if fields.host not in hosts:
-            self._problem("balancer.host", f"the inventory has no host {fields.host!r}", node, ("host",),
-                          hint_for(fields.host, hosts, what="hosts"))
+            self._problem(
+                "balancer.host",
+                f"the inventory has no host {fields.host!r}",
+                node,
+                ("host",),
+                hint_for(fields.host, hosts, what="hosts"),
+            )
         for service in fields.pools:
             if service not in services:
-                self._problem(f"balancer.pools.{service}", "no host of the inventory has this service", node,
-                              ("pools", service), hint_for(service, services, what="services"))
+                self._problem(
+                    f"balancer.pools.{service}",
+                    "no host of the inventory has this service",
+                    node,
+                    ("pools", service),
+                    hint_for(service, services, what="services"),
+                )
 
     def _once(self, kind: str, node: Node, make: Callable[[], T]) -> T:
         """The result for a node, made once: hosts of one group share it. It is kept, so that its id stays its own."""
@@ -82,8 +92,13 @@ class ReservedReader:
 
     def _services(self, node: Node) -> tuple[ServiceWish, ...]:
         if not isinstance(node, MapNode):
-            self._problem(SERVICES, f"expected a mapping of services, got {shown(node)}", node, (),
-                          "write each service's name, below it its keys")
+            self._problem(
+                SERVICES,
+                f"expected a mapping of services, got {shown(node)}",
+                node,
+                (),
+                "write each service's name, below it its keys",
+            )
             return ()
         wishes = []
         for entry in node:
@@ -91,8 +106,9 @@ class ReservedReader:
             try:
                 parse_name(entry.key.value)
             except Refused as error:
-                self.problems.append(Problem(f"{SERVICES}: {name[:80]!r} is {error.message}", str(entry.key.origin),
-                                             error.hint))
+                self.problems.append(
+                    Problem(f"{SERVICES}: {name[:80]!r} is {error.message}", str(entry.key.origin), error.hint)
+                )
                 continue
             fields = check(ServiceFields, entry.value, self.problems, what=f"{SERVICES}.{name}")
             if fields:
@@ -106,8 +122,13 @@ class ReservedReader:
             for key, port in (("grpc", wish.ports.grpc), ("rest", wish.ports.rest)):
                 other = taken.setdefault(port, wish.name)
                 if other != wish.name:
-                    self._problem(f"{SERVICES}.{wish.name}.ports.{key}", f"port {port} is taken by service {other!r}",
-                                  node, (wish.name, "ports", key), "give each service of a host its own ports")
+                    self._problem(
+                        f"{SERVICES}.{wish.name}.ports.{key}",
+                        f"port {port} is taken by service {other!r}",
+                        node,
+                        (wish.name, "ports", key),
+                        "give each service of a host its own ports",
+                    )
 
     def _check_devices(self, services: tuple[ServiceWish, ...], gpus: DeclaredGpus, node: Node) -> None:
         for wish in services:
@@ -117,8 +138,11 @@ class ReservedReader:
             path = (wish.name, GPUS)
             detail = f"GPU {wanted - 1}" if wish.gpus.devices else f"{wanted or 'all'} GPUs"
             message = f"{detail} wanted, but `gpus.count` declares {gpus.count}"
-            problem = Problem(f"{SERVICES}.{wish.name}.gpus: {message}", str(origin_of(node, path)),
-                              "indexes count from 0; choose devices that every host of the group has")
+            problem = Problem(
+                f"{SERVICES}.{wish.name}.gpus: {message}",
+                str(origin_of(node, path)),
+                "indexes count from 0; choose devices that every host of the group has",
+            )
             if problem not in self.problems:
                 self.problems.append(problem)
 

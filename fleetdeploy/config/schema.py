@@ -157,8 +157,14 @@ def _readings(node: Node, loc: Loc) -> Iterator[tuple[Loc, Problem]]:
         hint = f"write it in plain decimal, or in quotes if text is meant: {_quoted(node)}"
         yield loc, Problem(f"{node.raw} is read as the number {node.value}", str(node.origin), hint)
     elif isinstance(node.value, str) and ("{{" in node.value or "{%" in node.value):
-        yield loc, Problem(f"{shown(node)} is a template; templates are not rendered here", str(node.origin),
-                           "write the value itself")
+        yield (
+            loc,
+            Problem(
+                f"{shown(node)} is a template; templates are not rendered here",
+                str(node.origin),
+                "write the value itself",
+            ),
+        )
 
 
 def _for_pydantic(node: Node) -> object:

@@ -8,15 +8,17 @@ from __future__ import annotations
 from fleetdeploy.config.refusal import Refused
 from fleetdeploy.config.suggest import nearest
 
-OWNED_FLAGS = frozenset({
-    "grpc_socket_path",
-    "model_base_path",
-    "model_config_file",
-    "model_config_file_poll_wait_seconds",
-    "model_name",
-    "port",
-    "rest_api_port",
-})
+OWNED_FLAGS = frozenset(
+    {
+        "grpc_socket_path",
+        "model_base_path",
+        "model_config_file",
+        "model_config_file_poll_wait_seconds",
+        "model_name",
+        "port",
+        "rest_api_port",
+    }
+)
 KNOWN_FLAGS = OWNED_FLAGS | {
     "allow_version_labels_for_unavailable_models",
     "batching_parameters_file",

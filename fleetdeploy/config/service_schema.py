@@ -146,8 +146,11 @@ class ModelFields(Fields):
         if wrong:
             listed = ", ".join(map(str, numbers))
             raise Several(
-                Refused(f"version {self.labels[label]} is not among the versions listed ({listed})",
-                        "list the version too, or move the label", at=("labels", label))
+                Refused(
+                    f"version {self.labels[label]} is not among the versions listed ({listed})",
+                    "list the version too, or move the label",
+                    at=("labels", label),
+                )
                 for label in wrong
             )
         return self
@@ -186,8 +189,11 @@ class ServiceFields(Fields):
     @model_validator(mode="after")
     def _bind_is_meant(self) -> ServiceFields:
         if binds_everything(self.bind) and not self.expose:
-            raise Refused(f"{self.bind} listens on every address, and the server asks nobody for a password",
-                          "bind to an internal address or network, or say `expose: true`", at=("bind",))
+            raise Refused(
+                f"{self.bind} listens on every address, and the server asks nobody for a password",
+                "bind to an internal address or network, or say `expose: true`",
+                at=("bind",),
+            )
         return self
 
 

@@ -82,16 +82,23 @@ class TemplateSet:
         if isinstance(error, TemplateNotFound):
             missing = str(error.message or error.name or name)
             place = _line(where) if where.line else str(self.directory)
-            return InputError(f"no such template: {missing!r}", where=place,
-                              hint=hint_for(missing, self.names(), what="templates"))
+            return InputError(
+                f"no such template: {missing!r}", where=place, hint=hint_for(missing, self.names(), what="templates")
+            )
         if isinstance(error, UndefinedError):
-            return InputError(f"undefined variable: {error.message}", where=_line(where),
-                              hint=_scope_hint(str(error.message), context))
+            return InputError(
+                f"undefined variable: {error.message}",
+                where=_line(where),
+                hint=_scope_hint(str(error.message), context),
+            )
         if isinstance(error, RecursionError):
             return InputError("templates include each other without end", where=_line(where), hint="break the loop")
         if isinstance(error, SecurityError):
-            return InputError(f"refused by the sandbox: {error.message}", where=_line(where),
-                              hint="templates compute text from their variables and nothing else")
+            return InputError(
+                f"refused by the sandbox: {error.message}",
+                where=_line(where),
+                hint="templates compute text from their variables and nothing else",
+            )
         message = error.message if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
         return InputError(f"the template cannot be rendered: {message}", where=_line(where), hint="see that line")
 

@@ -32,6 +32,14 @@ def read_text(path: Path, *, what: str = "file", limit_bytes: int = LIMIT_BYTES)
     return _decode(content, path, what)
 
 
+def home_path(text: str) -> Path:
+    """A path with ``~`` expanded; where no such home is known it stays as written."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def _decode(content: bytes, path: Path, what: str) -> str:
     try:
         return content.decode("utf-8-sig")

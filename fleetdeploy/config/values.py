@@ -20,7 +20,7 @@ MAX_VERSION = 2**63 - 1
 _BINARY = {f"{prefix}iB": 1024 ** (power + 1) for power, prefix in enumerate("KMGTP")}
 _DECIMAL = {f"{prefix}B": 1000 ** (power + 1) for power, prefix in enumerate("kMGTP")}
 _UNITS_BYTES: dict[str, int] = {"B": 1, **_BINARY, **_DECIMAL, "KB": 1000}
-_SIZE = re.compile(r"(\d{1,18})(?:\.(\d{1,9}))? ?([A-Za-z]+)", re.ASCII)
+_SIZE = re.compile(r"(\d{1,19})(?:\.(\d{1,9}))? ?([A-Za-z]+)", re.ASCII)
 _QUANTITY = re.compile(r"([1-9][0-9]{0,8})(%?)", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _CAPABILITY = re.compile(r"[1-9][0-9]?\.[0-9]")
@@ -102,8 +102,10 @@ def parse_image(value: object) -> str:
         shown = found["digest"][:80]
         raise Refused(f"the digest {shown!r} is malformed", "expected sha256: and 64 lower-case hex digits")
     if found["digest"] is None and found["tag"] in {None, "latest"}:
-        raise Refused("this tag moves: hosts would run different images under one name",
-                      "name a fixed version as tag, better the digest: name@sha256:<64 hex digits>")
+        raise Refused(
+            "this tag moves: hosts would run different images under one name",
+            "name a fixed version as tag, better the digest: name@sha256:<64 hex digits>",
+        )
     return found.string
 
 

@@ -36,12 +36,22 @@ def read(base: Path, kind: str, *, known: Collection[str], problems: list[Proble
     result = {}
     for name, paths in by_name.items():
         if name not in known:
-            problems.append(Problem(f"{folder.name} for {kind} {name!r}, which the inventory does not have",
-                                    str(paths[0]), hint_for(name, known, what=f"{kind}s")))
+            problems.append(
+                Problem(
+                    f"{folder.name} for {kind} {name!r}, which the inventory does not have",
+                    str(paths[0]),
+                    hint_for(name, known, what=f"{kind}s"),
+                )
+            )
         elif len(paths) > 1:
             listed = " and ".join(path.name for path in paths)
-            problems.append(Problem(f"variables of {kind} {name!r} stand in {listed} at once", str(paths[0]),
-                                    "keep one: a file, or a directory of files"))
+            problems.append(
+                Problem(
+                    f"variables of {kind} {name!r} stand in {listed} at once",
+                    str(paths[0]),
+                    "keep one: a file, or a directory of files",
+                )
+            )
         else:
             result[name] = tuple(_files(paths[0], problems))
     return result
@@ -74,5 +84,6 @@ def _files(path: Path, problems: list[Problem]) -> Iterator[MapNode]:
     if isinstance(node, MapNode):
         yield node
     elif not (isinstance(node, Scalar) and node.is_null):
-        problems.append(Problem(f"a variables file is a mapping, got {shown(node)}", str(node.origin),
-                                "write `name: value` pairs"))
+        problems.append(
+            Problem(f"a variables file is a mapping, got {shown(node)}", str(node.origin), "write `name: value` pairs")
+        )

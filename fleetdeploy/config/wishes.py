@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fleetdeploy.config.nodes import MapNode, key_origin_of, origin_of
 from fleetdeploy.config.service_schema import BalancerFields, GpusFields, ModelFields, ServiceFields
+from fleetdeploy.config.text_file import home_path
 from fleetdeploy.domain.inventory import BalancerWish, DeclaredGpus
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.domain.service import ModelWish, Ports, ServiceWish
@@ -19,7 +20,7 @@ NO_GOLDEN = "none"
 
 def local_path(text: str, origin: Origin, base_of: BaseOf) -> Path:
     """A path of the controller: ``~`` expanded, a relative one taken from the inventory directory of its file."""
-    return base_of(origin) / Path(text).expanduser()
+    return base_of(origin) / home_path(text)
 
 
 def service_wish(name: str, fields: ServiceFields, node: MapNode, *, base_of: BaseOf) -> ServiceWish:

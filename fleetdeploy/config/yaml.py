@@ -25,7 +25,7 @@ from yaml.events import (
 
 from fleetdeploy.config.nodes import Entry, ListNode, MapNode, Node, Scalar
 from fleetdeploy.config.text_file import read_text
-from fleetdeploy.config.yaml_errors import UNQUOTED_TEMPLATE, explain, explain_character
+from fleetdeploy.config.yaml_errors import UNQUOTED_TEMPLATE, Unfinished, explain, explain_character
 from fleetdeploy.config.yaml_scalars import CORE_TAGS, MERGE_TAG, implicit_tag, scalar_value, short_tag
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError, Problem
@@ -53,7 +53,7 @@ def loads(text: str, *, file: str) -> Node:
     try:
         root = composer.document(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        problem = explain(error, text, file=file, long_quote=composer.long_quote)
+        problem = explain(error, text, file=file, unfinished=composer.unfinished)
         if problem.message not in {item.message for item in composer.problems}:
             composer.problems.append(problem)
     except yaml.reader.ReaderError as error:
@@ -75,7 +75,7 @@ class _Composer:
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
-        self.long_quote: Origin | None = None
+        self.unfinished = Unfinished()
         self._anchors: dict[str, tuple[Node, int]] = {}
         self._open: set[str] = set()
         self._nodes = 0
@@ -146,8 +146,11 @@ class _Composer:
         if name in self._open:
             self._problem(event, f"*{name} stands inside &{name}: it would contain itself")
         else:
-            self._problem(event, f"*{name} refers to an anchor that is not defined above",
-                          f"define &{name} first, or quote the value if a text with * is meant")
+            self._problem(
+                event,
+                f"*{name} refers to an anchor that is not defined above",
+                f"define &{name} first, or quote the value if a text with * is meant",
+            )
         return Scalar(None, "", self._place(event))
 
     def _scalar(self, event: ScalarEvent) -> Scalar:
@@ -155,7 +158,7 @@ class _Composer:
         plain = not event.style  # libyaml says "", the pure parser None
         start, end = event.start_mark, event.end_mark
         if event.style in {"'", '"'} and start and end and end.line > start.line:
-            self.long_quote = origin
+            self.unfinished.long_quote = origin
         tag = event.tag
         if tag is None:
             tag = implicit_tag(event.value) if plain else "tag:yaml.org,2002:str"
@@ -166,28 +169,40 @@ class _Composer:
         try:
             value = scalar_value(tag, event.value)
         except (ValueError, KeyError, IndexError, OverflowError):
-            self._problem(event, f"{event.value[:60]!r} looks like {short_tag(tag)} but cannot be one",
-                          "put it in quotes if text is meant")
+            self._problem(
+                event,
+                f"{event.value[:60]!r} looks like {short_tag(tag)} but cannot be one",
+                "put it in quotes if text is meant",
+            )
             value = event.value
         return Scalar(value, event.value, origin, quoted=not plain)
 
     def _check_tag(self, event: ScalarEvent | SequenceStartEvent | MappingStartEvent, tag: str) -> None:
         if tag not in CORE_TAGS:
             allowed = ", ".join(sorted(short_tag(item) for item in CORE_TAGS))
-            self._problem(event, f"the tag {short_tag(tag)} is not allowed",
-                          f"allowed tags: {allowed}; quote the value if a text with ! is meant")
+            self._problem(
+                event,
+                f"the tag {short_tag(tag)} is not allowed",
+                f"allowed tags: {allowed}; quote the value if a text with ! is meant",
+            )
 
     def _sequence(self, event: SequenceStartEvent, depth: int) -> ListNode:
         if event.tag not in {None, "!"}:
             self._check_tag(event, str(event.tag))
+        if event.flow_style:
+            self.unfinished.brackets.append(("[", self._place(event)))
         items: list[Node] = []
         while not isinstance(inner := next(self._events), SequenceEndEvent):
             items.append(self._node(inner, depth + 1))
+        if event.flow_style:
+            self.unfinished.brackets.pop()
         return ListNode(tuple(items), self._place(event))
 
     def _mapping(self, event: MappingStartEvent, depth: int) -> MapNode:
         if event.tag not in {None, "!"}:
             self._check_tag(event, str(event.tag))
+        if event.flow_style:
+            self.unfinished.brackets.append(("{", self._place(event)))
         entries: dict[Hashable, Entry] = {}
         merged: dict[Hashable, Entry] = {}
         merge_key: Scalar | None = None
@@ -205,10 +220,13 @@ class _Composer:
                 self._problem(inner, "a key is missing before `:`", "write the key, or quote it if null is meant")
             elif key.value in entries:
                 first = entries[key.value].key.origin
-                self._problem(inner, f"the key {key.raw!r} is given twice, first at line {first.line}",
-                              "keep one of the two")
+                self._problem(
+                    inner, f"the key {key.raw!r} is given twice, first at line {first.line}", "keep one of the two"
+                )
             else:
                 entries[key.value] = Entry(key, value)
+        if event.flow_style:
+            self.unfinished.brackets.pop()
         return MapNode({**merged, **entries}, self._place(event))
 
     def _bad_key(self, mapping: MappingStartEvent, event: Event, key: Node) -> None:

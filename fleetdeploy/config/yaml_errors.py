@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 import yaml
 
@@ -11,14 +12,20 @@ from fleetdeploy.errors import Problem
 
 UNQUOTED_TEMPLATE = "`{{ ... }}` without quotes is read as a mapping, not as text"
 _TEMPLATE_START = re.compile(r"""(?:^|[:,\-\[])\s*\{\{""")
-_OPENERS = {"sequence": "`[`", "mapping": "`{`"}
 
 
-def explain(error: yaml.MarkedYAMLError, text: str, *, file: str, long_quote: Origin | None) -> Problem:
-    """The problem behind a scanner's or parser's error.
-
-    ``long_quote`` is the last quoted text that spans several lines: often the one whose end was forgotten.
+@dataclass
+class Unfinished:
+    """What was open when the parser gave up: brackets, and the last quoted text that spans several lines, which is
+    often one whose end was forgotten.
     """
+
+    brackets: list[tuple[str, Origin]] = field(default_factory=list)
+    long_quote: Origin | None = None
+
+
+def explain(error: yaml.MarkedYAMLError, text: str, *, file: str, unfinished: Unfinished) -> Problem:
+    """The problem behind a scanner's or parser's error."""
     place = _origin(error.problem_mark or error.context_mark, file)
     opened = _origin(error.context_mark, file) if error.context_mark else place
     context = error.context or ""
@@ -29,15 +36,19 @@ def explain(error: yaml.MarkedYAMLError, text: str, *, file: str, long_quote: Or
     if "quoted scalar" in context:
         return Problem("the quote opened here is never closed", str(opened), "close the quote")
     if _TEMPLATE_START.search(line):
-        return Problem(UNQUOTED_TEMPLATE, str(place),
-                       'put the whole value in quotes: "{{ name }}/rest"')
-    for kind, opener in _OPENERS.items():
-        if f"while parsing a flow {kind}" in context:
-            return Problem(f"the {opener} opened here is not closed, or a comma is missing before line {place.line}",
-                           str(opened), "close the bracket")
+        return Problem(UNQUOTED_TEMPLATE, str(place), 'put the whole value in quotes: "{{ name }}/rest"')
+    if unfinished.brackets and ("while parsing a flow" in context or place.line > len(lines)):
+        bracket, opened = unfinished.brackets[-1]
+        missing = "" if place.line > len(lines) else f", or a comma is missing before line {place.line}"
+        return Problem(f"the `{bracket}` opened here is not closed{missing}", str(opened), "close the bracket")
+    long_quote = unfinished.long_quote
     if long_quote is not None and "expected" in str(error.problem):
-        return Problem(f"not valid YAML here; the quote opened at line {long_quote.line}, column {long_quote.column} "
-                       "runs over several lines", str(place), "is that quote closed where it should be?")
+        return Problem(
+            f"not valid YAML here; the quote opened at line {long_quote.line}, column {long_quote.column} "
+            "runs over several lines",
+            str(place),
+            "is that quote closed where it should be?",
+        )
     return Problem(f"not valid YAML: {error.problem or context}", str(place), _hint(str(error.problem), context))
 
 
