@@ -1,4 +1,4 @@
-"""Load balancers, one module each. A module is found by being here: it has ``KIND`` and ``make(exchange, host=...)``.
+"""Load balancers, one module each. A module is found by being here: it has ``KIND`` and ``make``.
 
 ``exchange`` sends one command to the balancer's own interface and returns its reply; how it gets there is the business
 of :mod:`fleetdeploy.remote`.
@@ -11,7 +11,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from fleetdeploy.domain.protocols import Balancer
+from fleetdeploy.domain.protocols import Balancer, Clock
 from fleetdeploy.errors import InputError
 
 Exchange = Callable[[str], str]
@@ -22,12 +22,12 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(_modules()))
 
 
-def make_balancer(kind: str, exchange: Exchange, *, host: str) -> Balancer:
+def make_balancer(kind: str, exchange: Exchange, *, host: str, clock: Clock) -> Balancer:
     """The client of a balancer on ``host``. Raises InputError for a kind that does not exist."""
     modules = _modules()
     if kind not in modules:
         raise InputError(f"there is no balancer kind {kind!r}", hint=f"there is {', '.join(sorted(modules))}")
-    balancer: Balancer = modules[kind].make(exchange, host=host)
+    balancer: Balancer = modules[kind].make(exchange, host=host, clock=clock)
     return balancer
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from fleetdeploy.domain.observed import PoolMember, Traffic
+from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.errors import BalancerFailed
 
 KIND: Final = "haproxy"
@@ -27,16 +27,17 @@ _DRAIN_FLAGS = 0x08 | 0x10  # SRV_ADMF_FDRAIN, SRV_ADMF_IDRAIN
 _SUMMARY_ROWS = {"FRONTEND", "BACKEND"}
 
 
-def make(exchange: Callable[[str], str], *, host: str) -> HAProxy:
+def make(exchange: Callable[[str], str], *, host: str, clock: Clock) -> HAProxy:
     """The client of the HAProxy that ``exchange`` talks to."""
-    return HAProxy(exchange, host=host)
+    return HAProxy(exchange, host=host, clock=clock)
 
 
 class HAProxy:
     """:class:`fleetdeploy.domain.protocols.Balancer` for HAProxy 2.0 and newer."""
 
-    def __init__(self, exchange: Callable[[str], str], *, host: str) -> None:
+    def __init__(self, exchange: Callable[[str], str], *, host: str, clock: Clock) -> None:
         self._exchange = exchange
+        self._clock = clock
         self._host = host
 
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
@@ -56,7 +57,7 @@ class HAProxy:
 
         A server that somebody put into maintenance is not touched: to drain it would take it out of there.
         """
-        end = time.monotonic() + deadline_s
+        end = self._clock.monotonic_s() + deadline_s
         before = self._of(pools, server)
         if any(member.traffic is Traffic.MAINTENANCE for member in before):
             raise self._failed(
@@ -72,7 +73,7 @@ class HAProxy:
 
     def undrain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
         """Raises BalancerFailed; the server may then still become healthy and get its requests."""
-        end = time.monotonic() + deadline_s
+        end = self._clock.monotonic_s() + deadline_s
         self._set(self._of(pools, server), "ready")
         self._await(pools, server, _up, 1, end=end, what="up")
 
@@ -106,12 +107,12 @@ class HAProxy:
             in_a_row = in_a_row + 1 if all(map(reached, members)) else 0
             if in_a_row >= reads:
                 return
-            if time.monotonic() >= end:
+            if self._clock.monotonic_s() >= end:
                 seen = "; ".join(
                     f"{member.pool}: {member.traffic.value}, {member.sessions} in flight" for member in members
                 )
                 raise self._failed(f"{server} was not {what} in time ({seen})", "look at HAProxy's own statistics page")
-            time.sleep(POLL_S)
+            self._clock.wait(POLL_S)
 
     def _rows(self) -> list[dict[str, str]]:
         reply = self._exchange("show stat").lstrip()

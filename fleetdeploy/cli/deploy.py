@@ -57,9 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check:
         return plan_command.run(arguments)
     from fleetdeploy.cli.project import new_run, print_json, read_project, sources_of
+    from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.report import as_json, terminal
     from fleetdeploy.rollout import lock
-    from fleetdeploy.rollout.clock import SystemClock
 
     project = read_project(arguments)
     run_id, clock = new_run(project.targets.stamp), SystemClock()
@@ -74,9 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> RunOutcome:
     from fleetdeploy.domain.events import Kind
+    from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
     from fleetdeploy.report.terminal import Terminal, console
-    from fleetdeploy.rollout.clock import SystemClock
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.executor import Executor
     from fleetdeploy.rollout.interrupt import Interrupts

@@ -38,9 +38,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(arguments: argparse.Namespace) -> int:
     """0, or 10 with ``--exit-code`` when something would change; 5 or 7 when a host refuses, 5 when one is down."""
     from fleetdeploy.cli.project import new_run, print_json, read_project
+    from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
     from fleetdeploy.report import as_json, plan_text, terminal
-    from fleetdeploy.rollout.clock import SystemClock
     from fleetdeploy.rollout.emitter import Emitter
 
     project = read_project(arguments)

@@ -21,7 +21,7 @@ from fleetdeploy.domain.inventory import Host, Inventory
 from fleetdeploy.domain.playbook import Play, Playbook, TaskCall
 from fleetdeploy.errors import ArtefactRefused, InputError, PatternError, Problem
 from fleetdeploy.planning.resolve import Artefacts, resolve_host
-from fleetdeploy.rollout.clock import SystemClock
+from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.rollout.executor import BoundPlay
 from fleetdeploy.rollout.host_run import Call
 from fleetdeploy.rollout.targets import Target, Targets

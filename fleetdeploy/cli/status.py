@@ -36,9 +36,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(arguments: argparse.Namespace) -> int:
     """0, 10 with ``--exit-code`` on drift, 4 when a host cannot be reached."""
     from fleetdeploy.cli.project import new_run, print_json, read_status_targets
+    from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
     from fleetdeploy.report import status_text, terminal
-    from fleetdeploy.rollout.clock import SystemClock
     from fleetdeploy.rollout.emitter import Emitter
 
     inventory, targets = read_status_targets(arguments, arguments.pattern)

@@ -13,9 +13,10 @@ from pathlib import Path
 from fleetdeploy.balancers import make_balancer
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import ObservedHost, ObservedService, Present, Reading, Unknown, VersionState
-from fleetdeploy.domain.protocols import Balancer
+from fleetdeploy.domain.protocols import Balancer, Clock
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.errors import BalancerFailed, HostError
+from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.remote.docker import RemoteContainers
 from fleetdeploy.remote.files import RemoteFiles
 from fleetdeploy.remote.probe import NO_TOOL, Sighting, probe
@@ -87,9 +88,7 @@ class SshSession:
             path = self._directory / "ssh_config"
             if path.exists():
                 return path
-            return write_ssh_config(
-                self._directory, self.connection.route(), connect_timeout_s=self._connect_timeout_s
-            )
+            return write_ssh_config(self._directory, self.connection.route(), connect_timeout_s=self._connect_timeout_s)
 
     def _ask_by_grpc(self, service: ObservedService, sighting: Sighting) -> ObservedService:
         place = sighting.grpc.get(service.name)
@@ -119,9 +118,11 @@ class SshFleet:
         hosts: Mapping[str, Host] | None = None,
         connect_timeout_s: float = 10.0,
         handshakes: int = 8,
+        clock: Clock | None = None,
     ) -> None:
         self._hosts = dict(hosts or {})
         self._connect_timeout_s = connect_timeout_s
+        self._clock = clock or SystemClock()
         self._handshakes = Handshakes(handshakes)
         self._lock = threading.Lock()
         self._sessions: dict[str, SshSession] = {}
@@ -134,9 +135,7 @@ class SshFleet:
             if host.name not in self._sessions:
                 directory = self._directory / str(len(self._sessions))
                 directory.mkdir(mode=0o700)
-                connection = SshConnection(
-                    host, connect_timeout_s=self._connect_timeout_s, handshakes=self._handshakes
-                )
+                connection = SshConnection(host, connect_timeout_s=self._connect_timeout_s, handshakes=self._handshakes)
                 self._sessions[host.name] = SshSession(
                     connection, directory=directory, connect_timeout_s=self._connect_timeout_s
                 )
@@ -151,7 +150,9 @@ class SshFleet:
             raise BalancerFailed(
                 f"the balancer's host {wish.host!r} is not among the fleet's hosts", hint="set `balancer.host`"
             )
-        return make_balancer(wish.kind, lambda command: self._exchange(host, wish.socket, command), host=wish.host)
+        return make_balancer(
+            wish.kind, lambda command: self._exchange(host, wish.socket, command), host=wish.host, clock=self._clock
+        )
 
     def close(self) -> None:
         """Close every session and remove the run's private files."""

@@ -8,6 +8,7 @@ from fleetdeploy.balancers import kinds, make_balancer
 from fleetdeploy.balancers.haproxy import HAProxy
 from fleetdeploy.domain.observed import Traffic
 from fleetdeploy.errors import BalancerFailed, InputError
+from tests.simulation.clock import VirtualClock
 
 POOLS = ("rest", "grpc")
 
@@ -62,7 +63,7 @@ def proxy() -> Proxy:
 
 @pytest.fixture
 def balancer(proxy: Proxy) -> HAProxy:
-    return HAProxy(proxy.exchange, host="lb")
+    return HAProxy(proxy.exchange, host="lb", clock=VirtualClock())
 
 
 def traffic(balancer: HAProxy, server: str) -> list[Traffic]:
@@ -148,22 +149,22 @@ def test_what_does_not_exist_is_named(balancer: HAProxy) -> None:
 def test_another_answer_than_statistics_is_an_error(reply: str) -> None:
     """What is not HAProxy's table is refused, never read as a balancer without servers."""
     with pytest.raises(BalancerFailed, match="show stat"):
-        HAProxy(lambda _: reply, host="lb").members(["rest"])
+        HAProxy(lambda _: reply, host="lb", clock=VirtualClock()).members(["rest"])
 
 
 def test_a_kind_is_found_by_its_file() -> None:
     """Every module of the folder is a kind; an unknown kind is refused with those there are."""
     assert "haproxy" in kinds()
-    assert isinstance(make_balancer("haproxy", lambda _: "", host="lb"), HAProxy)
+    assert isinstance(make_balancer("haproxy", lambda _: "", host="lb", clock=VirtualClock()), HAProxy)
     with pytest.raises(InputError) as refused:
-        make_balancer("nginx", lambda _: "", host="lb")
+        make_balancer("nginx", lambda _: "", host="lb", clock=VirtualClock())
     assert "haproxy" in refused.value.hint
 
 
 @pytest.mark.parametrize("kind", kinds())
 def test_every_kind_refuses_garbage_with_our_error(kind: str) -> None:
     """A balancer that answers nonsense fails as a balancer, on every operation."""
-    balancer = make_balancer(kind, lambda _: "\x00garbage\n", host="lb")
+    balancer = make_balancer(kind, lambda _: "\x00garbage\n", host="lb", clock=VirtualClock())
     for work in (
         lambda: balancer.members(["rest"]),
         lambda: balancer.drain(["rest"], "h1", deadline_s=0.1),
