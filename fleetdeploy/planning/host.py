@@ -165,12 +165,13 @@ def _container_refusals(
     wish = desired.wish
     docker = facts.docker.value if isinstance(facts.docker, Present) else DockerFacts("", ())
     container = observed.container.value if isinstance(observed.container, Present) else None
-    if container and container.labels.get(LABEL_SERVICE) != desired.name:
-        yield Refusal(
-            name,
-            f"a container named {container.name} exists that fleetdeploy did not make",
-            "it is never touched: remove or rename it yourself",
-        )
+    for reading in (observed.container, observed.previous):
+        if isinstance(reading, Present) and reading.value.labels.get(LABEL_SERVICE) != desired.name:
+            yield Refusal(
+                name,
+                f"a container named {reading.value.name} exists that fleetdeploy did not make",
+                "it is never touched: remove or rename it yourself",
+            )
     if wish.runtime not in docker.runtimes:
         yield Refusal(
             name,
@@ -185,7 +186,10 @@ def _container_refusals(
             f"set `bind` of service {desired.name!r}",
         )
     previous = isinstance(observed.previous, Present) and observed.previous.value.running
-    if isinstance(facts.listening, Present) and not (container and container.running) and not previous:
+    starts = not (container and container.running) and not previous
+    if starts and isinstance(facts.listening, Unknown):
+        yield Refusal(name, f"which ports are taken could not be read: {facts.listening.reason}", "see `ss -ltn`")
+    if starts and isinstance(facts.listening, Present):
         for port in (wish.ports.grpc, wish.ports.rest):
             if port in facts.listening.value:
                 yield Refusal(name, f"port {port} is taken by something else", "`ss -ltnp` on the host names it")
@@ -237,7 +241,12 @@ def _content_refusals(name: str, desired: DesiredService, observed: ObservedServ
 
 def _space_refusals(host: Host, services: Sequence[ServicePlan]) -> Iterator[Refusal]:
     for service in services:
-        if not service.stage or not isinstance(service.observed.disk, Present):
+        if not service.stage:
+            continue
+        if isinstance(service.observed.disk, Unknown):
+            why = service.observed.disk.reason
+            yield Refusal(host.name, f"free space for {service.desired.directory} could not be read: {why}", "see `df`")
+        if not isinstance(service.observed.disk, Present):
             continue
         disk: Disk = service.observed.disk.value
         needed = int(sum(item.copy_bytes for item in service.stage) * SPACE_FACTOR) + SPACE_RESERVE_BYTES

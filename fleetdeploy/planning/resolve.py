@@ -128,10 +128,10 @@ def resolve_model(wish: ModelWish, artefacts: Artefacts) -> DesiredModel:
     ]
     if problems:
         raise InputError(problems=problems)
+    versions = tuple(artefacts.version(wish, number) for number in numbers)
     requests = artefacts.golden(wish.golden) if wish.golden else ()
     if wish.golden:
         _check_golden(wish, numbers, requests)
-    versions = tuple(artefacts.version(wish, number) for number in numbers)
     return DesiredModel(wish.name, versions, dict(wish.labels), requests)
 
 

@@ -33,7 +33,7 @@ class Terminal:
         self._out = out
         self._quiet = quiet
         self._verbose = verbose
-        self._headings: list[Text] = []
+        self._headings: dict[Kind, Text] = {}
 
     def __call__(self, event: Event) -> None:
         line = self._line(event)
@@ -41,15 +41,16 @@ class Terminal:
             return
         if event.kind in _HEADINGS:
             # Shown with the first thing that happens below them, so that a wave with nothing to do stays silent.
-            kept = [] if event.kind is Kind.PLAY_STARTED else self._headings[:1]
-            self._headings = [*kept, self._stamped(event, line)]
+            if event.kind is Kind.PLAY_STARTED:
+                self._headings.clear()
+            self._headings[event.kind] = self._stamped(event, line)
             return
         if self._quiet and event.kind not in _IMPORTANT:
             return
-        for heading in self._headings:
+        for heading in self._headings.values():
             self._out.print(heading)
         # A play's line stands once, a wave's line above each wave.
-        self._headings = []
+        self._headings.clear()
         self._out.print(self._stamped(event, line))
         if event.kind is Kind.STEP_FAILED:
             self._under(event.data.get("hint"), event.data.get("detail"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
+from fleetdeploy.errors import RolloutFailed
 from fleetdeploy.planning.waves import may_take_out
 
 _LOOK_S = 0.5
@@ -13,12 +14,21 @@ _LOOK_S = 0.5
 class Capacity:
     """Hosts out of service in one play. ``uncounted`` hosts never served, so taking them costs nothing.
 
-    Thread-safe. A host that is out already, because it is down or an earlier run drained it, keeps its place until
-    it is given back healthy.
+    Thread-safe. A host that is ``out`` already, because it is down or an earlier run drained it, keeps its place until
+    it serves again; nobody waits for those among them that are not ``coming_back`` in this play.
     """
 
-    def __init__(self, *, out: Iterable[str], uncounted: Iterable[str], max_unavailable: int) -> None:
+    def __init__(
+        self,
+        *,
+        out: Iterable[str],
+        uncounted: Iterable[str],
+        max_unavailable: int,
+        coming_back: Iterable[str] = (),
+    ) -> None:
         self._out = set(out)
+        self._stay = self._out - set(coming_back)
+        self._before = frozenset(self._out)
         self._uncounted = frozenset(uncounted)
         self._max_unavailable = max_unavailable
         self._changed = threading.Condition()
@@ -30,17 +40,30 @@ class Capacity:
             return frozenset(self._out)
 
     def take(self, host: str, check: Callable[[], None]) -> None:
-        """Wait until ``host`` may be out, then count it. ``check`` is called while waiting and raises to give up."""
+        """Wait until ``host`` may be out, then count it. ``check`` is called while waiting and raises to give up.
+
+        Raises RolloutFailed when the hosts that stay out leave no room, however long one waits.
+        """
         if host in self._uncounted:
             return
         with self._changed:
             while not may_take_out(host, out=frozenset(self._out), max_unavailable=self._max_unavailable):
                 check()
+                if len(self._stay) >= self._max_unavailable:
+                    raise RolloutFailed(
+                        f"{', '.join(sorted(self._stay))} out of service, and max_unavailable is "
+                        f"{self._max_unavailable}: {host} cannot be taken out as well"
+                    )
                 self._changed.wait(_LOOK_S)
             self._out.add(host)
 
-    def give_back(self, host: str) -> None:
-        """The host serves again."""
+    def settle(self, host: str, *, serves: bool | None) -> None:
+        """The host's part in the play is over: it serves, or stays out, or (None) is as it was before the play."""
         with self._changed:
-            self._out.discard(host)
+            back = host not in self._before if serves is None else serves
+            if back:
+                self._out.discard(host)
+            elif host not in self._uncounted:
+                self._out.add(host)
+                self._stay.add(host)
             self._changed.notify_all()

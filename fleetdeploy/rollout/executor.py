@@ -41,7 +41,9 @@ class BoundPlay:
 
 @dataclass
 class Executor:
-    """One run. ``plan`` is what the fleet was seen to need when the run began; ``stopped`` why it ended early."""
+    """One run. ``plan`` is what the fleet was seen to need when the run began; ``stopped`` why it ended early,
+    ``taken_back`` the hosts that went well and were reverted because another one failed.
+    """
 
     targets: Targets
     plan: Plan
@@ -52,6 +54,8 @@ class Executor:
     forks: int
     outcomes: dict[str, HostOutcome] = field(default_factory=dict)
     stopped: str = ""
+    taken_back: set[str] = field(default_factory=set)
+    _out: frozenset[str] = frozenset()
     _touched: set[str] = field(default_factory=set)
     _finished: list[HostRun] = field(default_factory=list)
 
@@ -59,12 +63,12 @@ class Executor:
         """Every host's outcome. Raises PreflightRefused, with nothing touched, when capacity forbids the run."""
         for name, reason in self.plan.unreachable.items():
             self.outcomes[name] = HostOutcome(name, HostState.UNREACHABLE, reason)
-        out = hosts_out(self.plan, self.fleet) if self.plan.changed_hosts else frozenset(self.plan.unreachable)
+        self._out = self._hosts_out()
         for bound in plays:
-            self._check_capacity(bound, out)
+            self._check_capacity(bound)
         for bound in plays:
             if not self._over:
-                self._play(bound, out)
+                self._play(bound)
         for name in (name for bound in plays for name in bound.hosts):
             self.outcomes[name] = self._closed(name, self.outcomes.get(name))
         return {name: self.outcomes[name] for name in self.targets.by_name if name in self.outcomes}
@@ -73,6 +77,8 @@ class Executor:
         """Hosts that a run which ended early never came to, or only put files on, were skipped."""
         if outcome is None:
             return HostOutcome(name, HostState.SKIPPED if self._over else HostState.OK, self.stopped)
+        if self._over and outcome.state is HostState.OK and name in self.plan.changed_hosts:
+            return replace(outcome, state=HostState.SKIPPED, reason=self.stopped)
         if self._over and outcome.state is HostState.CHANGED and not outcome.activated:
             return replace(outcome, state=HostState.SKIPPED, reason=f"prepared, not switched over: {self.stopped}")
         return outcome
@@ -81,21 +87,37 @@ class Executor:
     def _over(self) -> bool:
         return bool(self.stopped or self.interrupts.requested)
 
-    def _play(self, bound: BoundPlay, out: frozenset[str]) -> None:
+    def _hosts_out(self) -> frozenset[str]:
+        """Who is out of service before anything is touched; a run with nothing to do asks no balancer."""
+        if not self.plan.changed_hosts:
+            return frozenset(self.plan.unreachable)
+        try:
+            return hosts_out(self.plan, self.fleet)
+        except HostError as error:
+            raise PreflightRefused(
+                f"nobody can say which hosts are in service: {error.message}",
+                where=error.where,
+                hint=error.hint or "nothing was touched; mend the balancer first",
+                detail=error.detail,
+            ) from error
+
+    def _play(self, bound: BoundPlay) -> None:
         busy = [name for name in bound.hosts if self._has_work(name, bound)]
         if not busy:
             return
         self.emit(Kind.PLAY_STARTED, bound.play.name, hosts=busy)
         capacity = Capacity(
-            out=out & set(bound.hosts),
+            out=self._out & set(bound.hosts),
             uncounted=never_served(self.plan, bound.hosts),
             max_unavailable=bound.max_unavailable,
+            coming_back=[name for name in busy if self._has_traffic_work(name, bound)],
         )
         # Hosts that are out already come first: repairing them costs no capacity and gains some.
-        waves = split(sorted(busy, key=lambda name: name not in out), bound.play.serial)
+        waves = split(sorted(busy, key=lambda name: name not in self._out), bound.play.serial)
         for number, wave in enumerate(waves, 1):
             self.emit(Kind.WAVE_STARTED, ", ".join(wave), wave=number, waves=len(waves), hosts=list(wave))
             self._wave(bound, wave, capacity)
+            self._out = self._out - set(bound.hosts) | capacity.out
             if self._over:
                 return
             if bound.play.soak_s and number < len(waves):
@@ -121,6 +143,7 @@ class Executor:
             clock=self.clock,
             check_stop=self._check_stop,
             take_capacity=lambda: capacity.take(name, self._check_stop),
+            look=lambda: self.targets.observe_one(self.fleet, name),
             on_failure=bound.play.on_failure,
         )
         if self._over:
@@ -128,11 +151,11 @@ class Executor:
         try:
             plan = self.targets.observe_one(self.fleet, name)
         except HostError as error:
+            capacity.settle(name, serves=False)
             return HostOutcome(name, HostState.UNREACHABLE, error.message, hint=error.hint)
         self._touched.add(name)
         outcome = run.run(plan, bound.calls, bound.always)
-        if not outcome.mixed:
-            capacity.give_back(name)
+        capacity.settle(name, serves=_serves(outcome, bound))
         if outcome.state is HostState.CHANGED and bound.touches_traffic:
             self._finished.append(run)
         return outcome
@@ -151,16 +174,18 @@ class Executor:
         if self.stopped:
             raise RolloutFailed(self.stopped)
 
-    def _check_capacity(self, bound: BoundPlay, out: frozenset[str]) -> None:
-        here = out & set(bound.hosts)
-        serving = set(bound.hosts) - here - never_served(self.plan, bound.hosts)
+    def _check_capacity(self, bound: BoundPlay) -> None:
+        """Refuse when the hosts that stay out leave no room. Those that the play itself brings back come first."""
+        stay = {name for name in self._out & set(bound.hosts) if not self._has_traffic_work(name, bound)}
+        serving = set(bound.hosts) - self._out - never_served(self.plan, bound.hosts)
         taken = sorted(name for name in serving if self._has_traffic_work(name, bound))
-        if taken and len(here) >= bound.max_unavailable:
+        if taken and len(stay) >= bound.max_unavailable:
+            why = f"{', '.join(sorted(stay))} out of service already, and " if stay else ""
             raise PreflightRefused(
-                f"{', '.join(sorted(here))} out of service already, and max_unavailable is {bound.max_unavailable}: "
-                f"{taken[0]} cannot be taken out as well",
+                f"{why}max_unavailable is {bound.max_unavailable}: {taken[0]} cannot be taken out"
+                + (" as well" if stay else ""),
                 where=str(bound.play.origin),
-                hint="bring the hosts back first, or --limit the run to them",
+                hint="bring the hosts back first, or --limit the run to them" if stay else "allow at least 1",
             )
 
     def _take_back_all(self) -> None:
@@ -168,8 +193,6 @@ class Executor:
         for run in reversed(self._finished):
             self.emit(Kind.REVERT_STARTED, self.stopped, host=run.name)
             try:
-                for work in [work for work in run.done if work.name == "drain"]:
-                    run.perform(work)
                 run.undo()
                 outcome = HostOutcome(run.name, HostState.REVERTED, self.stopped, untouched=False)
             except FleetdeployError as error:
@@ -178,6 +201,7 @@ class Executor:
                     run.name, HostState.FAILED, reason, error.detail, error.hint, untouched=False, mixed=True
                 )
             self.outcomes[run.name] = outcome
+            self.taken_back.add(run.name)
             self.emit(Kind.HOST_FINISHED, outcome.reason, host=run.name, state=outcome.state.value, hint=outcome.hint)
         self._finished.clear()
 
@@ -188,24 +212,46 @@ class Executor:
             self.clock.wait(min(0.5, seconds))
 
     def _has_work(self, name: str, bound: BoundPlay) -> bool:
-        """By the first look, or, on a host that this run has changed since, by a new one."""
-        plan = self.plan.hosts.get(name)
-        return plan is not None and (name in self._touched or bool(work_of(plan, bound.calls)))
+        """By the first look, or, on a host that this run has changed since, by a new one.
+
+        A host that failed or was passed over has no part in the plays behind.
+        """
+        plan, outcome = self.plan.hosts.get(name), self.outcomes.get(name)
+        if plan is None or (outcome is not None and outcome.state in {*FAILURES, HostState.SKIPPED}):
+            return False
+        return name in self._touched or bool(work_of(plan, bound.calls))
 
     def _has_traffic_work(self, name: str, bound: BoundPlay) -> bool:
-        work = work_of(self.plan.hosts[name], bound.calls)
-        return any(item.call.task.touches_traffic for item in work)
+        plan = self.plan.hosts.get(name)
+        return plan is not None and any(item.call.task.touches_traffic for item in work_of(plan, bound.calls))
+
+
+def _serves(outcome: HostOutcome, bound: BoundPlay) -> bool | None:
+    """Whether a host is in service after its part in a play; None where the play changed nothing about that."""
+    if outcome.mixed or outcome.state is HostState.UNREACHABLE:
+        return False
+    if outcome.state is HostState.FAILED:
+        return None if outcome.untouched or not bound.touches_traffic else False
+    changed = outcome.state in {HostState.CHANGED, HostState.REVERTED}
+    return True if changed and bound.touches_traffic else None
 
 
 def merge(before: HostOutcome | None, now: HostOutcome) -> HostOutcome:
-    """One host's outcome over several plays: a failure stays, a change is not hidden by a later play without one."""
-    if before is None or now.state in FAILURES:
+    """One host's outcome over several plays: a failure stays, a change is not hidden by a later play without one.
+
+    A host that was only prepared when the rollout passed it over was skipped.
+    """
+    if before is None:
         return now
     if before.state in FAILURES:
         return before
+    if now.state in FAILURES:
+        activated = before.activated or now.activated
+        return replace(now, untouched=before.untouched and now.untouched, activated=activated)
+    skipped = now.state is HostState.SKIPPED and not before.activated
     return HostOutcome(
         now.host,
-        before.state if before.state is HostState.CHANGED else now.state,
+        before.state if before.state is HostState.CHANGED and not skipped else now.state,
         now.reason,
         now.detail,
         now.hint,

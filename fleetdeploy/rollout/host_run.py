@@ -62,6 +62,7 @@ class HostRun:
     clock: Clock
     check_stop: Callable[[], None]
     take_capacity: Callable[[], None]
+    look: Callable[[], HostPlan]
     on_failure: OnFailure
     done: list[Work] = field(default_factory=list)
 
@@ -75,7 +76,7 @@ class HostRun:
             refusal = plan.refusals[0]
             return HostOutcome(self.name, HostState.FAILED, refusal.message, hint=refusal.hint)
         try:
-            self._forward(plan, calls)
+            plan = self._forward(plan, calls)
             ran = {work.name for work in self.done}
             self._forward(plan, [call for call in always if call.task.name not in ran])
         except (Interrupted, RolloutFailed) as error:
@@ -93,15 +94,24 @@ class HostRun:
             steps_ok=len(self.done) - changed,
         )
 
-    def _forward(self, plan: HostPlan, calls: Sequence[Call]) -> None:
-        for work in work_of(plan, calls):
-            if not self._past_activation():
-                self.check_stop()
-            if work.call.task.touches_traffic:
-                self.take_capacity()
-            # Before the act: an act that stops half-way has to be undone as well.
-            self.done.append(work)
-            self.perform(work)
+    def _forward(self, plan: HostPlan, calls: Sequence[Call]) -> HostPlan:
+        """The calls in order. Returns the plan they ended with."""
+        for call in calls:
+            works = work_of(plan, (call,))
+            for work in works:
+                if not self._past_activation():
+                    self.check_stop()
+                if work.call.task.touches_traffic:
+                    self.take_capacity()
+                # Before the act: an act that stops half-way has to be undone as well.
+                self.done.append(work)
+                self.perform(work)
+            if works and call.task.name == "pull_image":
+                # A container is made from an image's id, which is known only now.
+                plan = self.look()
+                if plan.refusals:
+                    raise PreflightRefused(plan.refusals[0].message, where=self.name, hint=plan.refusals[0].hint)
+        return plan
 
     def perform(self, work: Work) -> None:
         """Act, between the two journal records that say so."""
@@ -152,7 +162,13 @@ class HostRun:
         return self._outcome(HostState.REVERTED if own_fault else state, error)
 
     def undo(self) -> None:
-        """Take back every call that was begun, last one first. Raises what an undo raises."""
+        """Take back every call that was begun, last one first. Raises what an undo raises.
+
+        A host that may be in its balancer again leaves it first: nothing is taken back under traffic.
+        """
+        if any(work.name == "undrain" for work in self.done):
+            for work in [work for work in self.done if work.name == "drain"]:
+                self.perform(work)
         for work in reversed(self.done):
             if work.call.task.no_undo:
                 continue

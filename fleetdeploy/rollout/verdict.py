@@ -10,34 +10,50 @@ OK, FAILED, MIXED, SOME_SKIPPED = 0, 3, 4, 8
 
 
 def judge(
-    run: str, hosts: Mapping[str, HostOutcome], *, allowed: Collection[str], interrupted: int, again: str
+    run: str,
+    hosts: Mapping[str, HostOutcome],
+    *,
+    allowed: Collection[str],
+    interrupted: int,
+    again: str,
+    taken_back: Collection[str] = (),
 ) -> RunOutcome:
     """The run's outcome.
 
     ``allowed`` are hosts that were unreachable before the run began and that it was told to go on without,
-    ``interrupted`` is a signal number or 0, ``again`` the command that continues the run. Exit code 3 is kept for the
+    ``interrupted`` is a signal number or 0, ``again`` the command that continues the run, ``taken_back`` the hosts that
+    went well and were reverted with those that failed. Exit code 3 is kept for the
     case that every touched host is back on what it served before; a host that was changed and stays so while another
-    failed makes the fleet mixed.
+    failed makes the fleet mixed. So does a failure after all of them were switched over: nothing is back, and a person
+    is needed.
     """
     mixed = [name for name, item in hosts.items() if item.mixed]
     failed = [name for name, item in hosts.items() if item.state in FAILURES and name not in allowed]
     changed = [name for name, item in hosts.items() if item.state is HostState.CHANGED]
-    activated = [name for name in changed if hosts[name].activated]
+    activated = [name for name, item in hosts.items() if item.activated]
     reverted = [name for name, item in hosts.items() if item.state is HostState.REVERTED]
     left_out = [name for name, item in hosts.items() if item.state is HostState.SKIPPED]
+    behind = [name for name in (*failed, *left_out) if name not in activated]
     if mixed:
         code = MIXED
         text = f"FAILED: {_names(mixed)}: not known to serve what it served before; look at `fleetdeploy status`"
     elif interrupted:
         code = 128 + interrupted
-        text = f"INTERRUPTED: changed {_names(changed)}; continue with: {again}"
-    elif (failed or left_out) and activated:
+        also = f", failed {_names(failed)}" if failed else ""
+        text = f"INTERRUPTED: changed {_names(changed)}{also}; continue with: {again}"
+    elif behind and activated:
         code = MIXED
         text = f"FAILED: {_names(failed)}; the fleet is mixed: {_names(activated)} changed; mend it, then: {again}"
-    elif failed or left_out:
+    elif behind:
         code = FAILED
+        own = [name for name in failed if name not in taken_back]
         state = f"{_names(reverted)} reverted, " if reverted else ""
-        text = f"FAILED: {_names(failed)}; {state}every host serves what it served before"
+        lost = any(hosts[name].state is HostState.UNREACHABLE for name in failed)
+        every = "every host that was touched" if lost else "every host"
+        text = f"FAILED: {_names(own)}; {state}{every} serves what it served before"
+    elif failed:
+        code = MIXED
+        text = f"FAILED: {_names(failed)}, after every host was switched over; mend it, then: {again}"
     else:
         skipped = [name for name in hosts if name in allowed]
         done = f"{len(changed)} of {len(hosts)} hosts changed" if changed else f"{len(hosts)} hosts, nothing to do"

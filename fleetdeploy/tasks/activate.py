@@ -50,11 +50,11 @@ class Activate:
     no_undo = ""
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002
-        if plan.activation in {Activation.NOTHING, Activation.VERIFY}:
-            return ""
-        return f"{plan.activation.value}: {plan.reason}"
+        return "" if plan.activation is Activation.NOTHING else f"{plan.activation.value}: {plan.reason}"
 
     def act(self, step: Step, arguments: Arguments) -> None:
+        if step.plan.activation is Activation.VERIFY:
+            return
         with step.log_on_failure():
             if step.plan.activation is Activation.RELOAD:
                 reload(step, timeout_s=arguments.timeout)
@@ -62,12 +62,23 @@ class Activate:
                 replace(step, timeout_s=arguments.timeout, grace_s=arguments.stop_grace)
 
     def undo(self, step: Step, arguments: Arguments) -> None:
-        """Back to the recorded release; where there never was one, back to no container."""
+        """Back to the recorded release; where there never was one, back to no container.
+
+        What an earlier run activated and could not prove goes back as well, but not under traffic.
+        """
         release = step.plan.observed.release
+        if step.plan.activation is Activation.VERIFY and not _left_behind(step):
+            return
         if isinstance(release, Present):
             go_back(step, release.value, timeout_s=arguments.timeout, grace_s=arguments.stop_grace)
         else:
             step.containers.remove(container_name(step.plan.desired.name))
+
+
+def _left_behind(step: Step) -> bool:
+    """Whether an interrupted run activated what serves now, and nobody gets answers from it yet."""
+    idle = step.balancer is None or isinstance(step.plan.observed.drained_by, Present)
+    return idle and isinstance(step.plan.observed.release, Present)
 
 
 def reload(step: Step, *, timeout_s: float) -> None:
@@ -117,9 +128,7 @@ def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -
         containers.rename(previous, name)
         containers.start(name)
     elif present and present.running and _runs(present, release):
-        # The configuration that failed may have left the server unable to settle: then a restart reads the file.
-        with suppress(HostError):
-            step.serving.reload(release.config_text, deadline_s=RELOAD_CALL_S)
+        _load_again(step, release.config_text, grace_s=grace_s)
     elif present and _runs(present, release):
         containers.start(name)
     else:
@@ -135,6 +144,23 @@ def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -
         await_available(step.serving, release.models, step.clock, timeout_s=timeout_s)
     _prove(step, release.models)
     step.files.write_release(release)
+
+
+def _load_again(step: Step, config_text: str, *, grace_s: float) -> None:
+    """Reload what served before. Errors are for the caller to find in the states.
+
+    A reload that hangs holds a lock that every later one waits for (server_core.cc): a server that nobody sends
+    requests is started anew then, or no run after this one could change it.
+    """
+    try:
+        step.serving.reload(config_text, deadline_s=RELOAD_CALL_S)
+    except DeadlineExceeded:
+        if step.balancer is not None:
+            name = container_name(step.plan.desired.name)
+            step.containers.stop(name, grace_s=grace_s)
+            step.containers.start(name)
+    except HostError:
+        pass
 
 
 def _runs(container: ContainerFacts, release: Release) -> bool:

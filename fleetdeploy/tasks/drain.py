@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.config.durations import Duration
+from fleetdeploy.domain.observed import Present
 from fleetdeploy.domain.plan import Activation, ServicePlan
 from fleetdeploy.errors import BalancerFailed
 from fleetdeploy.tasks.step import Step
@@ -37,7 +38,10 @@ class Drain:
     no_undo = ""
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002
-        needed = plan.activation not in {Activation.NOTHING, Activation.VERIFY}
+        # What an earlier run drained and could not prove stays out until it is proven, or is taken back.
+        needed = plan.activation not in {Activation.NOTHING, Activation.VERIFY} or (
+            plan.activation is Activation.VERIFY and plan.undrain
+        )
         return "take the host out of its balancer" if balanced and needed else ""
 
     def act(self, step: Step, arguments: Arguments) -> None:
@@ -47,7 +51,9 @@ class Drain:
         step.balancer.drain(step.pools, step.server, deadline_s=arguments.timeout)
 
     def undo(self, step: Step, arguments: Arguments) -> None:  # noqa: ARG002
-        put_back(step, deadline_s=UNDRAIN_S)
+        # Where nothing was ever released, nothing serves after an undo: the marker stays, and the next run undrains.
+        if isinstance(step.plan.observed.release, Present):
+            put_back(step, deadline_s=UNDRAIN_S)
 
 
 TASK = Drain()

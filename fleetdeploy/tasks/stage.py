@@ -19,7 +19,7 @@ class Stage:
 
     def act(self, step: Step, arguments: NoArguments) -> None:  # noqa: ARG002
         files = step.files
-        if step.plan.observed.staging and not step.plan.stage:
+        if step.plan.observed.staging:
             files.sweep_staging()
         for item in step.plan.stage:
             step.say(f"{item.model}/{item.version.number}: {item.copy_bytes} bytes to copy")

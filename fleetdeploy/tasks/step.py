@@ -15,6 +15,8 @@ from fleetdeploy.errors import FleetdeployError, HostError
 from fleetdeploy.planning.container import GRPC_PORT, container_name
 
 LOG_LINES = 20
+USAGE_LINES = 80
+"""A server that does not like its command line says why and then lists its flags, one a line, behind a tab."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Step:
     def _log(self) -> str:
         name = container_name(self.plan.desired.name)
         try:
-            return self.containers.logs(name, lines=LOG_LINES)
+            rows = self.containers.logs(name, lines=LOG_LINES + USAGE_LINES).splitlines()
+            return "\n".join([row for row in rows if not row.startswith("\t--")][-LOG_LINES:])
         except FleetdeployError as error:
             return f"(the log of {name} could not be read: {error.message})"
 

@@ -1,0 +1,28 @@
+"""Virtual time: waiting costs nothing and moves everybody's clock."""
+
+from __future__ import annotations
+
+import threading
+
+LONGEST_S = 100_000.0
+"""A run that waits longer than this in all has lost its deadlines."""
+
+
+class VirtualClock:
+    """See :class:`fleetdeploy.domain.protocols.Clock`. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._elapsed_s = 0.0
+        self.lock = threading.Lock()
+
+    def now_s(self) -> float:
+        return 1_767_225_600.0 + self._elapsed_s
+
+    def monotonic_s(self) -> float:
+        return self._elapsed_s
+
+    def wait(self, seconds: float) -> None:
+        with self.lock:
+            self._elapsed_s += max(seconds, 0.0)
+            if self._elapsed_s > LONGEST_S:
+                raise AssertionError(f"somebody has waited for {self._elapsed_s:g} s: a wait without a deadline")

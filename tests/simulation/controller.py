@@ -1,0 +1,243 @@
+"""One run of fleetdeploy against a simulated world, with fresh objects and the project's own playbook."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from fleetdeploy.cli.deploy import _refuse
+from fleetdeploy.cli.project import bind
+from fleetdeploy.config.playbook import load_playbook
+from fleetdeploy.domain.events import Event
+from fleetdeploy.domain.inventory import BalancerWish, Connection, Group, Host, Inventory
+from fleetdeploy.domain.outcome import RunOutcome
+from fleetdeploy.domain.plan import Plan
+from fleetdeploy.domain.playbook import Playbook
+from fleetdeploy.domain.service import (
+    DesiredModel,
+    DesiredService,
+    GoldenRequest,
+    GpuRequest,
+    Manifest,
+    ManifestFile,
+    ModelVersion,
+    ModelWish,
+    Ports,
+    ServiceWish,
+    VersionsWish,
+)
+from fleetdeploy.errors import FleetdeployError
+from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.executor import BoundPlay, Executor
+from fleetdeploy.rollout.interrupt import Interrupts
+from fleetdeploy.rollout.targets import Target, Targets
+from fleetdeploy.rollout.verdict import judge
+from fleetdeploy.tasks import registry
+from fleetdeploy.tfserving import model_config
+
+from .fleet import SimFleet
+from .wire import Trouble, Wire
+from .world import POOLS, SERVICE, World
+
+PLAYBOOK = Path(__file__).parents[2] / "playbooks" / "deploy.yml"
+
+
+def version(model: str, number: int) -> ModelVersion:
+    """A version of two files, one of which all versions share."""
+    files = (("saved_model.pb", f"{model}/{number}"), ("variables/variables.index", model))
+    listed = (ManifestFile(path, 100, hashlib.sha256(text.encode()).hexdigest()) for path, text in files)
+    return ModelVersion(number, Path("/nowhere") / model / str(number), Manifest(tuple(listed)))
+
+
+def golden(number: int) -> GoldenRequest:
+    """Version N answers N."""
+    return GoldenRequest(f"answer of {number}", {"x": [[1.0]]}, {"y": [[float(number)]]}, version=number)
+
+
+@cache
+def config_text(models: tuple[tuple[str, tuple[int, ...], tuple[tuple[str, int], ...]], ...]) -> str:
+    """``model.config`` for models given as (name, versions, labels)."""
+    blocks = []
+    for name, numbers, labels in models:
+        listed = " ".join(f"versions: {number}" for number in numbers)
+        named = " ".join(f'version_labels {{ key: "{label}" value: {number} }}' for label, number in labels)
+        blocks.append(
+            f'config {{ name: "{name}" base_path: "/models/{name}" model_platform: "tensorflow" '
+            f"model_version_policy {{ specific {{ {listed} }} }} {named} }}"
+        )
+    return model_config.to_text(
+        model_config.parse(f"model_config_list {{ {' '.join(blocks)} }}", where="the simulation")
+    )
+
+
+def desired(
+    *numbers: int,
+    image: str = "serving:1",
+    labels: Mapping[str, int] | None = None,
+    models: Mapping[str, tuple[int, ...]] | None = None,
+    **wishes: Any,
+) -> DesiredService:
+    """One service: the model ``ranker`` in the versions ``numbers``, or the ``models`` given."""
+    wanted = dict(models or {"ranker": numbers})
+    named = tuple(sorted((labels or {}).items()))
+    wish = ServiceWish(
+        name=SERVICE,
+        image=image,
+        ports=Ports(8500, 8501),
+        bind="10.0.0.0/8",
+        models=tuple(ModelWish(name, Path("/nowhere"), VersionsWish(wanted[name])) for name in wanted),
+        gpus=GpuRequest(devices=(0,)),
+        **wishes,
+    )
+    return DesiredService(
+        wish=wish,
+        models=tuple(
+            DesiredModel(
+                name,
+                tuple(version(name, number) for number in numbers),
+                dict(labels or {}),
+                tuple(golden(number) for number in numbers),
+            )
+            for name, numbers in wanted.items()
+        ),
+        config_text=config_text(tuple((name, numbers, named) for name, numbers in wanted.items())),
+    )
+
+
+def sim_host(name: str, *, balanced: bool = True) -> Host:
+    """An inventory host whose balancer is the world's."""
+    wish = BalancerWish("haproxy", "lb", "/run/haproxy.sock", name, {SERVICE: POOLS})
+    return Host(name, Connection(name), groups=("gpu",), balancer=wish if balanced else None)
+
+
+@cache
+def _playbook(path: Path) -> Playbook:
+    return load_playbook(path, task_names=registry().keys())
+
+
+def plays(
+    names: Sequence[str], *, path: Path = PLAYBOOK, balanced: bool = True, **changes: Any
+) -> tuple[BoundPlay, ...]:
+    """The project's playbook bound to ``names``; ``changes`` go to the play that switches over."""
+    hosts = {name: sim_host(name, balanced=balanced) for name in names}
+    groups = {name: Group(name, tuple(names)) for name in ("all", "gpu")}
+    bound = []
+    for play in _playbook(path).plays:
+        switching = any(call.name == "activate" for call in play.tasks)
+        bound.append(bind(replace(play, **changes) if switching else play, Inventory(hosts, groups), None))
+    return tuple(bound)
+
+
+class OneByOne:
+    """In place of a thread pool: calls come in the same order every time, so that the Nth one is always the same."""
+
+    def __init__(self, max_workers: int) -> None:
+        assert max_workers > 0
+
+    def __enter__(self) -> OneByOne:  # noqa: PYI034  typing.Self is not there on Python 3.10
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing runs on."""
+
+    def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        return [work(item) for item in items]
+
+
+_parse = model_config.parse
+
+
+@lru_cache(maxsize=1000)
+def _parsed(text: str) -> Any:
+    return _parse(text, where="the simulation")
+
+
+@contextmanager
+def _workers(*, threads: bool) -> Iterator[None]:
+    """Threads or none, and every configuration parsed only once: a sweep has thousands of looks at the same few."""
+    if threads:
+        yield
+        return
+    with (
+        mock.patch.object(model_config, "parse", lambda text, **_: _parsed(text)),
+        mock.patch("fleetdeploy.rollout.executor.ThreadPoolExecutor", OneByOne),
+        mock.patch("fleetdeploy.rollout.targets.ThreadPoolExecutor", OneByOne),
+    ):
+        yield
+
+
+def changes(method: str) -> bool:
+    """Whether a call of this method can change anything on a host or in a balancer."""
+    looking = {"observe", "inspect", "image_id", "logs", "status", "predict", "members"}
+    return method.rpartition(".")[2] not in looking
+
+
+@dataclass
+class Run:
+    """How one run ended. ``error`` is what a command would have printed instead of a recap."""
+
+    outcome: RunOutcome | None
+    error: FleetdeployError | None
+    calls: list[tuple[str, str]]
+    events: list[Event] = field(default_factory=list)
+    plan: Plan | None = None
+
+    @property
+    def code(self) -> int:
+        return self.outcome.exit_code if self.outcome else self.error.exit_code if self.error else -1
+
+    @property
+    def last_line(self) -> str:
+        return self.outcome.last_line if self.outcome else str(self.error)
+
+    @property
+    def acts(self) -> list[str]:
+        """Calls that can change something."""
+        return [f"{host} {method}" for host, method in self.calls if changes(method)]
+
+
+def deploy(
+    world: World,
+    wanted: DesiredService | Mapping[str, DesiredService],
+    *,
+    trouble: Trouble | None = None,
+    run_plays: Sequence[BoundPlay] | None = None,
+    balanced: bool = True,
+    allow_unreachable: bool = False,
+    allow_remove: bool = False,
+    sinks: Sequence[Any] = (),
+    threads: bool = False,
+) -> Run:
+    """What ``fleetdeploy deploy`` does after it has read its input. Lets :class:`Killed` pass."""
+    with _workers(threads=threads):
+        by_host = dict.fromkeys(world.hosts, wanted) if isinstance(wanted, DesiredService) else dict(wanted)
+        interrupts = Interrupts(lambda _: None)
+        if trouble and trouble.kind == "signal":
+            trouble = replace(trouble, on_signal=lambda: setattr(interrupts, "requested", int(signal.SIGINT)))
+        wire = Wire(world, trouble or Trouble())
+        fleet, events = SimFleet(world, wire), list[Event]()
+        stamp = f"T{world.clock.monotonic_s():.0f}"
+        found = {name: Target(sim_host(name, balanced=balanced), (item,)) for name, item in by_host.items()}
+        targets = Targets(found, stamp, allow_remove)
+        emit = Emitter(f"run-{stamp}", world.clock, [*sinks, events.append])
+        world.count_from_now()
+        plan: Plan | None = None
+        try:
+            plan = targets.observe(fleet, emit, forks=1)
+            _refuse(plan, argparse.Namespace(allow_unreachable=allow_unreachable))
+            executor = Executor(targets, plan, fleet, emit, world.clock, interrupts, 8)
+            hosts = executor.run(run_plays or plays(list(by_host), balanced=balanced))
+        except FleetdeployError as error:
+            return Run(None, error, wire.calls, events, plan)
+        outcome = judge(
+            "run", hosts, allowed=plan.unreachable, interrupted=interrupts.requested, again="fleetdeploy deploy"
+        )
+        return Run(outcome, None, wire.calls, events, plan)

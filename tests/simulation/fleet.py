@@ -1,0 +1,267 @@
+# ruff: noqa: ARG002  the protocols' signatures are not ours to choose
+"""The protocols of one controller over a simulated world. Deadlines are kept by what is asked, not here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fleetdeploy.domain.inventory import BalancerWish, Host
+from fleetdeploy.domain.observed import (
+    Absent,
+    ContainerFacts,
+    Disk,
+    DockerFacts,
+    Gpu,
+    ObservedHost,
+    ObservedService,
+    PoolMember,
+    Present,
+    Reading,
+    Release,
+    Traffic,
+    Unknown,
+    VersionOnDisk,
+    VersionState,
+)
+from fleetdeploy.domain.plan import StageItem
+from fleetdeploy.domain.service import ContainerSpec, GoldenRequest, ServiceWish
+from fleetdeploy.errors import BalancerFailed, DockerFailed, NotHealthy, TransferFailed, Unreachable
+from fleetdeploy.planning.container import container_name, previous_name
+
+from .host import SimHost
+from .model_server import ModelServer
+from .wire import Wire
+from .world import World
+
+GIB = 1024**3
+
+
+@dataclass
+class SimFleet:
+    """See :class:`fleetdeploy.domain.protocols.Fleet`."""
+
+    world: World
+    wire: Wire
+
+    def session(self, host: Host) -> SimSession:
+        if not self.world.hosts[host.name].reachable:
+            raise Unreachable("no route to host", where=host.name)
+        return SimSession(host, self.world.hosts[host.name], self.wire)
+
+    def balancer(self, wish: BalancerWish) -> SimBalancer:
+        return SimBalancer(wish.host, self.world, self.wire)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class SimSession:
+    """See :class:`fleetdeploy.domain.protocols.HostSession`."""
+
+    host: Host
+    sim: SimHost
+    wire: Wire
+
+    def observe(self, services: Sequence[ServiceWish]) -> ObservedHost:
+        return self.wire.call(self.sim.name, "observe", lambda: look(self.sim, services))
+
+    def files(self, service: ServiceWish) -> SimFiles:
+        return SimFiles(self.sim, service.name, self.wire)
+
+    def containers(self) -> SimContainers:
+        return SimContainers(self.sim, self.wire)
+
+    def serving(self, address: str, port: int) -> SimServing:
+        return SimServing(self.sim, (address, port), self.wire)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def look(sim: SimHost, services: Sequence[ServiceWish]) -> ObservedHost:
+    """What a probe of the host brings back."""
+    taken = {port for item in sim.containers.values() if item.process for _, port in item.spec.ports.values()}
+    return ObservedHost(
+        name=sim.name,
+        docker=Present(DockerFacts("29.0", ("runc", "nvidia"), dict(sim.images))),
+        gpus=Present((Gpu(0, "NVIDIA A100-SXM4-80GB", 80 * GIB, 0, "8.0", "570.00"),)),
+        addresses=Present(("127.0.0.1", "10.0.0.1")),
+        listening=Present(tuple(sorted(taken))),
+        containers=Present(tuple(facts for name in sim.containers if (facts := sim.facts(name)))),
+        services={wish.name: _service(sim, wish) for wish in services},
+        clock_s=sim.clock.now_s(),
+        boot_id="boot",
+    )
+
+
+def _service(sim: SimHost, wish: ServiceWish) -> ObservedService:
+    files = sim.directory(wish.name)
+    server = sim.server(wish.name)
+    container = sim.facts(container_name(wish.name))
+    previous = sim.facts(previous_name(wish.name))
+    return ObservedService(
+        name=wish.name,
+        container=Present(container) if container else Absent(),
+        previous=Present(previous) if previous else Absent(),
+        config_text=Absent() if files.config_text is None else Present(files.config_text),
+        release=Absent() if files.release is None else Present(files.release),
+        versions=Present({model: dict(found) for model, found in files.versions.items()}),
+        served={model.name: _served(server, model.name) for model in wish.models},
+        staging=files.staging,
+        drained_by=Absent() if files.drained_by is None else Present(files.drained_by),
+        disk=Present(Disk(free_bytes=100 * GIB, free_inodes=10**6)),
+    )
+
+
+def _served(server: ModelServer | None, model: str) -> Reading[tuple[VersionState, ...]]:
+    return Present(server.status(model)) if server else Unknown("nothing listens on the service's port")
+
+
+@dataclass
+class SimFiles:
+    """See :class:`fleetdeploy.domain.protocols.ServiceFiles`."""
+
+    sim: SimHost
+    service: str
+    wire: Wire
+
+    def stage(self, item: StageItem) -> None:
+        self.wire.call(self.sim.name, "files.stage", lambda: self._stage(item))
+
+    def write_config(self, text: str) -> None:
+        self._set("write_config", "config_text", text)
+
+    def write_release(self, release: Release) -> None:
+        self._set("write_release", "release", release)
+
+    def mark_drained(self, run: str) -> None:
+        self._set("mark_drained", "drained_by", run)
+
+    def clear_drained(self) -> None:
+        self._set("clear_drained", "drained_by", None)
+
+    def remove_versions(self, model: str, versions: Sequence[int]) -> None:
+        there = self.sim.directory(self.service).versions[model]
+        self.wire.call(self.sim.name, "files.remove_versions", lambda: [there.pop(number, None) for number in versions])
+
+    def sweep_staging(self) -> None:
+        self._set("sweep_staging", "staging", ())
+
+    def _set(self, method: str, field: str, value: object) -> None:
+        files = self.sim.directory(self.service)
+        self.wire.call(self.sim.name, f"files.{method}", lambda: setattr(files, field, value))
+
+    def _stage(self, item: StageItem) -> None:
+        there = self.sim.directory(self.service).versions.setdefault(item.model, {})
+        manifest, number = item.version.manifest, item.version.number
+        if number in there and there[number].manifest_digest != manifest.digest:
+            raise TransferFailed("the version is there with other content", where=self.sim.name)
+        sizes = {entry.path: entry.size_bytes for entry in manifest.files}
+        there[number] = VersionOnDisk(number, manifest.digest, sizes, manifest.as_sha256sum())
+
+
+@dataclass
+class SimContainers:
+    """See :class:`fleetdeploy.domain.protocols.Containers`."""
+
+    sim: SimHost
+    wire: Wire
+
+    def inspect(self, name: str) -> ContainerFacts | None:
+        return self.wire.call(self.sim.name, "containers.inspect", lambda: self.sim.facts(name))
+
+    def image_id(self, reference: str) -> str | None:
+        return self.wire.call(self.sim.name, "containers.image_id", lambda: self.sim.images.get(reference))
+
+    def pull(self, reference: str, *, deadline_s: float) -> str:
+        return self.wire.call(self.sim.name, "containers.pull", lambda: self._pull(reference))
+
+    def create_and_start(self, spec: ContainerSpec, labels: Mapping[str, str]) -> None:
+        self.wire.call(self.sim.name, "containers.create_and_start", lambda: self.sim.create(spec, labels))
+
+    def start(self, name: str) -> None:
+        self.wire.call(self.sim.name, "containers.start", lambda: self.sim.start(name))
+
+    def stop(self, name: str, *, grace_s: float) -> None:
+        self.wire.call(self.sim.name, "containers.stop", lambda: self.sim.stop(name))
+
+    def rename(self, name: str, new_name: str) -> None:
+        self.wire.call(self.sim.name, "containers.rename", lambda: self.sim.rename(name, new_name))
+
+    def remove(self, name: str) -> None:
+        self.wire.call(self.sim.name, "containers.remove", lambda: self.sim.remove(name))
+
+    def logs(self, name: str, *, lines: int) -> str:
+        return self.wire.call(self.sim.name, "containers.logs", lambda: f"the last lines of {name}")
+
+    def _pull(self, reference: str) -> str:
+        if reference not in self.sim.registry:
+            raise DockerFailed(f"manifest for {reference} not found", where=self.sim.name)
+        self.sim.images[reference] = self.sim.registry[reference]
+        return self.sim.images[reference]
+
+
+@dataclass
+class SimServing:
+    """See :class:`fleetdeploy.domain.protocols.Serving`."""
+
+    sim: SimHost
+    place: tuple[str, int]
+    wire: Wire
+
+    def reload(self, config_text: str, *, deadline_s: float) -> None:
+        self.wire.call(self.sim.name, "serving.reload", lambda: self._server().reload(config_text, deadline_s))
+
+    def status(self, model: str, *, deadline_s: float) -> tuple[VersionState, ...]:
+        return self.wire.call(self.sim.name, "serving.status", lambda: self._server().status(model))
+
+    def predict(self, model: str, request: GoldenRequest, *, version: int, deadline_s: float) -> Mapping[str, object]:
+        return self.wire.call(self.sim.name, "serving.predict", lambda: self._server().predict(model, version))
+
+    def _server(self) -> ModelServer:
+        for container in self.sim.containers.values():
+            if container.process and self.place in container.spec.ports.values() and container.process.listening:
+                return container.process
+        raise NotHealthy("UNAVAILABLE: connection refused", where=self.sim.name)
+
+
+@dataclass
+class SimBalancer:
+    """See :class:`fleetdeploy.domain.protocols.Balancer`."""
+
+    name: str
+    world: World
+    wire: Wire
+
+    def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
+        return self.wire.call(self.name, "balancer.members", lambda: self._members(pools))
+
+    def drain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+        self.wire.call(self.name, "balancer.drain", lambda: self._drain(pools, server, deadline_s))
+
+    def undrain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+        self.wire.call(self.name, "balancer.undrain", lambda: self._undrain(pools, server, deadline_s))
+
+    def _members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
+        return tuple(
+            PoolMember(pool, server, self.world.traffic(pool, server), 0, 100)
+            for pool in pools
+            for server in self.world.hosts
+            if server not in self.world.unlisted
+        )
+
+    def _drain(self, pools: Sequence[str], server: str, deadline_s: float) -> None:
+        if "drain" not in self.world.lies:
+            self.world.drained |= {(pool, server) for pool in pools}
+        if any((pool, server) not in self.world.drained for pool in pools):
+            self.world.clock.wait(deadline_s)
+            raise BalancerFailed(f"{server} still gets requests", where=self.name)
+
+    def _undrain(self, pools: Sequence[str], server: str, deadline_s: float) -> None:
+        if "undrain" not in self.world.lies:
+            self.world.drained -= {(pool, server) for pool in pools}
+        if any(self.world.traffic(pool, server) is not Traffic.UP for pool in pools):
+            self.world.clock.wait(deadline_s)
+            raise BalancerFailed(f"{server} is not up", where=self.name)

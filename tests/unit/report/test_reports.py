@@ -1,0 +1,283 @@
+"""What people read: progress, recap, plan, status. Texts are held exactly where scripts may grep them."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+from simulation.controller import desired, sim_host
+from simulation.seen import empty_host, settled_host
+
+from fleetdeploy.domain.events import Event, Kind
+from fleetdeploy.domain.observed import PoolMember, Present, Traffic
+from fleetdeploy.domain.outcome import HostOutcome, HostState, RunOutcome
+from fleetdeploy.domain.plan import HostPlan, Plan, Refusal
+from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.planning.host import plan_host
+from fleetdeploy.report import as_json, plan_text, status_text
+from fleetdeploy.report.terminal import Terminal, console, recap
+
+V1, V2 = desired(1), desired(2)
+
+
+def printed(*texts: Text) -> str:
+    return "\n".join(text.plain for text in texts)
+
+
+def plan_of(wanted: DesiredService, before: DesiredService | None = None, name: str = "gpu1") -> HostPlan:
+    seen = settled_host(before) if before else empty_host(wanted)
+    return plan_host(sim_host(name), [wanted], seen, stamp="T1")
+
+
+def out(*, terminal: bool = False) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(
+        file=file, force_terminal=terminal, no_color=True, highlight=False, markup=False, soft_wrap=True
+    ), file
+
+
+def event(kind: Kind, message: str = "", *, host: str = "gpu1", task: str = "", **data: object) -> Event:
+    return Event(kind, 1_767_225_600.0, "run", host=host, task=task, message=message, data=data)
+
+
+def test_the_recap_has_ansibles_columns() -> None:
+    """One line a host, names aligned, every state a column; reasons under hosts that did not go well."""
+    hosts = (
+        HostOutcome("gpu1", HostState.CHANGED, steps_ok=1, steps_changed=5),
+        HostOutcome("gpu10", HostState.REVERTED, "golden request failed", steps_ok=2),
+        HostOutcome("gpu2", HostState.SKIPPED, "the rollout stopped"),
+    )
+    target, file = out()
+    recap(target, RunOutcome("run", 4, "FAILED: gpu10; ...", {item.host: item for item in hosts}))
+    assert file.getvalue().splitlines() == [
+        "RECAP",
+        "gpu1  : ok=1 changed=5 failed=0 unreachable=0 skipped=0 reverted=0",
+        "gpu10 : ok=2 changed=0 failed=0 unreachable=0 skipped=0 reverted=1",
+        "        golden request failed",
+        "gpu2  : ok=0 changed=0 failed=0 unreachable=0 skipped=1 reverted=0",
+        "        the rollout stopped",
+        "FAILED: gpu10; ...",
+    ]
+
+
+def test_a_run_with_nothing_to_do_has_one_line() -> None:
+    """No recap where every host is as it was."""
+    target, file = out()
+    recap(target, RunOutcome("run", 0, "OK: 1 hosts, nothing to do", {"a": HostOutcome("a", HostState.OK)}))
+    assert file.getvalue() == "OK: 1 hosts, nothing to do\n"
+
+
+def test_a_quiet_recap_shows_only_what_went_wrong() -> None:
+    """With ``-q`` hosts that went well are left out."""
+    hosts = {"a": HostOutcome("a", HostState.CHANGED), "b": HostOutcome("b", HostState.FAILED, "no space")}
+    target, file = out()
+    recap(target, RunOutcome("run", 3, "FAILED: b", hosts), quiet=True)
+    assert "a :" not in file.getvalue()
+    assert "no space" in file.getvalue()
+
+
+def test_a_log_carries_the_time_and_a_terminal_does_not() -> None:
+    """Without a terminal each line begins with UTC time."""
+    for terminal, start in ((False, "00:00:00Z gpu1 "), (True, "gpu1 ")):
+        target, file = out(terminal=terminal)
+        Terminal(target)(event(Kind.HOST_UNREACHABLE, "no route"))
+        assert re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue()).startswith(start)
+
+
+def test_headings_stand_above_what_happens_below_them() -> None:
+    """A play's line stands once, a wave's above each wave, and a wave in which nothing happens has none."""
+    target, file = out()
+    sink = Terminal(target)
+    sink(event(Kind.PLAY_STARTED, "Switch over", host=""))
+    for number in (1, 2, 3):
+        sink(event(Kind.WAVE_STARTED, f"gpu{number}", host="", wave=number, waves=3))
+        if number != 2:
+            sink(event(Kind.STEP_FINISHED, "done", task="verify", seconds=1))
+    rows = [row.removeprefix("00:00:00Z ") for row in file.getvalue().splitlines()]
+    assert [row for row in rows if "done" not in row] == ["PLAY Switch over", "wave 1 of 3: gpu1", "wave 3 of 3: gpu3"]
+
+
+@pytest.mark.parametrize(
+    ("one", "line"),
+    [
+        (
+            event(Kind.STEP_FINISHED, "reload: x", task="activate", seconds=1.25),
+            "gpu1       activate   reload: x  1.2 s",
+        ),
+        (event(Kind.HOST_UNREACHABLE, "no route"), "gpu1       UNREACHABLE: no route"),
+        (event(Kind.ROLLOUT_STOPPED, "x"), "STOPPED after gpu1: no further host is touched"),
+        (event(Kind.REVERT_STARTED, "x"), "gpu1       going back to what it served"),
+        (event(Kind.STEP_STARTED, "reload", task="activate"), ""),
+        (event(Kind.STEP_PROGRESS, "half", task="stage"), ""),
+        (event(Kind.HOST_OBSERVED), ""),
+    ],
+)
+def test_one_line_an_event(one: Event, line: str) -> None:
+    """Steps that end, hosts that fail and waves have a line; steps that begin only with ``-v``."""
+    target, file = out()
+    Terminal(target)(one)
+    assert file.getvalue().removeprefix("00:00:00Z ").rstrip("\n") == line
+
+
+def test_verbose_shows_steps_as_they_begin() -> None:
+    """``-v`` adds the beginnings and the progress."""
+    target, file = out()
+    sink = Terminal(target, verbose=True)
+    sink(event(Kind.STEP_STARTED, "reload", task="activate"))
+    sink(event(Kind.STEP_PROGRESS, "half", task="stage"))
+    assert "reload ..." in file.getvalue()
+    assert "half" in file.getvalue()
+
+
+def test_a_failed_step_shows_hint_and_log() -> None:
+    """Under the reason stand what to do next and the container's last lines, also with ``-q``."""
+    target, file = out()
+    Terminal(target, quiet=True)(event(Kind.STEP_FAILED, "no", task="verify", hint="look", detail="line 1\nline 2"))
+    rows = file.getvalue().splitlines()
+    assert rows[0].endswith("gpu1       verify     FAILED: no")
+    assert [row.strip() for row in rows[1:]] == ["look", "| line 1", "| line 2"]
+
+
+def test_only_the_last_lines_of_a_long_log_are_shown() -> None:
+    """Twenty lines at most."""
+    target, file = out()
+    detail = "\n".join(f"line {number}" for number in range(100))
+    Terminal(target)(event(Kind.STEP_FAILED, "no", task="verify", detail=detail))
+    assert file.getvalue().count("|") == 20
+    assert "line 99" in file.getvalue()
+
+
+def test_text_from_a_host_is_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """Brackets in a message stay what they are, and lines are not wrapped."""
+    long = "[red]" + "x" * 300
+    console(stderr=False, no_color=True).print(Text(long))
+    assert capsys.readouterr().out == long + "\n"
+
+
+def test_a_plan_says_what_and_why() -> None:
+    """The host, the activation with its reason, bytes to copy, and the changes."""
+    plan = Plan({"gpu1": plan_of(V2, V1)}, {"gpu9": "no route"})
+    text = printed(*plan_text.lines(plan, {}))
+    assert "gpu9: UNREACHABLE: no route" in text
+    assert "service ranking: reload, only the model configuration changed" in text
+    assert "stage ranker/2: copy 100 B, the rest linked from 1" in text
+    assert "models.ranker.versions: [1] -> [2]" in text
+    assert plan_text.last_line(plan, {}) == "PLAN: 1 of 2 hosts would change, 1 unreachable, 100 B to copy"
+
+
+def test_a_plan_without_differences() -> None:
+    """``-q`` leaves the lines of the configuration out."""
+    text = printed(*plan_text.lines(Plan({"gpu1": plan_of(V2, V1)}), {}, diff=False))
+    assert "config/model.config" in text
+    assert "@@" not in text
+
+
+def test_hosts_that_change_alike_stand_together() -> None:
+    """A fleet of equal hosts has one block, and hosts without change one line."""
+    plans = {name: replace(plan_of(V2, V1), host=sim_host(name)) for name in ("gpu1", "gpu2")}
+    text = printed(*plan_text.lines(Plan({**plans, "gpu3": plan_of(V1, V1, "gpu3")}), {}))
+    assert text.count("service ranking") == 1
+    assert "gpu1, gpu2" in text
+    assert "no change: gpu3" in text
+
+
+def test_a_refusal_is_told_with_its_hint() -> None:
+    """A refused host has its reason and what to do; it does not count as changing."""
+    host = replace(plan_of(V1, V1), services=(), refusals=(Refusal("gpu1", "no space", "free some"),))
+    plan = Plan({"gpu1": host})
+    assert printed(*plan_text.lines(plan, {})) == "gpu1: REFUSED: no space\n    free some"
+    assert plan_text.last_line(plan, {}) == "PLAN: 0 of 1 hosts would change, 1 refused"
+
+
+def test_further_work_of_the_playbook_is_a_change() -> None:
+    """Versions to prune make a plan not empty."""
+    plan = Plan({"gpu1": plan_of(V1, V1)})
+    extra = {"gpu1": ["prune: ranker/1"]}
+    assert "prune: ranker/1" in printed(*plan_text.lines(plan, extra))
+    assert plan_text.last_line(plan, extra) == "PLAN: 1 of 1 hosts would change"
+    assert as_json.plan(plan, extra)["changed"] is True
+    assert as_json.plan(plan, {})["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (10 * 1024, "10 KiB"),
+        (5 << 30, "5.0 GiB"),
+        (1 << 60, "1048576 TiB"),
+    ],
+)
+def test_sizes(count: int, text: str) -> None:
+    """Binary units, a decimal only below ten."""
+    assert plan_text.size(count) == text
+
+
+def test_status_shows_a_host_as_it_is() -> None:
+    """Release, container, versions, balancer, and where it differs from the inventory."""
+    members = {"gpu1": [PoolMember("ranking_rest", "gpu1", Traffic.DRAINED, 0, 100)]}
+    text = printed(*status_text.lines(Plan({"gpu1": plan_of(V2, V1)}), members))
+    assert "container  fleetdeploy-ranking running" in text
+    assert "ranker     1 AVAILABLE" in text
+    assert "balancer   ranking_rest drained" in text
+    assert "drift      reload" in text
+    assert "2 x A100" in text
+
+
+def test_status_of_an_empty_host() -> None:
+    """A host nobody deployed to has no release and no container, and is told so."""
+    text = printed(*status_text.lines(Plan({"gpu1": plan_of(V1)}), {}))
+    assert "release none recorded" in text
+    assert "container  none" in text
+    assert "not served" in text
+
+
+@pytest.mark.parametrize(
+    ("plan", "line"),
+    [
+        (Plan({"gpu1": plan_of(V1, V1)}), "STATUS: all 1 hosts are as the inventory says"),
+        (Plan({"gpu1": plan_of(V2, V1)}), "STATUS: 1 of 1 hosts differ from the inventory"),
+        (Plan({"gpu1": plan_of(V1, V1)}, {"gpu2": "x"}), "STATUS: 1 unreachable"),
+        (
+            Plan({"gpu1": plan_of(V2, V1)}, {"gpu2": "x"}),
+            "STATUS: 1 of 2 hosts differ from the inventory, 1 unreachable",
+        ),
+    ],
+)
+def test_the_last_line_of_status(plan: Plan, line: str) -> None:
+    """One true sentence at the end."""
+    assert status_text.last_line(plan) == line
+
+
+def test_a_drained_host_is_drift() -> None:
+    """A host that an earlier run left drained differs from the inventory."""
+    seen = settled_host(V1)
+    service = replace(seen.services["ranking"], drained_by=Present("run-0"))
+    plan = plan_host(sim_host("gpu1"), [V1], replace(seen, services={"ranking": service}), stamp="T1")
+    assert "differ" in status_text.last_line(Plan({"gpu1": plan}))
+
+
+def test_an_outcome_as_json() -> None:
+    """Run, exit code, summary, and every host with state, reason and hint."""
+    host = HostOutcome("gpu1", HostState.REVERTED, "why", hint="what now", steps_ok=1)
+    assert as_json.outcome(RunOutcome("r", 3, "FAILED", {"gpu1": host})) == {
+        "run": "r",
+        "exit_code": 3,
+        "summary": "FAILED",
+        "hosts": {
+            "gpu1": {
+                "state": "reverted",
+                "reason": "why",
+                "hint": "what now",
+                "mixed": False,
+                "steps_changed": 0,
+                "steps_ok": 1,
+            }
+        },
+    }

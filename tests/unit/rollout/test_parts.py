@@ -1,0 +1,293 @@
+"""The parts of a run one by one: capacity, verdict, journal, lock, signals, outcomes over several plays."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from simulation.clock import VirtualClock
+from simulation.controller import deploy, sim_host
+from simulation.fleet import SimFleet
+from simulation.wire import Wire
+
+from fleetdeploy.domain.events import Event, Kind
+from fleetdeploy.domain.outcome import HostOutcome, HostState
+from fleetdeploy.errors import HostKeyRefused, Interrupted, LockHeld, RolloutFailed
+from fleetdeploy.rollout import lock
+from fleetdeploy.rollout.capacity import Capacity
+from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.executor import merge
+from fleetdeploy.rollout.interrupt import Interrupts
+from fleetdeploy.rollout.journal import Journal, as_json
+from fleetdeploy.rollout.targets import Target, Targets
+from fleetdeploy.rollout.verdict import judge
+
+from .fleets import V1, V2, settled
+
+
+def nothing() -> None:
+    """For a wait that nobody ends."""
+
+
+def test_capacity_counts_and_gives_back() -> None:
+    """A host that is taken counts until it serves again; taking it twice costs nothing more."""
+    capacity = Capacity(out=(), uncounted=(), max_unavailable=1)
+    capacity.take("a", nothing)
+    capacity.take("a", nothing)
+    assert capacity.out == {"a"}
+    capacity.settle("a", serves=True)
+    capacity.take("b", nothing)
+    assert capacity.out == {"b"}
+
+
+def test_capacity_does_not_wait_for_what_will_not_come() -> None:
+    """Where the hosts that stay out leave no room, the wait ends with an error instead of never."""
+    capacity = Capacity(out=["down"], uncounted=(), max_unavailable=1)
+    with pytest.raises(RolloutFailed, match="down out of service, and max_unavailable is 1"):
+        capacity.take("a", nothing)
+    later = Capacity(out=(), uncounted=(), max_unavailable=1)
+    later.take("a", nothing)
+    later.settle("a", serves=False)
+    with pytest.raises(RolloutFailed):
+        later.take("b", nothing)
+
+
+def test_capacity_waits_for_a_host_that_comes_back() -> None:
+    """A host waits while another one is out for a while, and gets its place when that one serves."""
+    capacity = Capacity(out=["a"], uncounted=(), max_unavailable=1, coming_back=["a"])
+    taken = threading.Event()
+
+    def second() -> None:
+        capacity.take("b", nothing)
+        taken.set()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert not taken.wait(0.02)
+    capacity.settle("a", serves=True)
+    assert taken.wait(5)
+    thread.join(5)
+
+
+def test_capacity_can_be_given_up() -> None:
+    """While waiting, the check may raise."""
+    capacity = Capacity(out=["a"], uncounted=(), max_unavailable=1, coming_back=["a"])
+
+    def stop() -> None:
+        raise Interrupted("stopped", signal_number=2)
+
+    with pytest.raises(Interrupted):
+        capacity.take("b", stop)
+
+
+def test_a_part_that_changed_nothing_leaves_capacity_as_it_was() -> None:
+    """A host that was down before and was not repaired stays out; one that served serves on."""
+    capacity = Capacity(out=["down"], uncounted=["new"], max_unavailable=2, coming_back=["down"])
+    capacity.take("up", nothing)
+    for name in ("down", "up", "new"):
+        capacity.settle(name, serves=None)
+    assert capacity.out == {"down"}
+
+
+def test_new_hosts_cost_no_capacity() -> None:
+    """A host that never served is not missed."""
+    capacity = Capacity(out=(), uncounted=["new"], max_unavailable=0)
+    capacity.take("new", nothing)
+    capacity.settle("new", serves=False)
+    assert capacity.out == frozenset()
+
+
+OK = HostOutcome("ok", HostState.OK)
+CHANGED = HostOutcome("changed", HostState.CHANGED, activated=True)
+PREPARED = HostOutcome("prepared", HostState.SKIPPED)
+REVERTED = HostOutcome("reverted", HostState.REVERTED)
+FAILED = HostOutcome("failed", HostState.FAILED)
+LATE = HostOutcome("late", HostState.FAILED, activated=True)
+MIXED = HostOutcome("mixed", HostState.FAILED, mixed=True)
+GONE = HostOutcome("gone", HostState.UNREACHABLE)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code", "line"),
+    [
+        ([OK], 0, "OK: 1 hosts, nothing to do"),
+        ([OK, CHANGED], 0, "OK: 1 of 2 hosts changed"),
+        ([REVERTED, OK], 3, "FAILED: reverted; reverted reverted, every host serves what it served before"),
+        ([FAILED, PREPARED], 3, "FAILED: failed; every host serves what it served before"),
+        ([GONE, PREPARED], 3, "FAILED: gone; every host that was touched serves what it served before"),
+        ([REVERTED, CHANGED], 4, "FAILED: reverted; the fleet is mixed: changed changed; mend it, then: again"),
+        ([LATE, CHANGED], 4, "FAILED: late, after every host was switched over; mend it, then: again"),
+        ([LATE], 4, "FAILED: late, after every host was switched over; mend it, then: again"),
+        ([MIXED, REVERTED], 4, "FAILED: mixed: not known to serve what it served before; look at `fleetdeploy status`"),
+    ],
+)
+def test_the_verdict(outcomes: list[HostOutcome], code: int, line: str) -> None:
+    """Exit code and last line follow from the hosts' outcomes alone."""
+    run = judge("run", {item.host: item for item in outcomes}, allowed=(), interrupted=0, again="again")
+    assert (run.exit_code, run.last_line) == (code, line)
+
+
+def test_an_interrupted_run_names_what_it_changed_and_what_failed() -> None:
+    """128 plus the signal's number, unless a host's state is unknown, which matters more."""
+    hosts = {item.host: item for item in (CHANGED, PREPARED, REVERTED)}
+    run = judge("run", hosts, allowed=(), interrupted=15, again="again")
+    assert (run.exit_code, run.last_line) == (
+        143,
+        "INTERRUPTED: changed changed, failed reverted; continue with: again",
+    )
+    assert judge("run", {**hosts, "mixed": MIXED}, allowed=(), interrupted=15, again="again").exit_code == 4
+
+
+def test_skipped_hosts_are_named_up_to_five() -> None:
+    """Hosts that the run was told to go on without give exit code 8, and a long list is cut."""
+    hosts = {f"h{n}": replace(GONE, host=f"h{n}") for n in range(7)}
+    run = judge("run", {"changed": CHANGED, **hosts}, allowed=hosts, interrupted=0, again="again")
+    assert run.exit_code == 8
+    assert run.last_line.endswith("skipped as unreachable: h0, h1, h2, h3, h4 and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "state", "activated"),
+    [
+        (None, CHANGED, HostState.CHANGED, True),
+        (CHANGED, OK, HostState.CHANGED, True),
+        (CHANGED, FAILED, HostState.FAILED, True),
+        (replace(CHANGED, activated=False), PREPARED, HostState.SKIPPED, False),
+        (CHANGED, PREPARED, HostState.CHANGED, True),
+        (FAILED, OK, HostState.FAILED, False),
+        (OK, REVERTED, HostState.REVERTED, False),
+    ],
+)
+def test_outcomes_over_several_plays(
+    before: HostOutcome | None, now: HostOutcome, state: HostState, activated: bool
+) -> None:
+    """A failure stays, a change is not hidden by a later play, and what was activated is not forgotten."""
+    found = merge(before, now)
+    assert (found.state, found.activated) == (state, activated)
+
+
+def test_the_journal_is_private_and_holds_one_event_a_line(tmp_path: Path) -> None:
+    """Mode 0600, appended, a line of JSON each, without empty fields."""
+    path = tmp_path / "runs" / "r1" / "events.jsonl"
+    for number in (1, 2):
+        journal = Journal(path)
+        journal(Event(Kind.STEP_STARTED, float(number), "r1", host="gpu1", data={"service": "ranking"}))
+        journal.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["time_s"] for line in lines] == [1.0, 2.0]
+    assert lines[0] == {
+        "kind": "step_started",
+        "time_s": 1.0,
+        "run": "r1",
+        "host": "gpu1",
+        "data": {"service": "ranking"},
+    }
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_journal_is_on_disk_before_the_step(tmp_path: Path) -> None:
+    """When the first call of a step is made, the file already says that the step began."""
+    world, path = settled("gpu1"), tmp_path / "events.jsonl"
+    journal, told = Journal(path), list[bool]()
+
+    def look(event: Event) -> None:
+        if event.kind is Kind.STEP_STARTED:
+            told.append(f'"task": "{event.task}"' in path.read_text().splitlines()[-1])
+
+    assert deploy(world, V2, sinks=[journal, look]).code == 0
+    journal.close()
+    assert len(told) == 6
+    assert all(told)
+
+
+def test_a_journal_that_cannot_be_written_stops_the_run_before_the_act() -> None:
+    """A full disk on the controller ends the run before a step that would not be recorded."""
+    world = settled("gpu1")
+
+    def full(event: Event) -> None:
+        if event.kind is Kind.STEP_STARTED and event.task == "drain":
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        deploy(world, V2, sinks=[full])
+    assert world.in_service("gpu1")
+
+
+def test_events_of_an_emitter_carry_the_run_and_the_time() -> None:
+    """Sinks get the same event in the order in which they were given."""
+    clock, got = VirtualClock(), list[tuple[str, Event]]()
+    emit = Emitter("r1", clock, [lambda e: got.append(("a", e)), lambda e: got.append(("b", e))])
+    emit(Kind.SOAK_STARTED, "1 s", seconds=1)
+    assert [name for name, _ in got] == ["a", "b"]
+    assert got[0][1] == Event(Kind.SOAK_STARTED, clock.now_s(), "r1", message="1 s", data={"seconds": 1})
+    assert json.loads(as_json(got[0][1]))["data"] == {"seconds": 1}
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    """The second run is told who holds the lock, waits no longer than it was told to, and exits 6."""
+    clock, sources = VirtualClock(), [tmp_path / "inventory.yml"]
+    with lock.hold(tmp_path / "locks", sources, "run-1", clock):
+        for wait_s in (0.0, 30.0):
+            begun_s = clock.monotonic_s()
+            with (
+                pytest.raises(LockHeld) as caught,
+                lock.hold(tmp_path / "locks", sources, "run-2", clock, wait_s=wait_s),
+            ):
+                pass
+            assert clock.monotonic_s() - begun_s == pytest.approx(wait_s, abs=0.3)
+        assert "run run-1 of" in caught.value.message
+        assert f"pid {os.getpid()}" in caught.value.message
+        assert caught.value.exit_code == 6
+        with lock.hold(tmp_path / "locks", [tmp_path / "other.yml"], "run-3", clock):
+            pass
+    with lock.hold(tmp_path / "locks", sources, "run-4", clock):
+        pass
+
+
+def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
+    """However a run ends, the next one can begin."""
+    clock, sources = VirtualClock(), [tmp_path / "inventory.yml"]
+    with pytest.raises(RolloutFailed), lock.hold(tmp_path, sources, "run-1", clock):
+        raise RolloutFailed("no")
+    with lock.hold(tmp_path, sources, "run-2", clock):
+        pass
+
+
+def test_the_first_signal_only_asks() -> None:
+    """SIGINT while entered sets the request and tells once; afterwards the old handlers are back."""
+    told, before = list[str](), signal.getsignal(signal.SIGINT)
+    interrupts = Interrupts(told.append)
+    interrupts.check()
+    with interrupts:
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.getsignal(signal.SIGTERM)
+        assert interrupts.requested == signal.SIGTERM
+    assert told == ["SIGTERM"]
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(Interrupted) as caught:
+        interrupts.check()
+    assert caught.value.exit_code == 143
+
+
+def test_a_host_with_another_key_is_refused_not_gone_without() -> None:
+    """A changed host key is never "unreachable": ``--allow-unreachable`` must not pass over it."""
+    world, clock = settled("gpu1", "gpu2"), VirtualClock()
+    fleet = SimFleet(world, Wire(world))
+
+    class Changed(SimFleet):
+        def session(self, host):  # type: ignore[no-untyped-def]
+            if host.name == "gpu2":
+                raise HostKeyRefused("the host key changed", where="gpu2", hint="look at it")
+            return fleet.session(host)
+
+    targets = Targets({name: Target(sim_host(name), (V1,)) for name in world.hosts}, "T1")
+    plan = targets.observe(Changed(world, Wire(world)), Emitter("r", clock, []), forks=2)
+    assert plan.unreachable == {}
+    assert [(item.host, item.exit_code) for item in plan.refusals] == [("gpu2", 2)]
+    assert plan.refusal_exit_code == 2
