@@ -18,7 +18,7 @@ demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (roo
 test: unit contract fleet ## every test (root, for the fleet tests)
 
 unit: packages $(DEV) ## no network, a few seconds
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n auto tests/unit
 
 contract: packages $(DEV) ## the model server held to TF Serving's contract; SERVER=PATH tries another binary
 	$(BIN)/python -m pytest tests/contract

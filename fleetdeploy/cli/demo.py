@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fleetdeploy.cli import options
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -15,7 +17,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "new version by hot reload and a new image by container replacement, ship a broken version and see it\n"
         "taken back. Exit status 0 only if no request failed and everything went as expected. Needs root.",
     )
-    parser.add_argument("--hosts", type=int, default=3, metavar="N", help="GPU hosts of the lab (default: 3)")
+    parser.add_argument(
+        "--hosts", type=options.positive, default=3, metavar="N", help="GPU hosts of the lab (default: 3)"
+    )
     parser.add_argument(
         "--project", type=Path, default=Path(), metavar="DIR", help="holds inventories/lab, playbooks, templates"
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
 from fleetdeploy.cli import plan as plan_command
+from fleetdeploy.errors import FleetdeployError
 
 if TYPE_CHECKING:
     from fleetdeploy.cli.project import Project
@@ -88,12 +90,13 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> Ru
     journals = [Journal(arguments.state_dir / "runs" / run_id / "events.jsonl")]
     if arguments.events:
         journals.append(Journal(arguments.events))
-    emit = Emitter(run_id, clock, [*journals, Terminal(out, quiet=arguments.quiet, verbose=bool(arguments.verbose))])
+    view = Terminal(out, quiet=arguments.quiet, verbose=bool(arguments.verbose))
+    emit = Emitter(run_id, clock, journals=journals, views=[view])
     fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
     interrupts = Interrupts(lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"))
     try:
         with interrupts:
-            emit(Kind.RUN_STARTED, shlex.join(sys.argv[1:]), hosts=list(project.targets.by_name))
+            emit(Kind.RUN_STARTED, _command_line(), hosts=list(project.targets.by_name))
             plan = project.targets.observe(fleet, emit, forks=arguments.forks)
             _refuse(plan, arguments)
             _show(plan, project, arguments)
@@ -102,14 +105,33 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> Ru
             interrupts.check()
             executor = Executor(project.targets, plan, fleet, emit, clock, interrupts, arguments.forks)
             hosts = executor.run(project.plays)
-            again = shlex.join(["fleetdeploy", *sys.argv[1:]])
-            outcome = judge(run_id, hosts, allowed=plan.unreachable, interrupted=interrupts.requested, again=again)
-            emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
+            outcome = judge(
+                run_id,
+                hosts,
+                allowed=plan.unreachable,
+                interrupted=interrupts.requested,
+                again=_command_line(),
+                taken_back=executor.taken_back,
+                stopped=executor.stopped,
+            )
+            with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
+                emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
             return outcome
     finally:
         fleet.close()
         for journal in journals:
             journal.close()
+
+
+def _command_line() -> str:
+    """The command as typed, for the journal and for doing it again; values of ``-e`` may be secret and stay out."""
+    words = ["fleetdeploy", *sys.argv[1:]]
+    for number, word in enumerate(words):
+        if number and words[number - 1] in {"-e", "--extra-vars"} and not word.startswith("@"):
+            words[number] = "***"
+        elif word.startswith(("--extra-vars=", "-e")) and word != "-e" and "@" not in word[:14]:
+            words[number] = "--extra-vars=***"
+    return shlex.join(words)
 
 
 def _refuse(plan: Plan, arguments: argparse.Namespace) -> None:

@@ -31,7 +31,11 @@ def parse(given: Sequence[str]) -> Mapping[str, object]:
 
 def _words(text: str) -> Mapping[str, str]:
     found = {}
-    for word in shlex.split(text):
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise InputError(f"{text!r}: {error}", where=WHERE, hint="close the quote") from error
+    for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key.isidentifier():
             raise InputError(

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     project = read_project(arguments)
     fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
     try:
-        emit = Emitter(new_run(project.targets.stamp), SystemClock(), [])
+        emit = Emitter(new_run(project.targets.stamp), SystemClock())
         plan = project.targets.observe(fleet, emit, forks=arguments.forks)
     finally:
         fleet.close()

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     inventory, targets = read_status_targets(arguments, arguments.pattern)
     fleet = SshFleet(hosts=inventory.hosts, connect_timeout_s=arguments.timeout)
     try:
-        plan = targets.observe(fleet, Emitter(new_run(targets.stamp), SystemClock(), []), forks=arguments.forks)
+        plan = targets.observe(fleet, Emitter(new_run(targets.stamp), SystemClock()), forks=arguments.forks)
         members = _members(plan, fleet)
     finally:
         fleet.close()
@@ -72,7 +72,7 @@ def _members(plan: Plan, fleet: Fleet) -> Mapping[str, Sequence[PoolMember]]:
         wish = host.host.balancer
         if wish is None:
             continue
-        pools = tuple(sorted(pool for pools in wish.pools.values() for pool in pools))
+        pools = wish.all_pools
         key = (wish.host, wish.socket, pools)
         try:
             if key not in seen:

@@ -44,6 +44,11 @@ class BalancerWish:
     server: str
     pools: Mapping[str, tuple[str, ...]]
 
+    @property
+    def all_pools(self) -> tuple[str, ...]:
+        """The pools of all services, in alphabetical order."""
+        return tuple(sorted({pool for pools in self.pools.values() for pool in pools}))
+
 
 @dataclass(frozen=True)
 class Host:

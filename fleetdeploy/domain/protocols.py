@@ -28,6 +28,9 @@ class ServiceFiles(Protocol):
     def write_release(self, release: Release) -> None:
         """Write ``releases/<id>.json`` and make it the current one."""
 
+    def forget_release(self) -> None:
+        """Record that no release is current: the service was taken back to nothing."""
+
     def mark_drained(self, run: str) -> None:
         """Record that ``run`` takes the host out of its balancer, before it does."""
 

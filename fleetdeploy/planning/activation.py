@@ -10,6 +10,7 @@ from fleetdeploy.domain.observed import Absent, ObservedService, Present, Releas
 from fleetdeploy.domain.plan import Activation, Change
 from fleetdeploy.domain.service import LABEL_SPEC, ContainerSpec, DesiredService
 from fleetdeploy.errors import InputError
+from fleetdeploy.planning.container import shown_environment
 from fleetdeploy.tfserving import model_config, status
 
 
@@ -138,13 +139,15 @@ def _container_changes(observed: ObservedService, spec: ContainerSpec) -> tuple[
     before = dict(release.container) if release else {}
     after = spec.fields()
     return tuple(
-        Change(f"container.{name}", _text(before.get(name, "")), _text(after[name]))
+        Change(f"container.{name}", _text(name, before.get(name, "")), _text(name, after[name]))
         for name in sorted(after)
         if before and before.get(name) != after[name]
     )
 
 
-def _text(value: object) -> str:
+def _text(name: str, value: object) -> str:
+    if name == "environment" and isinstance(value, dict):
+        return " ".join(f"{key}={item}" for key, item in shown_environment(value).items()) or "(empty)"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

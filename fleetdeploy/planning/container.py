@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 
 from fleetdeploy.domain.service import ContainerSpec, DesiredService, ServiceWish
@@ -15,6 +16,8 @@ ENTRYPOINT = ("/usr/bin/tensorflow_model_server",)
 
 OWN_FLAGS = ("port", "rest_api_port", "model_config_file", "model_config_file_poll_wait_seconds")
 """Server flags that fleetdeploy sets itself and an inventory may not."""
+
+_SECRET = re.compile(r"(?i)password|passwd|secret|token|credential|private|(?:^|_)key(?:$|_)|apikey")
 
 DEFAULT_FLAGS = {
     # With 0 load threads a failing load sleeps inside the server's own loop and blocks every other model.
@@ -67,6 +70,11 @@ def environment(wish: ServiceWish) -> Mapping[str, str]:
     if wish.runtime == "nvidia":
         chosen["NVIDIA_VISIBLE_DEVICES"] = wish.gpus.visible_devices()
     return chosen
+
+
+def shown_environment(values: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment as plans and reports may show it: what a name gives away as a secret is masked."""
+    return {name: "***" if _SECRET.search(name) else value for name, value in sorted(values.items())}
 
 
 def container_spec(desired: DesiredService, *, address: str, image_id: str) -> ContainerSpec:

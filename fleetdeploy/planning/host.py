@@ -34,7 +34,8 @@ def plan_host(
 ) -> HostPlan:
     """What ``host`` needs. ``stamp`` is the run's time as it stands in release ids, such as ``20260131T235900Z``.
 
-    A reading that the plan depends on and that is ``Unknown`` becomes a refusal, never an assumption.
+    A reading that the plan depends on and that is ``Unknown`` becomes a refusal, never an assumption. Served versions
+    are the exception: a server that is still starting does not answer, and waiting for it is what is planned.
     """
     refusals = list(_host_refusals(host, desired, observed))
     if refusals or not isinstance(observed.docker, Present):

@@ -36,6 +36,10 @@ class RemoteFiles:
         data = release_to_json(release).encode()
         self._directory.act("release", safe_name(release.id), str(len(data)), stdin=data)
 
+    def forget_release(self) -> None:
+        """Remove ``releases/current``; the records stay."""
+        self._directory.act("clear", "releases/current")
+
     def mark_drained(self, run: str) -> None:
         """Write the run's id to ``drained``."""
         self._write("drained", f"{run}\n")

@@ -64,10 +64,10 @@ take() { # LENGTH PATH: standard input into a new file
   fi
 }
 
-put() { # LENGTH PATH: standard input in place of a file, all or nothing
+put() { # LENGTH PATH [MODE]: standard input in place of a file, all or nothing
   plain "$2"
-  take "$1" "$2.fleetdeploy-new"
-  chmod 0644 "$2.fleetdeploy-new"
+  (umask 077 && take "$1" "$2.fleetdeploy-new") || exit "$?"
+  chmod "${3:-0644}" "$2.fleetdeploy-new"
   flush "$2.fleetdeploy-new"
   mv -f "$2.fleetdeploy-new" "$2" || die 1 "cannot replace $2"
   flush "${2%/*}"
@@ -176,7 +176,7 @@ case $verb in
     ;;
   release) # ID LENGTH <RECORD
     own
-    put "$2" "$root/releases/$1.json"
+    put "$2" "$root/releases/$1.json" 0600 # it holds the container's environment
     printf '%s\n' "$1" | put "$((${#1} + 1))" "$root/releases/current" || exit "$?"
     audit "release $1"
     ;;

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from fleetdeploy.domain.outcome import RunOutcome
 from fleetdeploy.domain.plan import HostPlan, Plan, ServicePlan
+from fleetdeploy.report.plan_text import shown_fields
 
 
 def plan(value: Plan, extra: Mapping[str, Sequence[str]]) -> dict[str, object]:
@@ -63,5 +64,5 @@ def _service(value: ServicePlan) -> dict[str, object]:
             for item in value.stage
         ],
         "changes": [{"what": item.what, "before": item.before, "after": item.after} for item in value.changes],
-        "container": value.container.fields(),
+        "container": shown_fields(value),
     }

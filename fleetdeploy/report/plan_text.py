@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.text import Text
 
 from fleetdeploy.domain.plan import Activation, Change, HostPlan, Plan, ServicePlan
+from fleetdeploy.planning.container import shown_environment
 
 
 def lines(plan: Plan, extra: Mapping[str, Sequence[str]], *, diff: bool = True) -> Iterator[Text]:
@@ -46,6 +47,11 @@ def last_line(plan: Plan, extra: Mapping[str, Sequence[str]]) -> str:
     if total:
         parts.append(f"{size(total)} to copy")
     return "PLAN: " + ", ".join(parts)
+
+
+def shown_fields(plan: ServicePlan) -> dict[str, object]:
+    """The fields of the container that a plan makes, secrets masked."""
+    return {**plan.container.fields(), "environment": dict(shown_environment(plan.container.environment))}
 
 
 def size(count: int) -> str:
@@ -89,7 +95,7 @@ def _service(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
     for change in plan.changes:
         yield from _change(change, diff=diff)
     if plan.activation is Activation.START:
-        for name, value in plan.container.fields().items():
+        for name, value in shown_fields(plan).items():
             if diff and value:
                 yield Text(f"    + {name}: {_value(value)}", style="green")
 

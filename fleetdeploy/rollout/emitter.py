@@ -1,4 +1,4 @@
-"""Where work code tells what happens. Sinks are called in order, one event at a time."""
+"""Where work code tells what happens: first to the journal, then to those who show it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,42 @@ from collections.abc import Sequence
 
 from fleetdeploy.domain.events import Event, Kind, Sink
 from fleetdeploy.domain.protocols import Clock
+from fleetdeploy.errors import FleetdeployError
 
 
 class Emitter:
-    """Thread-safe. The journal comes first among the sinks, so that nothing is shown that was not recorded."""
+    """Thread-safe; one event at a time.
 
-    def __init__(self, run: str, clock: Clock, sinks: Sequence[Sink]) -> None:
+    A journal that cannot be written stops the act that was about to begin, by FleetdeployError, once: what is needed to
+    get hosts back into a safe state goes on without it. A view that fails, such as a terminal that went away, is only
+    dropped.
+    """
+
+    def __init__(self, run: str, clock: Clock, *, journals: Sequence[Sink] = (), views: Sequence[Sink] = ()) -> None:
         self.run = run
         self._clock = clock
-        self._sinks = tuple(sinks)
+        self._journals = list(journals)
+        self._views = list(views)
         self._lock = threading.Lock()
 
     def __call__(self, kind: Kind, message: str = "", *, host: str = "", task: str = "", **data: object) -> None:
         event = Event(kind, self._clock.now_s(), self.run, host=host, task=task, message=message, data=data)
         with self._lock:
-            for sink in self._sinks:
+            failure = self._feed(self._journals, event)
+            self._feed(self._views, event)
+        if failure is not None:
+            raise FleetdeployError(
+                f"the journal cannot be written: {failure}",
+                hint="free space for the state directory, or name another one with --state-dir; then run again",
+            ) from failure
+
+    @staticmethod
+    def _feed(sinks: list[Sink], event: Event) -> OSError | None:
+        failure = None
+        for sink in list(sinks):
+            try:
                 sink(event)
+            except OSError as error:
+                sinks.remove(sink)
+                failure = error
+        return failure

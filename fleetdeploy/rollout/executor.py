@@ -16,7 +16,7 @@ from fleetdeploy.planning.waves import FailureBudget, split
 from fleetdeploy.rollout.capacity import Capacity
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.host_run import Call, HostRun, work_of
-from fleetdeploy.rollout.in_service import hosts_out, never_served
+from fleetdeploy.rollout.in_service import Standing, never_served, standing
 from fleetdeploy.rollout.interrupt import Interrupts
 from fleetdeploy.rollout.targets import Targets
 
@@ -63,12 +63,14 @@ class Executor:
         """Every host's outcome. Raises PreflightRefused, with nothing touched, when capacity forbids the run."""
         for name, reason in self.plan.unreachable.items():
             self.outcomes[name] = HostOutcome(name, HostState.UNREACHABLE, reason)
-        self._out = self._hosts_out()
+        found = self._standing()
+        self._out = found.out
         for bound in plays:
+            self._check_withheld(bound, found.withheld)
             self._check_capacity(bound)
         for bound in plays:
             if not self._over:
-                self._play(bound)
+                self._guarded(bound)
         for name in (name for bound in plays for name in bound.hosts):
             self.outcomes[name] = self._closed(name, self.outcomes.get(name))
         return {name: self.outcomes[name] for name in self.targets.by_name if name in self.outcomes}
@@ -87,12 +89,12 @@ class Executor:
     def _over(self) -> bool:
         return bool(self.stopped or self.interrupts.requested)
 
-    def _hosts_out(self) -> frozenset[str]:
-        """Who is out of service before anything is touched; a run with nothing to do asks no balancer."""
+    def _standing(self) -> Standing:
+        """Who is in service before anything is touched; a run with nothing to do asks no balancer."""
         if not self.plan.changed_hosts:
-            return frozenset(self.plan.unreachable)
+            return Standing(frozenset(self.plan.unreachable))
         try:
-            return hosts_out(self.plan, self.fleet)
+            return standing(self.plan, self.fleet)
         except HostError as error:
             raise PreflightRefused(
                 f"nobody can say which hosts are in service: {error.message}",
@@ -100,6 +102,13 @@ class Executor:
                 hint=error.hint or "nothing was touched; mend the balancer first",
                 detail=error.detail,
             ) from error
+
+    def _guarded(self, bound: BoundPlay) -> None:
+        """What fails between hosts, the journal above all, stops the run; the hosts so far keep their outcomes."""
+        try:
+            self._play(bound)
+        except FleetdeployError as error:
+            self.stopped = self.stopped or error.message
 
     def _play(self, bound: BoundPlay) -> None:
         busy = [name for name in bound.hosts if self._has_work(name, bound)]
@@ -173,6 +182,16 @@ class Executor:
         self.interrupts.check()
         if self.stopped:
             raise RolloutFailed(self.stopped)
+
+    def _check_withheld(self, bound: BoundPlay, withheld: frozenset[str]) -> None:
+        """A host that a person keeps out of the balancer would be put back behind that person's back."""
+        held = sorted(name for name in withheld & set(bound.hosts) if self._has_traffic_work(name, bound))
+        if held:
+            raise PreflightRefused(
+                f"{', '.join(held)} drained or in maintenance in the balancer, and not by fleetdeploy",
+                where=str(bound.play.origin),
+                hint="put it back (HAProxy: set server POOL/SERVER state ready), or leave it out with --limit",
+            )
 
     def _check_capacity(self, bound: BoundPlay) -> None:
         """Refuse when the hosts that stay out leave no room. Those that the play itself brings back come first."""

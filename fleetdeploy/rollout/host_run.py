@@ -96,21 +96,26 @@ class HostRun:
 
     def _forward(self, plan: HostPlan, calls: Sequence[Call]) -> HostPlan:
         """The calls in order. Returns the plan they ended with."""
+        prepared = False
         for call in calls:
-            works = work_of(plan, (call,))
-            for work in works:
+            if prepared and call.task.touches_traffic:
+                # A container is made from an image's id and versions on disk, which are there only now.
+                plan, prepared = self._looked_again(), False
+            for work in work_of(plan, (call,)):
                 if not self._past_activation():
                     self.check_stop()
-                if work.call.task.touches_traffic:
+                if call.task.touches_traffic:
                     self.take_capacity()
                 # Before the act: an act that stops half-way has to be undone as well.
                 self.done.append(work)
                 self.perform(work)
-            if works and call.task.name == "pull_image":
-                # A container is made from an image's id, which is known only now.
-                plan = self.look()
-                if plan.refusals:
-                    raise PreflightRefused(plan.refusals[0].message, where=self.name, hint=plan.refusals[0].hint)
+                prepared = prepared or call.task.prepares
+        return plan
+
+    def _looked_again(self) -> HostPlan:
+        plan = self.look()
+        if plan.refusals:
+            raise PreflightRefused(plan.refusals[0].message, where=self.name, hint=plan.refusals[0].hint)
         return plan
 
     def perform(self, work: Work) -> None:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from fleetdeploy.domain.inventory import BalancerWish
 from fleetdeploy.domain.observed import Present, Traffic
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.planning.host import out_of_service
+
+
+@dataclass(frozen=True)
+class Standing:
+    """``out``: hosts that served before and do not now, by whatever cause. ``withheld``: hosts that somebody other than
+    fleetdeploy keeps from getting traffic; they are not ours to put back.
+    """
+
+    out: frozenset[str]
+    withheld: frozenset[str] = frozenset()
 
 
 def never_served(plan: Plan, hosts: Iterable[str]) -> frozenset[str]:
@@ -21,40 +32,49 @@ def never_served(plan: Plan, hosts: Iterable[str]) -> frozenset[str]:
     )
 
 
-def hosts_out(plan: Plan, fleet: Fleet) -> frozenset[str]:
-    """Hosts that served before and do not now: unreachable, no container, drained, or not up in their balancer.
+def standing(plan: Plan, fleet: Fleet) -> Standing:
+    """Where each host stands now. Asks each balancer once.
 
-    Asks each balancer once. Raises BalancerFailed or Unreachable when one cannot be asked.
+    Raises BalancerFailed or Unreachable when one cannot be asked.
     """
     new = never_served(plan, plan.hosts)
-    served = {name: host for name, host in plan.hosts.items() if name not in new}
-    out = set(plan.unreachable) | {name for name, host in served.items() if out_of_service(host)}
-    up = _traffic(served, fleet)
-    for name, host in served.items():
-        wish = host.host.balancer
-        if wish and any(
-            up.get((wish.kind, wish.host, wish.socket, pool, wish.server), True) is False for pool in _pools(wish)
-        ):
+    traffic = _traffic(plan.hosts, fleet)
+    out, withheld = set(plan.unreachable), set()
+    for name, host in plan.hosts.items():
+        seen = traffic[name]
+        if name not in new and (out_of_service(host) or any(item is not Traffic.UP for item in seen)):
             out.add(name)
-    return frozenset(out)
+        if not _drained_by_us(host) and any(item in _TOLD for item in seen):
+            withheld.add(name)
+    return Standing(frozenset(out), frozenset(withheld))
 
 
-def _traffic(hosts: Mapping[str, HostPlan], fleet: Fleet) -> Mapping[tuple[str, ...], bool]:
-    """Whether each server of each pool gets traffic, by balancer, pool and server."""
+_TOLD = frozenset({Traffic.DRAINING, Traffic.DRAINED, Traffic.MAINTENANCE})
+
+
+def _drained_by_us(host: HostPlan) -> bool:
+    return any(isinstance(service.observed.drained_by, Present) for service in host.services)
+
+
+def _traffic(hosts: Mapping[str, HostPlan], fleet: Fleet) -> Mapping[str, frozenset[Traffic]]:
+    """What its balancer does with each host, in any of its pools."""
     pools: dict[tuple[str, ...], set[str]] = {}
     wishes: dict[tuple[str, ...], BalancerWish] = {}
     for host in hosts.values():
-        wish = host.host.balancer
-        if wish:
-            key = (wish.kind, wish.host, wish.socket)
-            wishes.setdefault(key, wish)
-            pools.setdefault(key, set()).update(_pools(wish))
+        if wish := host.host.balancer:
+            wishes.setdefault(_key(wish), wish)
+            pools.setdefault(_key(wish), set()).update(wish.all_pools)
+    members = {key: fleet.balancer(wish).members(tuple(sorted(pools[key]))) for key, wish in wishes.items()}
     return {
-        (*key, member.pool, member.server): member.traffic is Traffic.UP
-        for key, wish in wishes.items()
-        for member in fleet.balancer(wish).members(tuple(sorted(pools[key])))
+        name: frozenset(
+            member.traffic
+            for wish in filter(None, [host.host.balancer])
+            for member in members[_key(wish)]
+            if member.server == wish.server and member.pool in wish.all_pools
+        )
+        for name, host in hosts.items()
     }
 
 
-def _pools(wish: BalancerWish) -> tuple[str, ...]:
-    return tuple(pool for pools in wish.pools.values() for pool in pools)
+def _key(wish: BalancerWish) -> tuple[str, ...]:
+    return wish.kind, wish.host, wish.socket

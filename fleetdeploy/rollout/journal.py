@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fleetdeploy.domain.events import Event
+from fleetdeploy.errors import InputError
 
 
 def as_json(event: Event) -> str:
@@ -20,9 +21,14 @@ class Journal:
     """A file of JSON lines, mode 0600. A write that fails raises OSError, which stops the run before the act."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "ab")
+        except OSError as error:
+            raise InputError(
+                f"the journal cannot be opened: {error.strerror}", where=str(path), hint="name another --state-dir"
+            ) from error
 
     def __call__(self, event: Event) -> None:
         self._file.write(f"{as_json(event)}\n".encode())

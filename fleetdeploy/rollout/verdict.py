@@ -17,12 +17,13 @@ def judge(
     interrupted: int,
     again: str,
     taken_back: Collection[str] = (),
+    stopped: str = "",
 ) -> RunOutcome:
     """The run's outcome.
 
     ``allowed`` are hosts that were unreachable before the run began and that it was told to go on without,
     ``interrupted`` is a signal number or 0, ``again`` the command that continues the run, ``taken_back`` the hosts that
-    went well and were reverted with those that failed. Exit code 3 is kept for the
+    went well and were reverted with those that failed, ``stopped`` why the run ended early. Exit code 3 is kept for the
     case that every touched host is back on what it served before; a host that was changed and stays so while another
     failed makes the fleet mixed. So does a failure after all of them were switched over: nothing is back, and a person
     is needed.
@@ -33,6 +34,7 @@ def judge(
     activated = [name for name, item in hosts.items() if item.activated]
     reverted = [name for name, item in hosts.items() if item.state is HostState.REVERTED]
     left_out = [name for name, item in hosts.items() if item.state is HostState.SKIPPED]
+    blame = _names(own) if (own := [name for name in failed if name not in taken_back]) else stopped
     behind = [name for name in (*failed, *left_out) if name not in activated]
     if mixed:
         code = MIXED
@@ -43,14 +45,13 @@ def judge(
         text = f"INTERRUPTED: changed {_names(changed)}{also}; continue with: {again}"
     elif behind and activated:
         code = MIXED
-        text = f"FAILED: {_names(failed)}; the fleet is mixed: {_names(activated)} changed; mend it, then: {again}"
+        text = f"FAILED: {blame}; the fleet is mixed: {_names(activated)} changed; mend it, then: {again}"
     elif behind:
         code = FAILED
-        own = [name for name in failed if name not in taken_back]
         state = f"{_names(reverted)} reverted, " if reverted else ""
         lost = any(hosts[name].state is HostState.UNREACHABLE for name in failed)
         every = "every host that was touched" if lost else "every host"
-        text = f"FAILED: {_names(own)}; {state}{every} serves what it served before"
+        text = f"FAILED: {blame}; {state}{every} serves what it served before"
     elif failed:
         code = MIXED
         text = f"FAILED: {_names(failed)}, after every host was switched over; mend it, then: {again}"

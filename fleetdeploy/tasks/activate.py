@@ -47,6 +47,7 @@ class Activate:
     name = "activate"
     arguments = Arguments
     touches_traffic = True
+    prepares = False
     no_undo = ""
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002
@@ -55,6 +56,12 @@ class Activate:
     def act(self, step: Step, arguments: Arguments) -> None:
         if step.plan.activation is Activation.VERIFY:
             return
+        if step.plan.stage:
+            item = step.plan.stage[0]
+            raise NotHealthy(
+                f"version {item.version.number} of {item.model} is not on the host",
+                hint="the playbook has to `stage` before it activates",
+            )
         with step.log_on_failure():
             if step.plan.activation is Activation.RELOAD:
                 reload(step, timeout_s=arguments.timeout)
@@ -73,6 +80,7 @@ class Activate:
             go_back(step, release.value, timeout_s=arguments.timeout, grace_s=arguments.stop_grace)
         else:
             step.containers.remove(container_name(step.plan.desired.name))
+            step.files.forget_release()
 
 
 def _left_behind(step: Step) -> bool:

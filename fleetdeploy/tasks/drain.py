@@ -35,6 +35,7 @@ class Drain:
     name = "drain"
     arguments = Arguments
     touches_traffic = True
+    prepares = False
     no_undo = ""
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

@@ -13,6 +13,7 @@ class Preflight:
     name = "preflight"
     arguments = NoArguments
     touches_traffic = False
+    prepares = False
     no_undo = "it only looks"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: NoArguments) -> str:  # noqa: ARG002

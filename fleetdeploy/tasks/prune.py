@@ -51,6 +51,7 @@ class Prune:
     name = "prune"
     arguments = Arguments
     touches_traffic = False
+    prepares = False
     no_undo = "what it removes can be staged again from the source"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

@@ -23,6 +23,7 @@ class PullImage:
     name = "pull_image"
     arguments = Arguments
     touches_traffic = False
+    prepares = True
     no_undo = "an image that nothing runs changes nothing"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

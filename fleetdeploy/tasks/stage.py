@@ -12,6 +12,7 @@ class Stage:
     name = "stage"
     arguments = NoArguments
     touches_traffic = False
+    prepares = True
     no_undo = "a staged version serves nothing until it is activated; `prune` removes it"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: NoArguments) -> str:  # noqa: ARG002

@@ -86,6 +86,8 @@ class Task(Protocol):
     arguments: ClassVar[type[BaseModel]]
     touches_traffic: ClassVar[bool]
     """Whether the task can change what is served or where requests go: such tasks are bound by capacity."""
+    prepares: ClassVar[bool]
+    """Whether it puts things on the host that later tasks plan with, so that they need a new look at it."""
     no_undo: ClassVar[str]
     """Why there is nothing to undo, for a task whose ``undo`` does nothing; empty otherwise."""
 

@@ -24,6 +24,7 @@ class Undrain:
     name = "undrain"
     arguments = Arguments
     touches_traffic = True
+    prepares = False
     no_undo = "its opposite is `drain`, which a revert never wants"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

@@ -41,6 +41,7 @@ class Verify:
     name = "verify"
     arguments = Arguments
     touches_traffic = True
+    prepares = False
     no_undo = "it changes nothing that serves; the record it writes is put right by the undo of `activate`"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

@@ -227,7 +227,7 @@ def deploy(
         stamp = f"T{world.clock.monotonic_s():.0f}"
         found = {name: Target(sim_host(name, balanced=balanced), (item,)) for name, item in by_host.items()}
         targets = Targets(found, stamp, allow_remove)
-        emit = Emitter(f"run-{stamp}", world.clock, [*sinks, events.append])
+        emit = Emitter(f"run-{stamp}", world.clock, journals=sinks, views=[events.append])
         world.count_from_now()
         plan: Plan | None = None
         try:
@@ -238,6 +238,12 @@ def deploy(
         except FleetdeployError as error:
             return Run(None, error, wire.calls, events, plan)
         outcome = judge(
-            "run", hosts, allowed=plan.unreachable, interrupted=interrupts.requested, again="fleetdeploy deploy"
+            "run",
+            hosts,
+            allowed=plan.unreachable,
+            interrupted=interrupts.requested,
+            again="fleetdeploy deploy",
+            taken_back=executor.taken_back,
+            stopped=executor.stopped,
         )
         return Run(outcome, None, wire.calls, events, plan)

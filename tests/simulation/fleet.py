@@ -136,6 +136,9 @@ class SimFiles:
     def write_release(self, release: Release) -> None:
         self._set("write_release", "release", release)
 
+    def forget_release(self) -> None:
+        self._set("forget_release", "release", None)
+
     def mark_drained(self, run: str) -> None:
         self._set("mark_drained", "drained_by", run)
 

@@ -140,7 +140,7 @@ def test_an_image_that_could_not_be_asked_for_is_not_missing() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("HTTP/1.1 404 Not Found\r\n\r\n{\"error\": \"Could not find\"}", Present(())),
+        ('HTTP/1.1 404 Not Found\r\n\r\n{"error": "Could not find"}', Present(())),
         ("  HTTP/1.0 404 Not Found\nwget: server returned error", Present(())),
         (
             FAILED_VERSION,

@@ -214,15 +214,45 @@ def test_a_journal_that_cannot_be_written_stops_the_run_before_the_act() -> None
         if event.kind is Kind.STEP_STARTED and event.task == "drain":
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space left"):
-        deploy(world, V2, sinks=[full])
+    run = deploy(world, V2, sinks=[full])
+    assert run.code == 3
+    assert not any(act.endswith("balancer.drain") for act in run.acts), run.acts
+    assert run.outcome is not None
+    assert "journal" in run.outcome.hosts["gpu1"].reason
     assert world.in_service("gpu1")
+
+
+def test_a_journal_that_fails_between_waves_stops_the_run_there() -> None:
+    """Where no host is at work, a journal that cannot be written leaves the next hosts untouched."""
+    world = settled("gpu1", "gpu2", "gpu3")
+
+    def full(event: Event) -> None:
+        if event.kind is Kind.WAVE_STARTED and event.data["wave"] == 2:
+            raise OSError(28, "No space left on device")
+
+    run = deploy(world, V2, sinks=[full])
+    assert run.code == 4
+    assert "gpu1" in run.last_line
+    assert "journal" in run.last_line
+
+
+def test_a_terminal_that_goes_away_stops_nothing() -> None:
+    """A view that cannot be written to is dropped; the run goes on."""
+    clock, got = VirtualClock(), list[Event]()
+
+    def gone(_: Event) -> None:
+        raise BrokenPipeError
+
+    emit = Emitter("r1", clock, journals=[got.append], views=[gone])
+    emit(Kind.SOAK_STARTED)
+    emit(Kind.SOAK_STARTED)
+    assert len(got) == 2
 
 
 def test_events_of_an_emitter_carry_the_run_and_the_time() -> None:
     """Sinks get the same event in the order in which they were given."""
     clock, got = VirtualClock(), list[tuple[str, Event]]()
-    emit = Emitter("r1", clock, [lambda e: got.append(("a", e)), lambda e: got.append(("b", e))])
+    emit = Emitter("r1", clock, journals=[lambda e: got.append(("a", e))], views=[lambda e: got.append(("b", e))])
     emit(Kind.SOAK_STARTED, "1 s", seconds=1)
     assert [name for name, _ in got] == ["a", "b"]
     assert got[0][1] == Event(Kind.SOAK_STARTED, clock.now_s(), "r1", message="1 s", data={"seconds": 1})
@@ -287,7 +317,7 @@ def test_a_host_with_another_key_is_refused_not_gone_without() -> None:
             return fleet.session(host)
 
     targets = Targets({name: Target(sim_host(name), (V1,)) for name in world.hosts}, "T1")
-    plan = targets.observe(Changed(world, Wire(world)), Emitter("r", clock, []), forks=2)
+    plan = targets.observe(Changed(world, Wire(world)), Emitter("r", clock), forks=2)
     assert plan.unreachable == {}
     assert [(item.host, item.exit_code) for item in plan.refusals] == [("gpu2", 2)]
     assert plan.refusal_exit_code == 2
