@@ -123,7 +123,7 @@ def resolve(hosts: Sequence[Host], project: Path) -> Mapping[str, Target]:
 
 def bind(play: Play, inventory: Inventory, limit: str | None) -> BoundPlay:
     """A play with its hosts selected and its tasks' arguments checked."""
-    hosts = select(inventory, play.hosts, limit=limit)
+    hosts = _hosts_of(play, inventory, limit)
     calls, always = _calls(play.tasks), _calls(play.always)
     names = [call.task.name for call in calls]
     if "activate" in names and "verify" not in names[names.index("activate") :]:
@@ -133,6 +133,16 @@ def bind(play: Play, inventory: Inventory, limit: str | None) -> BoundPlay:
             hint="add `- verify: {golden: true}` after `activate`: AVAILABLE alone is no proof",
         )
     return BoundPlay(play, hosts, calls, always)
+
+
+def _hosts_of(play: Play, inventory: Inventory, limit: str | None) -> tuple[str, ...]:
+    """Raises PatternError, with the play's place when its own pattern is at fault and not the limit."""
+    try:
+        select(inventory, play.hosts)
+    except PatternError as error:
+        place = str(play.origin)
+        raise PatternError(problems=[replace(item, where=item.where or place) for item in error.problems]) from error
+    return select(inventory, play.hosts, limit=limit)
 
 
 def _calls(tasks: Sequence[TaskCall]) -> tuple[Call, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from fleetdeploy.config.templates import TemplateSet
@@ -105,7 +106,7 @@ def resolve_service(wish: ServiceWish, host: Host, templates: TemplateSet, artef
             models.append(resolve_model(model, artefacts))
         except InputError as error:
             refused = refused or isinstance(error, ArtefactRefused)
-            problems += error.problems
+            problems += [replace(item, where=item.where or wish.where) for item in error.problems]
     if problems:
         raise (ArtefactRefused if refused else InputError)(problems=problems)
     text = templates.render(wish.template, _context(wish, models, host))

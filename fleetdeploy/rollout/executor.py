@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from fleetdeploy.domain.events import Kind
@@ -18,6 +17,7 @@ from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.host_run import Call, HostRun, work_of
 from fleetdeploy.rollout.in_service import Standing, never_served, standing
 from fleetdeploy.rollout.interrupt import Interrupts
+from fleetdeploy.rollout.side_by_side import side_by_side
 from fleetdeploy.rollout.targets import Targets
 
 
@@ -82,7 +82,8 @@ class Executor:
         if self._over and outcome.state is HostState.OK and name in self.plan.changed_hosts:
             return replace(outcome, state=HostState.SKIPPED, reason=self.stopped)
         if self._over and outcome.state is HostState.CHANGED and not outcome.activated:
-            return replace(outcome, state=HostState.SKIPPED, reason=f"prepared, not switched over: {self.stopped}")
+            why = self.stopped or "the run was interrupted"
+            return replace(outcome, state=HostState.SKIPPED, reason=f"prepared, not switched over: {why}")
         return outcome
 
     @property
@@ -138,8 +139,7 @@ class Executor:
         def one(name: str) -> None:
             self._count(self._host(bound, name, capacity), budget)
 
-        with ThreadPoolExecutor(max_workers=max(1, min(self.forks, len(wave)))) as pool:
-            list(pool.map(one, wave))
+        side_by_side(one, wave, forks=self.forks)
         if self.stopped and bound.play.on_failure is OnFailure.REVERT_ALL:
             self._take_back_all()
 

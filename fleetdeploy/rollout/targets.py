@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fleetdeploy.domain.events import Kind
@@ -15,6 +14,7 @@ from fleetdeploy.domain.service import DesiredService
 from fleetdeploy.errors import HostError, HostKeyRefused
 from fleetdeploy.planning.host import plan_host
 from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.side_by_side import side_by_side
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,7 @@ class Targets:
     def observe(self, fleet: Fleet, emit: Emitter, *, forks: int, names: Sequence[str] | None = None) -> Plan:
         """Probe all hosts, at most ``forks`` at a time. A host that cannot be probed is listed as unreachable."""
         wanted = list(self.by_name) if names is None else list(names)
-        with ThreadPoolExecutor(max_workers=max(1, min(forks, len(wanted)))) as pool:
-            results = list(pool.map(lambda name: self._try(fleet, emit, name), wanted))
+        results = side_by_side(lambda name: self._try(fleet, emit, name), wanted, forks=forks)
         plans = {plan.host.name: plan for plan in results if isinstance(plan, HostPlan)}
         failed = {name: error for name, error in zip(wanted, results, strict=True) if isinstance(error, HostError)}
         return Plan(plans, {name: _why(error) for name, error in failed.items()})

@@ -136,20 +136,10 @@ def plays(
     return tuple(bound)
 
 
-class OneByOne:
-    """In place of a thread pool: calls come in the same order every time, so that the Nth one is always the same."""
-
-    def __init__(self, max_workers: int) -> None:
-        assert max_workers > 0
-
-    def __enter__(self) -> OneByOne:  # noqa: PYI034  typing.Self is not there on Python 3.10
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing runs on."""
-
-    def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        return [work(item) for item in items]
+def one_by_one(work: Callable[[Any], Any], items: Iterable[Any], *, forks: int) -> list[Any]:
+    """In place of threads: calls come in the same order every time, so that the Nth one is always the same."""
+    assert forks > 0
+    return [work(item) for item in items]
 
 
 _parse = model_config.parse
@@ -168,8 +158,8 @@ def _workers(*, threads: bool) -> Iterator[None]:
         return
     with (
         mock.patch.object(model_config, "parse", lambda text, **_: _parsed(text)),
-        mock.patch("fleetdeploy.rollout.executor.ThreadPoolExecutor", OneByOne),
-        mock.patch("fleetdeploy.rollout.targets.ThreadPoolExecutor", OneByOne),
+        mock.patch("fleetdeploy.rollout.executor.side_by_side", one_by_one),
+        mock.patch("fleetdeploy.rollout.targets.side_by_side", one_by_one),
     ):
         yield
 
