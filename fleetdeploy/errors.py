@@ -20,7 +20,8 @@
     │   │   └── NoSpace              5   the host's file system is too full for what is to be staged
     │   ├── DockerFailed             4   the host's Docker engine answered with an error, or not at all
     │   ├── ReloadRefused            4   HandleReloadConfigRequest was answered with an error
-    │   ├── NotHealthy               4   wanted versions not AVAILABLE, or a golden request answered wrongly
+    │   ├── NotHealthy               4   wanted versions not AVAILABLE, or a golden request not answered
+    │   │   └── WrongAnswer          4   a golden request was answered, but not as recorded
     │   └── BalancerFailed           4   drain or undrain could not be confirmed by reading back
     └── LabError                     2   the throw-away fleet on this machine cannot be made
 """
@@ -171,6 +172,10 @@ class ReloadRefused(HostError):
 
 class NotHealthy(HostError):
     """The server does not serve what it shall: a version is not AVAILABLE or a golden request failed."""
+
+
+class WrongAnswer(NotHealthy):
+    """A golden request was answered with something else than what is recorded."""
 
 
 class BalancerFailed(HostError):

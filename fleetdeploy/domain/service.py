@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 LABEL_SERVICE = "fleetdeploy.service"
 LABEL_RELEASE = "fleetdeploy.release"
 LABEL_SPEC = "fleetdeploy.spec"
+LABEL_DIRECTORY = "fleetdeploy.directory"
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fleetdeploy.domain.observed import VersionState
-from fleetdeploy.domain.protocols import Clock, Serving
+from fleetdeploy.domain.protocols import Clock, Containers, Serving
 from fleetdeploy.domain.service import GoldenRequest
-from fleetdeploy.errors import DeadlineExceeded, NotHealthy
+from fleetdeploy.errors import DeadlineExceeded, NotHealthy, WrongAnswer
 from fleetdeploy.tfserving import golden, status
 
 POLL_S = 0.2
@@ -61,10 +61,32 @@ def await_available(
         clock.wait(POLL_S)
 
 
-def await_answer(serving: Serving, model: str, clock: Clock, *, timeout_s: float) -> None:
+def keeps_running(containers: Containers, name: str) -> Callable[[], None]:
+    """A check that raises NotHealthy once the container ended or was restarted since now.
+
+    It also asks the host itself, so a host that is lost while its server is waited for is known before the deadline.
+    """
+    before = containers.inspect(name)
+    restarts = before.restart_count if before else 0
+
+    def check() -> None:
+        facts = containers.inspect(name)
+        if facts is None or not facts.running or facts.restart_count > restarts:
+            state = "is gone" if facts is None else f"is {facts.status}, restarted {facts.restart_count} times"
+            raise NotHealthy(
+                f"the container {state}", hint="its log says why; a model that fails to load ends the server at start"
+            )
+
+    return check
+
+
+def await_answer(
+    serving: Serving, model: str, clock: Clock, *, timeout_s: float, alive: Callable[[], None] = lambda: None
+) -> None:
     """Wait until the server answers a status call at all, whatever it says. Raises NotHealthy at the deadline."""
     end = clock.monotonic_s() + timeout_s
     while True:
+        alive()
         try:
             serving.status(model, deadline_s=CALL_S)
             return
@@ -109,7 +131,7 @@ def _answer_one(serving: Serving, model: str, number: int, request: GoldenReques
     wrong = golden.compare(request, answer)
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise NotHealthy(
+        raise WrongAnswer(
             f"{where} was answered wrongly: {wrong[0]}{more}",
             hint="the version is AVAILABLE but does not compute what was recorded",
         )

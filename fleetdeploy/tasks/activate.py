@@ -20,9 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleetdeploy.config.durations import Duration
 from fleetdeploy.domain.observed import ContainerFacts, Present, Release
 from fleetdeploy.domain.plan import Activation, ServicePlan
-from fleetdeploy.domain.service import LABEL_RELEASE, LABEL_SERVICE, LABEL_SPEC, spec_hash
-from fleetdeploy.errors import DeadlineExceeded, HostError, NotHealthy
-from fleetdeploy.gates.readiness import answer_golden, await_answer, await_available
+from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_RELEASE, LABEL_SERVICE, LABEL_SPEC, spec_hash
+from fleetdeploy.errors import DeadlineExceeded, HostError, NotHealthy, WrongAnswer
+from fleetdeploy.gates.readiness import answer_golden, await_answer, await_available, keeps_running
 from fleetdeploy.planning.container import container_name, previous_name
 from fleetdeploy.tasks.step import Step
 from fleetdeploy.tfserving import model_config
@@ -79,8 +79,7 @@ class Activate:
         if isinstance(release, Present):
             go_back(step, release.value, timeout_s=arguments.timeout, grace_s=arguments.stop_grace)
         else:
-            step.containers.remove(container_name(step.plan.desired.name))
-            step.files.forget_release()
+            go_back_unrecorded(step, timeout_s=arguments.timeout, grace_s=arguments.stop_grace)
 
 
 def _left_behind(step: Step) -> bool:
@@ -94,15 +93,16 @@ def reload(step: Step, *, timeout_s: float) -> None:
     desired, observed = step.plan.desired, step.plan.observed
     wanted = {model.name: model.wanted for model in desired.models}
     before = observed.config_text.value if isinstance(observed.config_text, Present) else ""
+    alive = keeps_running(step.containers, container_name(desired.name))
     # A server that was just started opens its port only once its models have settled.
-    await_answer(step.serving, desired.models[0].name, step.clock, timeout_s=timeout_s)
+    await_answer(step.serving, desired.models[0].name, step.clock, timeout_s=timeout_s, alive=alive)
     overlap = model_config.overlap(before, desired.config_text)
     _load(step, overlap)
-    await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, others_allowed=True)
+    await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, others_allowed=True, alive=alive)
     _prove(step, wanted)
     if overlap != desired.config_text:
         _load(step, desired.config_text)
-        await_available(step.serving, wanted, step.clock, timeout_s=timeout_s)
+        await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, alive=alive)
 
 
 def replace(step: Step, *, timeout_s: float, grace_s: float) -> None:
@@ -117,10 +117,12 @@ def replace(step: Step, *, timeout_s: float, grace_s: float) -> None:
         LABEL_SERVICE: plan.desired.name,
         LABEL_RELEASE: plan.release_id,
         LABEL_SPEC: plan.container.spec_hash,
+        LABEL_DIRECTORY: str(plan.desired.directory),
     }
     containers.create_and_start(plan.container, labels)
     wanted = {model.name: model.wanted for model in plan.desired.models}
-    await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, alive=lambda: _container_runs(step))
+    alive = keeps_running(containers, name)
+    await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, alive=alive)
     _prove(step, wanted)
 
 
@@ -150,8 +152,39 @@ def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -
         containers.stop(name, grace_s=grace_s)
         containers.start(name)
         await_available(step.serving, release.models, step.clock, timeout_s=timeout_s)
-    _prove(step, release.models)
+    try:
+        _prove(step, release.models)
+    except WrongAnswer as error:
+        # It answers, as it did before. What it is held to is today's golden file, which may be what is wrong.
+        step.say(f"it serves {release.id} again, which today's golden file does not agree with: {error.message}")
     step.files.write_release(release)
+
+
+def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
+    """Where no release was ever proven: the container that ran before, if there was one, else none."""
+    plan, containers = step.plan, step.containers
+    name, previous = container_name(plan.desired.name), previous_name(plan.desired.name)
+    before = plan.observed.container.value if isinstance(plan.observed.container, Present) else None
+    if before is None or not before.running:
+        containers.remove(name)
+        step.files.forget_release()
+        return
+    text = plan.observed.config_text.value if isinstance(plan.observed.config_text, Present) else ""
+    step.files.write_config(text)
+    present, kept = containers.inspect(name), containers.inspect(previous)
+    if kept and kept.id == before.id:
+        containers.remove(name)
+        containers.rename(previous, name)
+        containers.start(name)
+    elif present and present.id == before.id:
+        _load_again(step, text, grace_s=grace_s)
+        containers.start(name)
+    else:
+        raise NotHealthy("the container that served before is no longer on the host", hint="deploy again")
+    wanted = {
+        model: entry.versions for model, entry in model_config.wanted(model_config.parse(text, where=name)).items()
+    }
+    await_available(step.serving, wanted, step.clock, timeout_s=timeout_s)
 
 
 def _load_again(step: Step, config_text: str, *, grace_s: float) -> None:
@@ -179,13 +212,14 @@ def _keep(step: Step, *, grace_s: float) -> None:
     """Rename the container that runs the recorded release to the previous name, unless it has it already.
 
     After an interruption the container under the service's name may be one that nobody has proven; the one worth
-    keeping is then already under the previous name.
+    keeping is then already under the previous name. Where no release is recorded, one that runs is worth keeping.
     """
     plan, containers = step.plan, step.containers
     name, previous = container_name(plan.desired.name), previous_name(plan.desired.name)
     present = containers.inspect(name)
     release = plan.observed.release
-    if present is None or not isinstance(release, Present) or not _runs(present, release.value):
+    worth = present is not None and (_runs(present, release.value) if isinstance(release, Present) else present.running)
+    if not worth:
         return
     containers.stop(name, grace_s=grace_s)
     containers.remove(previous)
@@ -201,16 +235,6 @@ def _load(step: Step, config_text: str) -> None:
     step.files.write_config(config_text)
     with suppress(DeadlineExceeded):
         step.serving.reload(config_text, deadline_s=RELOAD_CALL_S)
-
-
-def _container_runs(step: Step) -> None:
-    """A container that ended, or that Docker restarts, is known at once instead of at the deadline."""
-    facts = step.containers.inspect(container_name(step.plan.desired.name))
-    if facts is None or not facts.running or facts.restart_count:
-        state = "is gone" if facts is None else f"is {facts.status}, restarted {facts.restart_count} times"
-        raise NotHealthy(
-            f"the new container {state}", hint="its log says why; a model that fails to load ends the server at start"
-        )
 
 
 def _prove(step: Step, wanted: Mapping[str, Sequence[int]]) -> None:

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleetdeploy.config.durations import Duration
 from fleetdeploy.domain.observed import Release
 from fleetdeploy.domain.plan import Activation, ServicePlan
-from fleetdeploy.gates.readiness import answer_golden, await_available
+from fleetdeploy.gates.readiness import answer_golden, await_available, keeps_running
+from fleetdeploy.planning.container import container_name
 from fleetdeploy.tasks.step import Step
 
 
@@ -54,7 +55,8 @@ class Verify:
         models = step.plan.desired.models
         wanted = {model.name: model.wanted for model in models}
         with step.log_on_failure():
-            await_available(step.serving, wanted, step.clock, timeout_s=arguments.timeout)
+            alive = keeps_running(step.containers, container_name(step.plan.desired.name))
+            await_available(step.serving, wanted, step.clock, timeout_s=arguments.timeout, alive=alive)
             if arguments.golden:
                 answered = answer_golden(
                     step.serving,
