@@ -58,14 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
     """See the table of exit codes in ``fleetdeploy --help``."""
     if arguments.check:
         return plan_command.run(arguments)
-    from fleetdeploy.cli.project import new_run, print_json, read_project, sources_of
+    from fleetdeploy.cli.project import new_run, print_json, read_project
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.report import as_json, terminal
     from fleetdeploy.rollout import lock
 
     project = read_project(arguments)
     run_id, clock = new_run(project.targets.stamp), SystemClock()
-    with lock.hold(arguments.state_dir / "locks", sources_of(arguments), run_id, clock, wait_s=arguments.wait_lock):
+    # Of the whole plays, whatever --limit leaves: capacity is theirs together. In one place, whatever --state-dir says.
+    hosts = {name: host for bound in project.plays for name, host in bound.everyone.items()}
+    with lock.hold(options.state_home() / "locks", hosts.values(), run_id, clock, wait_s=arguments.wait_lock):
         outcome = _rollout(arguments, project, run_id)
     if arguments.json:
         print_json(as_json.outcome(outcome))
@@ -96,7 +98,7 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> Ru
     interrupts = Interrupts(lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"))
     try:
         with interrupts:
-            emit(Kind.RUN_STARTED, _command_line(), hosts=list(project.targets.by_name))
+            emit(Kind.RUN_STARTED, _command_line(arguments), hosts=list(project.targets.by_name))
             plan = project.targets.observe(fleet, emit, forks=arguments.forks)
             _refuse(plan, arguments)
             _show(plan, project, arguments)
@@ -110,7 +112,7 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> Ru
                 hosts,
                 allowed=plan.unreachable,
                 interrupted=interrupts.requested,
-                again=_command_line(),
+                again=_command_line(arguments),
                 taken_back=executor.taken_back,
                 stopped=executor.stopped,
             )
@@ -123,14 +125,12 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> Ru
             journal.close()
 
 
-def _command_line() -> str:
+def _command_line(arguments: argparse.Namespace) -> str:
     """The command as typed, for the journal and for doing it again; values of ``-e`` may be secret and stay out."""
+    secret = [value for value in arguments.extra_vars if not value.startswith("@")]
     words = ["fleetdeploy", *sys.argv[1:]]
-    for number, word in enumerate(words):
-        if number and words[number - 1] in {"-e", "--extra-vars"} and not word.startswith("@"):
-            words[number] = "***"
-        elif word.startswith(("--extra-vars=", "-e")) and word != "-e" and "@" not in word[:14]:
-            words[number] = "--extra-vars=***"
+    for value in sorted(filter(None, secret), key=len, reverse=True):
+        words = [word.replace(value, "***") for word in words]
     return shlex.join(words)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -122,27 +122,36 @@ def resolve(hosts: Sequence[Host], project: Path) -> Mapping[str, Target]:
 
 
 def bind(play: Play, inventory: Inventory, limit: str | None) -> BoundPlay:
-    """A play with its hosts selected and its tasks' arguments checked."""
-    hosts = _hosts_of(play, inventory, limit)
+    """A play with its hosts selected, its tasks' arguments checked, and in an order that is safe."""
+    everyone = _everyone(play, inventory)
+    hosts = select(inventory, play.hosts, limit=limit)
     calls, always = _calls(play.tasks), _calls(play.always)
-    names = [call.task.name for call in calls]
-    if "activate" in names and "verify" not in names[names.index("activate") :]:
-        raise InputError(
-            f"play {play.name!r} activates without a `verify` behind it",
-            where=str(play.origin),
-            hint="add `- verify: {golden: true}` after `activate`: AVAILABLE alone is no proof",
-        )
-    return BoundPlay(play, hosts, calls, always)
+    names = [call.task.name for call in (*calls, *always)]
+    for problem, hint in _unsafe(names, balanced=any(host.balancer for host in everyone.values())):
+        raise InputError(f"play {play.name!r} {problem}", where=str(play.origin), hint=hint)
+    return BoundPlay(play, hosts, everyone, calls, always)
 
 
-def _hosts_of(play: Play, inventory: Inventory, limit: str | None) -> tuple[str, ...]:
-    """Raises PatternError, with the play's place when its own pattern is at fault and not the limit."""
+def _everyone(play: Play, inventory: Inventory) -> Mapping[str, Host]:
+    """The play's hosts without any limit. Raises PatternError with the play's place."""
     try:
-        select(inventory, play.hosts)
+        return {name: inventory.hosts[name] for name in select(inventory, play.hosts)}
     except PatternError as error:
         place = str(play.origin)
         raise PatternError(problems=[replace(item, where=item.where or place) for item in error.problems]) from error
-    return select(inventory, play.hosts, limit=limit)
+
+
+def _unsafe(names: Sequence[str], *, balanced: bool) -> Iterator[tuple[str, str]]:
+    """What is wrong with the order of a play's tasks, and what to do about it."""
+    position = {name: number for number, name in reversed(list(enumerate(names)))}
+    end = len(names)
+    activate = position.get("activate", end)
+    if activate < end and "verify" not in names[activate:]:
+        yield "activates without a `verify` behind it", "add `- verify:`: AVAILABLE alone is no proof"
+    if balanced and activate < end and position.get("drain", end) > activate:
+        yield "activates hosts that a balancer sends requests to, without a `drain` before", "add `- drain:`"
+    if "drain" in names and "undrain" not in names[position["drain"] :]:
+        yield "drains without an `undrain` behind it", "add `- undrain:`: a drained host always comes back"
 
 
 def _calls(tasks: Sequence[TaskCall]) -> tuple[Call, ...]:

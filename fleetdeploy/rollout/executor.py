@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fleetdeploy.domain.events import Kind
+from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
 from fleetdeploy.domain.plan import Plan
 from fleetdeploy.domain.playbook import OnFailure, Play
@@ -23,10 +24,14 @@ from fleetdeploy.rollout.targets import Targets
 
 @dataclass(frozen=True)
 class BoundPlay:
-    """A play with its hosts selected and its tasks' arguments checked."""
+    """A play with its hosts selected and its tasks' arguments checked.
+
+    ``hosts`` are those that ``--limit`` leaves, ``everyone`` all that the play names: capacity is theirs together.
+    """
 
     play: Play
     hosts: tuple[str, ...]
+    everyone: Mapping[str, Host]
     calls: tuple[Call, ...]
     always: tuple[Call, ...]
 
@@ -36,7 +41,7 @@ class BoundPlay:
 
     @property
     def max_unavailable(self) -> int:
-        return self.play.max_unavailable.of(len(self.hosts))
+        return self.play.max_unavailable.of(len(self.everyone))
 
 
 @dataclass
@@ -63,7 +68,7 @@ class Executor:
         """Every host's outcome. Raises PreflightRefused, with nothing touched, when capacity forbids the run."""
         for name, reason in self.plan.unreachable.items():
             self.outcomes[name] = HostOutcome(name, HostState.UNREACHABLE, reason)
-        found = self._standing()
+        found = self._standing({name: host for bound in plays for name, host in bound.everyone.items()})
         self._out = found.out
         for bound in plays:
             self._check_withheld(bound, found.withheld)
@@ -90,12 +95,12 @@ class Executor:
     def _over(self) -> bool:
         return bool(self.stopped or self.interrupts.requested)
 
-    def _standing(self) -> Standing:
+    def _standing(self, everyone: Mapping[str, Host]) -> Standing:
         """Who is in service before anything is touched; a run with nothing to do asks no balancer."""
         if not self.plan.changed_hosts:
             return Standing(frozenset(self.plan.unreachable))
         try:
-            return standing(self.plan, self.fleet)
+            return standing(self.plan, self.fleet, everyone)
         except HostError as error:
             raise PreflightRefused(
                 f"nobody can say which hosts are in service: {error.message}",
@@ -117,7 +122,7 @@ class Executor:
             return
         self.emit(Kind.PLAY_STARTED, bound.play.name, hosts=busy)
         capacity = Capacity(
-            out=self._out & set(bound.hosts),
+            out=self._out & set(bound.everyone),
             uncounted=never_served(self.plan, bound.hosts),
             max_unavailable=bound.max_unavailable,
             coming_back=[name for name in busy if self._has_traffic_work(name, bound)],
@@ -127,7 +132,7 @@ class Executor:
         for number, wave in enumerate(waves, 1):
             self.emit(Kind.WAVE_STARTED, ", ".join(wave), wave=number, waves=len(waves), hosts=list(wave))
             self._wave(bound, wave, capacity)
-            self._out = self._out - set(bound.hosts) | capacity.out
+            self._out = self._out - set(bound.everyone) | capacity.out
             if self._over:
                 return
             if bound.play.soak_s and number < len(waves):
@@ -195,7 +200,7 @@ class Executor:
 
     def _check_capacity(self, bound: BoundPlay) -> None:
         """Refuse when the hosts that stay out leave no room. Those that the play itself brings back come first."""
-        stay = {name for name in self._out & set(bound.hosts) if not self._has_traffic_work(name, bound)}
+        stay = {name for name in self._out & set(bound.everyone) if not self._has_traffic_work(name, bound)}
         serving = set(bound.hosts) - self._out - never_served(self.plan, bound.hosts)
         taken = sorted(name for name in serving if self._has_traffic_work(name, bound))
         if taken and len(stay) >= bound.max_unavailable:
@@ -204,7 +209,9 @@ class Executor:
                 f"{why}max_unavailable is {bound.max_unavailable}: {taken[0]} cannot be taken out"
                 + (" as well" if stay else ""),
                 where=str(bound.play.origin),
-                hint="bring the hosts back first, or --limit the run to them" if stay else "allow at least 1",
+                hint="bring them back first; --limit does not help, they count all the same"
+                if stay
+                else "allow at least 1",
             )
 
     def _take_back_all(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -83,6 +84,8 @@ class HostRun:
             return self._back(error)
         except FleetdeployError as error:
             return self._failed(error)
+        except Exception as error:  # noqa: BLE001  a bug of ours on one host must not leave the others half-way
+            return self._failed(_bug(error))
         changed = sum(work.name != "preflight" for work in self.done)
         state = HostState.CHANGED if changed else HostState.OK
         return HostOutcome(
@@ -124,7 +127,10 @@ class HostRun:
         started = self.clock.monotonic_s()
         work.call.task.act(self._step(work), work.call.arguments)
         seconds = round(self.clock.monotonic_s() - started, 3)
-        self.emit(Kind.STEP_FINISHED, work.summary, host=self.name, task=work.name, seconds=seconds)
+        self.emit(
+            Kind.STEP_FINISHED, work.summary, host=self.name, task=work.name,
+            service=work.plan.desired.name, seconds=seconds,
+        )  # fmt: skip
 
     def _past_activation(self) -> bool:
         """After activation the safe end is forward: what serves is new and only has to be proven and put back."""
@@ -145,8 +151,9 @@ class HostRun:
         )
 
     def _failed(self, error: FleetdeployError) -> HostOutcome:
-        task = self.done[-1].name if self.done else ""
-        self.emit(Kind.STEP_FAILED, error.message, host=self.name, task=task, hint=error.hint, detail=error.detail)
+        last = self.done[-1] if self.done else None
+        data = {"hint": error.hint, "detail": error.detail, "service": last.plan.desired.name if last else ""}
+        self.emit(Kind.STEP_FAILED, error.message, host=self.name, task=last.name if last else "", **data)
         if self.on_failure is OnFailure.STOP and self._touched():
             return self._outcome(HostState.FAILED, error, mixed=True)
         return self._back(error)
@@ -167,19 +174,32 @@ class HostRun:
         return self._outcome(HostState.REVERTED if own_fault else state, error)
 
     def undo(self) -> None:
-        """Take back every call that was begun, last one first. Raises what an undo raises.
+        """Take back every call that was begun, last one first, of every service, whatever fails on the way.
 
-        A host that may be in its balancer again leaves it first: nothing is taken back under traffic.
+        A host that may be in its balancer again leaves it first: nothing is taken back under traffic. A service whose
+        activation cannot be taken back is not put back into its balancer. Raises the first error at the end.
         """
+        errors: list[FleetdeployError] = []
         if any(work.name == "undrain" for work in self.done):
             for work in [work for work in self.done if work.name == "drain"]:
                 self.perform(work)
+        stuck: set[str] = set()
         for work in reversed(self.done):
-            if work.call.task.no_undo:
+            service = work.plan.desired.name
+            if work.call.task.no_undo or service in stuck:
                 continue
-            self.emit(Kind.STEP_STARTED, f"undo {work.summary}", host=self.name, task=work.name, undo=True)
-            work.call.task.undo(self._step(work), work.call.arguments)
-            self.emit(Kind.STEP_FINISHED, f"undo {work.summary}", host=self.name, task=work.name, undo=True)
+            try:
+                self.emit(Kind.STEP_STARTED, f"undo {work.summary}", host=self.name, task=work.name, undo=True)
+                work.call.task.undo(self._step(work), work.call.arguments)
+                self.emit(Kind.STEP_FINISHED, f"undo {work.summary}", host=self.name, task=work.name, undo=True)
+            except FleetdeployError as error:
+                errors.append(error)
+                stuck.add(service)
+            except Exception as error:  # noqa: BLE001  as in run
+                errors.append(_bug(error))
+                stuck.add(service)
+        if errors:
+            raise errors[0]
 
     def _touched(self) -> bool:
         return any(not work.call.task.no_undo for work in self.done)
@@ -197,3 +217,12 @@ class HostRun:
             mixed=mixed,
             steps_ok=max(0, len(self.done) - 1),
         )
+
+
+def _bug(error: Exception) -> FleetdeployError:
+    """An error that nobody expected, as one that is reported like any other."""
+    return FleetdeployError(
+        f"a bug in fleetdeploy: {type(error).__name__}: {error}",
+        hint="please report it with the lines below",
+        detail="".join(traceback.format_exception(error)),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fleetdeploy.domain.inventory import BalancerWish
+from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import Present, Traffic
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.protocols import Fleet
@@ -32,14 +32,17 @@ def never_served(plan: Plan, hosts: Iterable[str]) -> frozenset[str]:
     )
 
 
-def standing(plan: Plan, fleet: Fleet) -> Standing:
+def standing(plan: Plan, fleet: Fleet, everyone: Mapping[str, Host]) -> Standing:
     """Where each host stands now. Asks each balancer once.
 
+    ``everyone`` may name more hosts than the plan: those were not looked at, and only their balancer's word counts.
     Raises BalancerFailed or Unreachable when one cannot be asked.
     """
     new = never_served(plan, plan.hosts)
-    traffic = _traffic(plan.hosts, fleet)
+    planned = {name: host.host for name, host in plan.hosts.items()}
+    traffic = _traffic({**everyone, **planned}, fleet)
     out, withheld = set(plan.unreachable), set()
+    out |= {name for name in everyone if name not in planned and traffic[name] - {Traffic.UP}}
     for name, host in plan.hosts.items():
         seen = traffic[name]
         if name not in new and (out_of_service(host) or any(item is not Traffic.UP for item in seen)):
@@ -56,19 +59,19 @@ def _drained_by_us(host: HostPlan) -> bool:
     return any(isinstance(service.observed.drained_by, Present) for service in host.services)
 
 
-def _traffic(hosts: Mapping[str, HostPlan], fleet: Fleet) -> Mapping[str, frozenset[Traffic]]:
+def _traffic(hosts: Mapping[str, Host], fleet: Fleet) -> Mapping[str, frozenset[Traffic]]:
     """What its balancer does with each host, in any of its pools."""
     pools: dict[tuple[str, ...], set[str]] = {}
     wishes: dict[tuple[str, ...], BalancerWish] = {}
     for host in hosts.values():
-        if wish := host.host.balancer:
+        if wish := host.balancer:
             wishes.setdefault(_key(wish), wish)
             pools.setdefault(_key(wish), set()).update(wish.all_pools)
     members = {key: fleet.balancer(wish).members(tuple(sorted(pools[key]))) for key, wish in wishes.items()}
     return {
         name: frozenset(
             member.traffic
-            for wish in filter(None, [host.host.balancer])
+            for wish in filter(None, [host.balancer])
             for member in members[_key(wish)]
             if member.server == wish.server and member.pool in wish.all_pools
         )

@@ -38,11 +38,15 @@ def judge(
     behind = [name for name in (*failed, *left_out) if name not in activated]
     if mixed:
         code = MIXED
-        text = f"FAILED: {_names(mixed)}: not known to serve what it served before; look at `fleetdeploy status`"
+        text = (
+            f"FAILED: {_names(mixed)}: not known to serve what it served before; "
+            f"look with `fleetdeploy status`, mend it, then: {again}"
+        )
     elif interrupted:
         code = 128 + interrupted
         also = f", failed {_names(failed)}" if failed else ""
-        text = f"INTERRUPTED: changed {_names(changed)}{also}; continue with: {again}"
+        switched = f"{_names(activated)} switched over" if activated else "nothing was switched over"
+        text = f"INTERRUPTED: {switched}{also}; continue with: {again}"
     elif behind and activated:
         code = MIXED
         text = f"FAILED: {blame}; the fleet is mixed: {_names(activated)} changed; mend it, then: {again}"

@@ -52,8 +52,10 @@ class Drain:
         step.balancer.drain(step.pools, step.server, deadline_s=arguments.timeout)
 
     def undo(self, step: Step, arguments: Arguments) -> None:  # noqa: ARG002
-        # Where nothing was ever released, nothing serves after an undo: the marker stays, and the next run undrains.
-        if isinstance(step.plan.observed.release, Present):
+        # Where nothing served before, nothing serves after an undo: the marker stays, and the next run undrains.
+        observed = step.plan.observed
+        ran = isinstance(observed.container, Present) and observed.container.value.running
+        if isinstance(observed.release, Present) or (ran and not isinstance(observed.drained_by, Present)):
             put_back(step, deadline_s=UNDRAIN_S)
 
 

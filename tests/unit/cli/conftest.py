@@ -137,4 +137,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setattr("fleetdeploy.remote.clock.SystemClock", lambda: world.clock)
     monkeypatch.setattr("fleetdeploy.cli.project.SystemClock", lambda: world.clock)
     monkeypatch.setattr("sys.argv", ["fleetdeploy", "deploy", "-i", "inventory.yml"])
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
     return made

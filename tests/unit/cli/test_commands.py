@@ -275,10 +275,11 @@ def test_many_hosts_are_not_changed_without_a_word(project: Project, monkeypatch
 
 def test_a_second_run_is_locked_out(project: Project) -> None:
     """While a run holds the fleet's lock another one exits 6 and names it."""
+    from fleetdeploy.domain.inventory import Connection, Host
     from fleetdeploy.rollout import lock
 
-    sources = [project.path / "inventory.yml"]
-    with lock.hold(project.path / "state" / "locks", sources, "run-1", project.world.clock):
+    host = Host("another name", Connection("gpu2"))
+    with lock.hold(project.path / "home/fleetdeploy/locks", [host], "run-1", project.world.clock):
         result = project.run("deploy")
     assert (result.code, project.acts) == (6, [])
     assert "run run-1" in result.err

@@ -357,3 +357,50 @@ def test_a_first_deploy_that_is_taken_back_leaves_no_release() -> None:
     assert world.hosts["gpu1"].directory(SERVICE).release is None
     assert deploy(world, V1).code == 0
     assert converged(world, V1) == []
+
+
+def test_hosts_outside_the_limit_count_against_the_capacity() -> None:
+    """With --limit, a host of the play that is down already still leaves no room for another one."""
+    world = settled("gpu1", "gpu2")
+    world.drained |= {(pool, "gpu1") for pool in POOLS}
+    limited = [replace(play, hosts=("gpu2",)) for play in plays(["gpu1", "gpu2"])]
+    run = deploy(world, {"gpu2": V2}, run_plays=limited)
+    assert run.code == 5
+    assert "gpu1 out of service already" in run.last_line
+    assert run.acts == []
+
+
+def test_a_replacement_without_a_record_keeps_what_runs() -> None:
+    """A lost release record costs nothing: a container that runs is kept, and comes back when the new one fails."""
+    world = settled("gpu1")
+    world.hosts["gpu1"].directory(SERVICE).release = None
+    spoil(world, 2, Quality.WRONG)
+    before = world.serves_all()
+    run = deploy(world, desired(2, image="serving:2"))
+    assert run.code == 3
+    assert world.serves_all() == before
+
+
+def test_a_golden_file_that_is_wrong_does_not_stop_the_revert() -> None:
+    """What served before serves again although today's golden file does not agree with its answers."""
+    world = settled("gpu1")
+    spoil(world, 1, Quality.WRONG)
+    spoil(world, 2, Quality.WRONG)
+    run = deploy(world, V2)
+    assert run.code == 3
+    assert states(run) == {"gpu1": HostState.REVERTED}
+
+
+def test_a_bug_on_one_host_is_an_outcome_of_that_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody expected is reported for its host, which goes back, and ends with a true last line."""
+    world = settled(*THREE)
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("fleetdeploy.tasks.activate.reload", broken)
+    run = deploy(world, V2)
+    assert run.code == 3
+    assert run.outcome is not None
+    assert "a bug in fleetdeploy: KeyError" in run.outcome.hosts["gpu1"].reason
+    assert converged(world, V1) == []

@@ -17,6 +17,7 @@ from simulation.fleet import SimFleet
 from simulation.wire import Wire
 
 from fleetdeploy.domain.events import Event, Kind
+from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.errors import HostKeyRefused, Interrupted, LockHeld, RolloutFailed
 from fleetdeploy.rollout import lock
@@ -124,7 +125,12 @@ GONE = HostOutcome("gone", HostState.UNREACHABLE)
         ([REVERTED, CHANGED], 4, "FAILED: reverted; the fleet is mixed: changed changed; mend it, then: again"),
         ([LATE, CHANGED], 4, "FAILED: late, after every host was switched over; mend it, then: again"),
         ([LATE], 4, "FAILED: late, after every host was switched over; mend it, then: again"),
-        ([MIXED, REVERTED], 4, "FAILED: mixed: not known to serve what it served before; look at `fleetdeploy status`"),
+        (
+            [MIXED, REVERTED],
+            4,
+            "FAILED: mixed: not known to serve what it served before; look with `fleetdeploy status`, mend it, "
+            "then: again",
+        ),
     ],
 )
 def test_the_verdict(outcomes: list[HostOutcome], code: int, line: str) -> None:
@@ -139,7 +145,7 @@ def test_an_interrupted_run_names_what_it_changed_and_what_failed() -> None:
     run = judge("run", hosts, allowed=(), interrupted=15, again="again")
     assert (run.exit_code, run.last_line) == (
         143,
-        "INTERRUPTED: changed changed, failed reverted; continue with: again",
+        "INTERRUPTED: changed switched over, failed reverted; continue with: again",
     )
     assert judge("run", {**hosts, "mixed": MIXED}, allowed=(), interrupted=15, again="again").exit_code == 4
 
@@ -261,31 +267,32 @@ def test_events_of_an_emitter_carry_the_run_and_the_time() -> None:
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     """The second run is told who holds the lock, waits no longer than it was told to, and exits 6."""
-    clock, sources = VirtualClock(), [tmp_path / "inventory.yml"]
-    with lock.hold(tmp_path / "locks", sources, "run-1", clock):
+    clock, hosts = VirtualClock(), [Host(name, Connection(f"10.0.0.{name[-1]}")) for name in ("gpu1", "gpu2")]
+    alias = Host("the same under another name", Connection("10.0.0.2"))
+    with lock.hold(tmp_path / "locks", hosts, "run-1", clock):
         for wait_s in (0.0, 30.0):
             begun_s = clock.monotonic_s()
             with (
                 pytest.raises(LockHeld) as caught,
-                lock.hold(tmp_path / "locks", sources, "run-2", clock, wait_s=wait_s),
+                lock.hold(tmp_path / "locks", [alias], "run-2", clock, wait_s=wait_s),
             ):
                 pass
             assert clock.monotonic_s() - begun_s == pytest.approx(wait_s, abs=0.3)
         assert "run run-1 of" in caught.value.message
         assert f"pid {os.getpid()}" in caught.value.message
         assert caught.value.exit_code == 6
-        with lock.hold(tmp_path / "locks", [tmp_path / "other.yml"], "run-3", clock):
+        with lock.hold(tmp_path / "locks", [Host("gpu3", Connection("10.0.0.3"))], "run-3", clock):
             pass
-    with lock.hold(tmp_path / "locks", sources, "run-4", clock):
+    with lock.hold(tmp_path / "locks", hosts, "run-4", clock):
         pass
 
 
 def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
     """However a run ends, the next one can begin."""
-    clock, sources = VirtualClock(), [tmp_path / "inventory.yml"]
-    with pytest.raises(RolloutFailed), lock.hold(tmp_path, sources, "run-1", clock):
+    clock, hosts = VirtualClock(), [Host(name, Connection(f"10.0.0.{name[-1]}")) for name in ("gpu1", "gpu2")]
+    with pytest.raises(RolloutFailed), lock.hold(tmp_path, hosts, "run-1", clock):
         raise RolloutFailed("no")
-    with lock.hold(tmp_path, sources, "run-2", clock):
+    with lock.hold(tmp_path, hosts, "run-2", clock):
         pass
 
 
