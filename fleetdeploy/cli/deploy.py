@@ -84,12 +84,12 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> Ru
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.executor import Executor
     from fleetdeploy.rollout.interrupt import Interrupts
-    from fleetdeploy.rollout.journal import Journal
+    from fleetdeploy.rollout.journal import Journal, open_run
     from fleetdeploy.rollout.verdict import judge
 
     clock = SystemClock()
     out = console(stderr=True, no_color=arguments.no_color)
-    journals = [Journal(arguments.state_dir / "runs" / run_id / "events.jsonl")]
+    journals = [open_run(arguments.state_dir / "runs", run_id)]
     if arguments.events:
         journals.append(Journal(arguments.events))
     view = Terminal(out, quiet=arguments.quiet, verbose=bool(arguments.verbose))

@@ -19,13 +19,13 @@ from simulation.wire import Wire
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.outcome import HostOutcome, HostState
-from fleetdeploy.errors import HostKeyRefused, Interrupted, LockHeld, RolloutFailed
+from fleetdeploy.errors import HostKeyRefused, InputError, Interrupted, LockHeld, RolloutFailed
 from fleetdeploy.rollout import lock
 from fleetdeploy.rollout.capacity import Capacity
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.executor import merge
 from fleetdeploy.rollout.interrupt import Interrupts
-from fleetdeploy.rollout.journal import Journal, as_json
+from fleetdeploy.rollout.journal import Journal, as_json, open_run
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.rollout.verdict import judge
 
@@ -128,8 +128,10 @@ GONE = HostOutcome("gone", HostState.UNREACHABLE)
         (
             [MIXED, REVERTED],
             4,
-            "FAILED: mixed: not known to serve what it served before; look with `fleetdeploy status`, mend it, "
-            "then: again",
+            (
+                "FAILED: mixed: not known to serve what it served before; look with `fleetdeploy status`, mend it, "
+                "then: again"
+            ),
         ),
     ],
 )
@@ -180,7 +182,7 @@ def test_outcomes_over_several_plays(
 
 def test_the_journal_is_private_and_holds_one_event_a_line(tmp_path: Path) -> None:
     """Mode 0600, appended, a line of JSON each, without empty fields."""
-    path = tmp_path / "runs" / "r1" / "events.jsonl"
+    path = tmp_path / "events.jsonl"
     for number in (1, 2):
         journal = Journal(path)
         journal(Event(Kind.STEP_STARTED, float(number), "r1", host="gpu1", data={"service": "ranking"}))
@@ -328,3 +330,19 @@ def test_a_host_with_another_key_is_refused_not_gone_without() -> None:
     assert plan.unreachable == {}
     assert [(item.host, item.exit_code) for item in plan.refusals] == [("gpu2", 2)]
     assert plan.refusal_exit_code == 2
+
+
+def test_old_journals_are_forgotten(tmp_path: Path) -> None:
+    """A cron job that runs for years keeps only its newest runs, and a new one is always among them."""
+    for number in range(5):
+        open_run(tmp_path, f"2026010{number}T000000Z-aa", keep=3).close()
+    assert sorted(path.name[:8] for path in tmp_path.iterdir()) == ["20260102", "20260103", "20260104"]
+
+
+def test_a_journal_that_cannot_be_opened_is_bad_input(tmp_path: Path) -> None:
+    """An --events file in a directory that does not exist, or a state directory that is a file, is said before all."""
+    with pytest.raises(InputError, match="cannot be opened"):
+        Journal(tmp_path / "nowhere" / "events.jsonl")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be made"):
+        open_run(tmp_path / "file", "run")
