@@ -32,16 +32,6 @@ def parse_duration(value: object) -> float:
     return seconds
 
 
-def format_duration(seconds: float) -> str:
-    """The shortest text that :func:`parse_duration` reads as ``seconds``, to the millisecond."""
-    left = round(seconds * 1000)
-    text = ""
-    for unit, size_s in _UNITS_S.items():
-        count, left = divmod(left, round(size_s * 1000))
-        text += f"{count}{unit}" if count else ""
-    return text or "0s"
-
-
 Duration = Annotated[
     float,
     PlainValidator(parse_duration),

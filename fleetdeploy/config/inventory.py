@@ -8,13 +8,14 @@ then the name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fleetdeploy.config import vars_files, yaml
 from fleetdeploy.config.connection import read_connection
 from fleetdeploy.config.inventory_tree import Draft, GroupDraft, finish
 from fleetdeploy.config.merging import merge_variables
+from fleetdeploy.config.near_misses import near_misses
 from fleetdeploy.config.nodes import MapNode, from_python
 from fleetdeploy.config.reserved import ReservedReader
 from fleetdeploy.domain.inventory import BalancerWish, Connection, DeclaredGpus, Group, Host, Inventory
@@ -25,6 +26,7 @@ from fleetdeploy.errors import InputError, Problem
 EXTRA_VARS = Origin("--extra-vars")
 _YAML = (".yml", ".yaml")
 _OTHER_FORMATS = (".ini", ".toml")
+_MOST_NAMED = 6
 
 
 def load_inventory(sources: Sequence[Path], *, extra_vars: Mapping[str, object] | None = None) -> Inventory:
@@ -63,7 +65,7 @@ def _files_of(source: Path, problems: list[Problem]) -> list[tuple[Path, Path]]:
             Problem(f"the inventory directory cannot be read: {error.strerror}", str(source), "check its permissions")
         )
         return []
-    files = [path for path in children if path.suffix in _YAML and not path.name.startswith(".")]
+    files = [path for path in children if _is_inventory(path)]
     problems += [
         Problem("only YAML inventories are read (.yml, .yaml)", str(path), "convert it, or move it elsewhere")
         for path in children
@@ -74,10 +76,27 @@ def _files_of(source: Path, problems: list[Problem]) -> list[tuple[Path, Path]]:
             Problem(
                 "the directory holds no inventory (no .yml or .yaml file)",
                 str(source),
-                "write hosts.yml there, or name another directory",
+                _below(children) or "write hosts.yml there, or name another directory",
             )
         )
     return [(path, source) for path in files]
+
+
+def _below(children: Sequence[Path]) -> str:
+    """The inventories one level down, as the options that name them."""
+    found = [path for path in children if path.name not in vars_files.FOLDERS.values() and _holds_inventory(path)]
+    return f"did you mean {' or '.join(f'-i {path}' for path in found[:_MOST_NAMED])}?" if found else ""
+
+
+def _holds_inventory(path: Path) -> bool:
+    try:
+        return path.is_dir() and any(_is_inventory(child) for child in path.iterdir())
+    except OSError:
+        return False
+
+
+def _is_inventory(path: Path) -> bool:
+    return path.suffix in _YAML and not path.name.startswith(".")
 
 
 class _Merger:
@@ -124,10 +143,20 @@ class _Merger:
         # A service that was refused is not in the list; its pools would only look wrong.
         for _, variables in merged.values() if not self._reader.problems else ():
             self._reader.check_balancer(variables, hosts=order, services=services)
-        problems = list(dict.fromkeys([*self.problems, *self._reader.problems]))
+        problems = list(dict.fromkeys([*near_misses(self._layers()), *self.problems, *self._reader.problems]))
         if problems:
             raise InputError(problems=problems)
         return Inventory(hosts={host.name: host for host in drafts}, groups=groups, sources=sources)
+
+    def _layers(self) -> Iterator[MapNode]:
+        """Every mapping of variables, also of groups that no host is in."""
+        for drafts in (self.draft.groups, self.draft.hosts):
+            for draft in drafts.values():
+                yield from draft.variables
+        for files in (*self._group_files, *self._host_files):
+            for nodes in files.values():
+                yield from nodes
+        yield from self._extra
 
     def _groups_of(self, direct: Sequence[str], parents: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         """All groups of a host, its groups' groups included, the weakest first."""

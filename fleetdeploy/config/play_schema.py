@@ -54,7 +54,7 @@ class PlayFields(Fields):
     serial: Serial = Field(default=(), description="hosts at once: a count, a percentage, or a list of them")
     max_unavailable: HostCount = Field(default=Quantity(1), description="how many hosts may be out of service at once")
     max_fail_percentage: int = Field(default=0, ge=0, le=100, description="stop when this share of the hosts failed")
-    soak: Duration = Field(default=0.0, description="how long each wave is watched before the next one starts")
+    soak: Duration = Field(default=0.0, description="how long to wait between two waves")
     on_failure: FailurePolicy = Field(default=OnFailure.REVERT, description="stop, revert or revert_all")
     tasks: list[object] = Field(min_length=1, description="what is done on each host, in order")
     always: list[object] = Field(default_factory=list, description="tasks for a host that dropped out, once it is back")

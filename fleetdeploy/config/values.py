@@ -24,6 +24,7 @@ _SIZE = re.compile(r"(\d{1,19})(?:\.(\d{1,9}))? ?([A-Za-z]+)", re.ASCII)
 _QUANTITY = re.compile(r"([1-9][0-9]{0,8})(%?)", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _CAPABILITY = re.compile(r"[1-9][0-9]?\.[0-9]")
+_WANTED_CAPABILITY = re.compile(rf"(>=|>|==)? ?({_CAPABILITY.pattern})")
 _USER = re.compile(r"(\d{1,10}|[a-z_][a-z0-9_-]{0,31})(:(\d{1,10}|[a-z_][a-z0-9_-]{0,31}))?", re.ASCII)
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
@@ -52,14 +53,6 @@ def parse_size(value: object) -> int:
     if rest or size > MAX_VERSION:
         raise expected
     return size
-
-
-def format_size(size_bytes: int) -> str:
-    """The shortest text with a binary unit that :func:`parse_size` reads as exactly ``size_bytes``."""
-    for unit, factor in reversed(_BINARY.items()):
-        if size_bytes and size_bytes % factor == 0:
-            return f"{size_bytes // factor}{unit}"
-    return f"{size_bytes}B"
 
 
 def parse_quantity(value: object) -> Quantity:
@@ -137,10 +130,11 @@ def parse_capability(value: object) -> str:
 
 
 def parse_wanted_capability(value: object) -> str:
-    """``>=7.0``, or a plain ``7.0`` that means the same."""
-    if isinstance(value, str) and _CAPABILITY.fullmatch(value.removeprefix(">=").strip()):
-        return ">=" + value.removeprefix(">=").strip()
-    raise NotA("a wanted compute capability", 'something like ">=7.0", in quotes')
+    """``>=7.0``, ``>7.0`` or ``==7.0``, without blanks; a plain ``7.0`` becomes ``>=7.0``."""
+    found = _WANTED_CAPABILITY.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise NotA("a wanted compute capability", 'something like ">=7.0", ">7.0" or "==7.0", in quotes')
+    return f"{found[1] or '>='}{found[2]}"
 
 
 def parse_remote_directory(value: object) -> PurePosixPath:

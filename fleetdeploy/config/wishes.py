@@ -10,7 +10,7 @@ from fleetdeploy.config.service_schema import BalancerFields, GpusFields, ModelF
 from fleetdeploy.config.text_file import home_path
 from fleetdeploy.domain.inventory import BalancerWish, DeclaredGpus
 from fleetdeploy.domain.origin import Origin
-from fleetdeploy.domain.service import ModelWish, Ports, ServiceWish
+from fleetdeploy.domain.service import ModelWish, Ports, Requirements, ServiceWish
 
 BaseOf = Callable[[Origin], Path]
 """The directory that relative paths in the file of an origin start from."""
@@ -57,6 +57,8 @@ def _model_wish(service: str, name: str, fields: ModelFields, node: MapNode, bas
         labels=dict(fields.labels),
         golden=golden,
         accept_incomplete=fields.accept_incomplete,
+        requires=Requirements(fields.requires.gpu_memory, fields.requires.compute_capability),
+        places={key: str(origin_of(node, (*path, key))) for key in ("source", "versions", "labels", "golden")},
     )
 
 

@@ -51,11 +51,23 @@ class VersionsWish:
 
 
 @dataclass(frozen=True)
+class Requirements:
+    """What a model needs of each GPU of its service: memory in bytes (0: any), and a compute capability.
+
+    The capability is an operator (``>=``, ``>``, ``==``; none means at least) and major.minor; empty: any.
+    """
+
+    gpu_memory_bytes: int = 0
+    compute_capability: str = ""
+
+
+@dataclass(frozen=True)
 class ModelWish:
     """A model as the inventory wishes it. ``golden`` is None only where the inventory says ``golden: none``.
 
     ``accept_incomplete`` ships a version although its checkpoint files are not all there (they are looked for before
-    anything is copied); the golden requests then have the last word.
+    anything is copied); the golden requests then have the last word. ``places`` maps its keys ``source``,
+    ``versions``, ``labels`` and ``golden`` to where they were written (``file:line:column``).
     """
 
     name: str
@@ -64,6 +76,12 @@ class ModelWish:
     labels: Mapping[str, int] = field(default_factory=dict)
     golden: Path | None = None
     accept_incomplete: bool = False
+    requires: Requirements = Requirements()
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    def where(self, key: str) -> str:
+        """Where ``key`` of the model was written, empty when that is not known."""
+        return self.places.get(key, "")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from fleetdeploy.domain.plan import Refusal, ServicePlan
 from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_SERVICE, DesiredService
 from fleetdeploy.planning.activation import removed_models
 from fleetdeploy.planning.container import bind_address
+from fleetdeploy.planning.gpu_fit import misfits
 
 SPACE_FACTOR = 1.1
 SPACE_RESERVE_BYTES = 256 * 1024 * 1024
@@ -165,6 +166,10 @@ def stray_refusals(host: Host, desired: Sequence[DesiredService], observed: Obse
 
 def _gpu_refusals(name: str, desired: DesiredService, facts: ObservedHost) -> Iterator[Refusal]:
     request = desired.wish.gpus
+    gpus = facts.gpus.value if isinstance(facts.gpus, Present) else ()
+    if gpus or not request.wanted:
+        for text in misfits(desired.wish, gpus):
+            yield Refusal(name, text, "place the model on other hosts, or mend `requires` or `gpus`")
     if not request.wanted:
         return
     if not isinstance(facts.gpus, Present):

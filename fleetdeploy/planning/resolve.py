@@ -43,6 +43,7 @@ class Artefacts:
             if not directory.is_dir():
                 raise ArtefactRefused(
                     f"model {wish.name!r} has no version {number}: {directory} is not a directory",
+                    where=wish.where("versions"),
                     hint=f"versions there: {', '.join(map(str, numbers_in(wish.source))) or 'none'}",
                 )
             found = saved_model.problems(saved_model.inspect(directory))
@@ -62,23 +63,30 @@ class Artefacts:
 
 def numbers_in(source: Path) -> tuple[int, ...]:
     """The version numbers under a model's source directory, ascending, by TF Serving's naming rule."""
-    if not source.is_dir():
-        raise ArtefactRefused(
-            f"model source {source} is not a directory", hint="`source` is relative to the inventory that sets it"
-        )
+    _check_source(source)
     return tuple(
         sorted(int(child.name) for child in source.iterdir() if _NUMBER.fullmatch(child.name) and child.is_dir())
     )
 
 
-def resolve_numbers(wish: VersionsWish, source: Path) -> tuple[int, ...]:
-    """The explicit numbers a wish stands for, ascending."""
+def _check_source(source: Path, *, where: str = "") -> None:
+    if not source.is_dir():
+        raise ArtefactRefused(
+            f"model source {source} is not a directory",
+            where=where,
+            hint="`source` is relative to the inventory that sets it",
+        )
+
+
+def resolve_numbers(wish: VersionsWish, source: Path, *, where: str = "") -> tuple[int, ...]:
+    """The explicit numbers a wish, written at ``where``, stands for, ascending."""
     if wish.numbers:
         return tuple(sorted(wish.numbers))
     found = numbers_in(source)
     if len(found) < wish.latest:
         raise ArtefactRefused(
             f"{source} has {len(found)} numeric version directories, {wish.latest} wanted",
+            where=where,
             hint="a version directory is named by a plain positive number",
         )
     return found[-wish.latest :]
@@ -118,10 +126,12 @@ def resolve_service(wish: ServiceWish, host: Host, templates: TemplateSet, artef
 
 def resolve_model(wish: ModelWish, artefacts: Artefacts) -> DesiredModel:
     """One model: its versions read from disk and its golden requests, which must cover every version."""
-    numbers = resolve_numbers(wish.versions, wish.source)
+    _check_source(wish.source, where=wish.where("source"))
+    numbers = resolve_numbers(wish.versions, wish.source, where=wish.where("versions"))
     problems = [
         Problem(
             f"label {label!r} of model {wish.name!r} points to version {number}, which is not among its versions",
+            where=wish.where("labels"),
             hint=f"versions here: {', '.join(map(str, numbers))}",
         )
         for label, number in wish.labels.items()
@@ -130,10 +140,21 @@ def resolve_model(wish: ModelWish, artefacts: Artefacts) -> DesiredModel:
     if problems:
         raise InputError(problems=problems)
     versions = tuple(artefacts.version(wish, number) for number in numbers)
-    requests = artefacts.golden(wish.golden) if wish.golden else ()
+    requests: tuple[GoldenRequest, ...] = ()
     if wish.golden:
+        _check_golden_file(wish.golden, wish)
+        requests = artefacts.golden(wish.golden)
         _check_golden(wish, numbers, requests)
     return DesiredModel(wish.name, versions, dict(wish.labels), requests)
+
+
+def _check_golden_file(path: Path, wish: ModelWish) -> None:
+    if not path.is_file():
+        raise InputError(
+            f"golden requests of model {wish.name!r}: {path} is not a file",
+            where=wish.where("golden"),
+            hint="name a file of golden requests, or write `golden: none` to go without proof",
+        )
 
 
 def _check_golden(wish: ModelWish, numbers: tuple[int, ...], requests: tuple[GoldenRequest, ...]) -> None:
@@ -141,6 +162,7 @@ def _check_golden(wish: ModelWish, numbers: tuple[int, ...], requests: tuple[Gol
     if missing:
         raise InputError(
             f"no golden request for version {missing[0]} of model {wish.name!r} in {wish.golden}",
+            where=wish.where("golden"),
             hint=f'add a line with "version": {missing[0]} and the expected answer; AVAILABLE alone is no proof',
         )
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,7 +14,6 @@ from fleetdeploy.errors import ArtefactRefused, Problem
 from fleetdeploy.tfserving.tree import walk
 
 _CHUNK_BYTES: Final = 1 << 20
-_LINE: Final = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
 class FileKey(NamedTuple):
@@ -77,32 +75,6 @@ def _difference(directory: Path, item: ManifestFile, status: os.stat_result | No
     except ArtefactRefused as refused:
         return refused.message
     return "" if found.sha256 == item.sha256 else "has other content than the manifest says"
-
-
-def hashes(text: str, *, where: str = "manifest") -> Mapping[str, str]:
-    """Path to SHA-256 from text in sha256sum(1)'s format, as :meth:`Manifest.as_sha256sum` writes it.
-
-    Raises ArtefactRefused for a line of another form, a path twice, and a path that leaves its directory.
-    """
-    found: dict[str, str] = {}
-    problems: list[Problem] = []
-    hint = "the manifest was not written by fleetdeploy, or is damaged; stage the version again"
-    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
-        place = f"{where}:{number}"
-        match = _LINE.fullmatch(line)
-        if match is None:
-            problems.append(Problem("is not a line of sha256sum", place, hint))
-            continue
-        digest, path = match.groups()
-        if path.startswith("/") or any(part in {"", ".", ".."} for part in path.split("/")):
-            problems.append(Problem(f"path {path!r} is not inside the directory", place, hint))
-        elif path in found:
-            problems.append(Problem(f"path {path!r} is listed twice", place, hint))
-        else:
-            found[path] = digest
-    if problems:
-        raise ArtefactRefused(problems=problems)
-    return found
 
 
 def _hash_file(

@@ -221,14 +221,6 @@ def removed_models(old_text: str, new_text: str) -> tuple[str, ...]:
     return tuple(sorted({str(entry.name) for entry in old.model_config_list.config} - left))
 
 
-def without_labels(text: str) -> str:
-    """The same configuration with no version labels: what a server must start with, since it refuses any label then."""
-    config = parse(text, where="the configuration")
-    for entry in config.model_config_list.config:
-        entry.version_labels.clear()
-    return to_text(config)
-
-
 def _checked_pair(old_text: str, new_text: str) -> tuple[Any, Any]:
     old = parse(old_text if old_text.strip() else NO_MODELS, where="the configuration on the host")
     check(old, where="the configuration on the host")

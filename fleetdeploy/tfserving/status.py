@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from fleetdeploy.domain.observed import State, VersionState
-from fleetdeploy.errors import NotHealthy
 from fleetdeploy.tfserving import stubs
 
 
@@ -47,31 +45,6 @@ def from_proto(response: Any) -> tuple[VersionState, ...]:
         )
         for entry in response.model_version_status
     )
-
-
-def from_json(text: str | bytes) -> tuple[VersionState, ...]:
-    """The entries of the REST answer to ``GET /v1/models/MODEL`` (versions are strings there), highest first.
-
-    Raises NotHealthy (without a host) when the text is no such answer; TF Serving's own ``error`` is passed on.
-    """
-    try:
-        body = json.loads(text)
-        if isinstance(body, dict) and "error" in body and "model_version_status" not in body:
-            raise NotHealthy(f"the server answered: {body['error']}")
-        return _ordered(
-            VersionState(
-                number=int(entry["version"]),
-                state=_state(str, entry["state"]),
-                error=_error(
-                    str(entry.get("status", {}).get("error_code", "OK")),
-                    str(entry.get("status", {}).get("error_message", "")),
-                ),
-            )
-            for entry in body["model_version_status"]
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        shown = text[:80]
-        raise NotHealthy(f"not an answer to a model status request: {shown!r}") from None
 
 
 def settled(states: Iterable[VersionState], wanted: Collection[int], *, others_allowed: bool = False) -> Verdict:

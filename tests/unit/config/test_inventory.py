@@ -14,7 +14,7 @@ from fleetdeploy.config.host_ranges import expand
 from fleetdeploy.config.inventory import load_inventory
 from fleetdeploy.config.refusal import Refused
 from fleetdeploy.domain.inventory import Inventory
-from fleetdeploy.domain.service import GpuRequest, VersionsWish
+from fleetdeploy.domain.service import GpuRequest, Requirements, VersionsWish
 from fleetdeploy.errors import InputError
 
 RECORDED = sorted((Path(__file__).parent / "cases" / "ansible").iterdir())
@@ -246,6 +246,43 @@ def test_no_inventory(kind: str, write: Write) -> None:
     assert ("no such inventory" if kind == "missing" else "the directory holds no inventory") in found
     with pytest.raises(InputError, match="no inventory given"):
         load_inventory([])
+
+
+def test_a_directory_of_inventories_names_them(write: Write) -> None:
+    """A directory that holds inventories one level down says how to name them; variable files are none."""
+    root = write({
+        "prod/hosts.yml": "web: {hosts: {w1: }}\n",
+        "lab/fleet.yaml": "web: {hosts: {w1: }}\n",
+        "empty/group_vars/web.yml": "a: 1\n",
+        "group_vars/web.yml": "a: 1\n",
+    })  # fmt: skip
+    assert f"did you mean -i {root}/lab or -i {root}/prod?" in problems(root)
+
+
+def test_a_model_knows_where_its_keys_were_written(write: Write) -> None:
+    """Each key of a model has the place of the file that set it last."""
+    root = write({
+        "hosts.yml": "gpu: {hosts: {g1: }}\n",
+        "group_vars/gpu.yml": "services:\n" + SERVICE,
+        "host_vars/g1.yml": "services: {ranking: {models: {ranker: {versions: [8], labels: {stable: 8}}}}}\n",
+    })  # fmt: skip
+    (service,) = load_inventory([root]).hosts["g1"].services
+    (model,) = service.models
+    assert model.where("source") == f"{root}/group_vars/gpu.yml:10:24"
+    assert model.where("golden") == f"{root}/group_vars/gpu.yml:10:83"
+    assert model.where("versions") == f"{root}/host_vars/g1.yml:1:50"
+    assert model.requires == Requirements()
+
+
+def test_requirements_are_carried(write: Write) -> None:
+    """What a model requires of a GPU arrives in bytes and with its operator."""
+    requires = "labels: {stable: 7}, requires: {gpu_memory: 12GiB, compute_capability: '8.0'}"
+    root = write({
+        "hosts.yml": "gpu: {hosts: {g1: }}\n",
+        "group_vars/gpu.yml": "services:\n" + SERVICE.replace("labels: {stable: 7}", requires),
+    })  # fmt: skip
+    (service,) = load_inventory([root]).hosts["g1"].services
+    assert service.models[0].requires == Requirements(12 * 1024**3, ">=8.0")
 
 
 def test_other_formats_are_not_passed_over(write: Write) -> None:

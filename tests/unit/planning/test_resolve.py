@@ -102,6 +102,34 @@ def test_every_version_needs_a_golden_request(source: Make, tmp_path: Path) -> N
         resolve_model(wish(source("1", "2"), 1, 2, golden=golden), Artefacts())
 
 
+PLACES = {"source": "g.yml:8:17", "versions": "g.yml:9:19", "labels": "g.yml:10:17", "golden": "g.yml:11:17"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "place"),
+    [
+        ({"source": Path("/nowhere")}, "g.yml:8:17"),
+        ({"versions": VersionsWish((3,))}, "g.yml:9:19"),
+        ({"versions": VersionsWish(latest=3)}, "g.yml:9:19"),
+        ({"labels": {"stable": 7}}, "g.yml:10:17"),
+        ({"golden": Path("/nowhere/golden.jsonl")}, "g.yml:11:17"),
+        ({"versions": VersionsWish((1, 2))}, "g.yml:11:17"),
+    ],
+    ids=["source", "version", "latest", "label", "golden file", "golden line"],
+)
+def test_a_model_error_names_the_line_that_asked_for_it(
+    source: Make, tmp_path: Path, changed: dict[str, object], place: str
+) -> None:
+    """What is missing on disk is told at the inventory's own line and column, also through the service."""
+    golden = tmp_path / "golden.jsonl"
+    golden.write_text(GOLDEN.replace('"any",', '"any", "version": 1,'))
+    right = wish(source("1", "2"), 1, golden=golden, places=PLACES)
+    resolve_model(right, Artefacts())
+    with pytest.raises(InputError) as caught:
+        resolve_host(host(replace(right, **changed)), TemplateSet(ROOT / "templates"), Artefacts())  # type: ignore[arg-type]
+    assert [problem.where for problem in caught.value.problems] == [place]
+
+
 def test_the_sample_template_renders_what_the_inventory_says(source: Make) -> None:
     """The project's own template gives the versions and labels of the inventory in canonical text."""
     where = source("1", "2")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetdeploy.domain.service import Manifest, ManifestFile
+from fleetdeploy.domain.service import ManifestFile
 from fleetdeploy.errors import ArtefactRefused
 from fleetdeploy.tfserving import manifest
 from fleetdeploy.tfserving.manifest import FileKey
@@ -32,7 +32,6 @@ def test_every_file_is_listed_in_order(version: Version) -> None:
     words = found.files[0]
     assert words == ManifestFile("assets/words.txt", 5, hashlib.sha256(b"word\n").hexdigest())
     assert manifest.verify(directory, found) == ()
-    assert manifest.hashes(found.as_sha256sum()) == {item.path: item.sha256 for item in found.files}
 
 
 def test_cache_spares_reading(version: Version) -> None:
@@ -119,27 +118,3 @@ def test_link_in_place_of_a_file_is_not_followed(version: Version, tmp_path: Pat
     (directory / "assets" / "a").rename(tmp_path / "elsewhere")
     (directory / "assets" / "a").symlink_to(tmp_path / "elsewhere")
     assert any("symbolic link" in problem.message for problem in manifest.verify(directory, recorded))
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("nonsense\n", "m:1: is not a line"),
-        (f"{'a' * 64}  ../up\n", "m:1: path '../up' is not inside"),
-        (f"{'a' * 64}  /etc/passwd\n", "not inside"),
-        (f"{'a' * 64}  x//y\n", "not inside"),
-        (f"{'a' * 64}  x\n{'b' * 64}  x\n", "m:2: path 'x' is listed twice"),
-        (f"{'A' * 64}  x\n", "is not a line"),
-        (f"{'a' * 64}  x\n\n", "m:2: is not a line"),
-    ],
-)
-def test_foreign_manifest_text_is_refused(text: str, said: str) -> None:
-    """Text that is no manifest, leaves its directory or lists a path twice is refused by line."""
-    with pytest.raises(ArtefactRefused) as caught:
-        manifest.hashes(text, where="m")
-    assert said in str(caught.value.problems[0])
-
-
-def test_empty_manifest_text_is_empty() -> None:
-    """No text is the manifest of no files."""
-    assert manifest.hashes(Manifest(()).as_sha256sum()) == {}

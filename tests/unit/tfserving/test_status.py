@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from fleetdeploy.domain.observed import State, VersionState
-from fleetdeploy.errors import NotHealthy
 from fleetdeploy.tfserving import status, stubs
 from fleetdeploy.tfserving.status import Settled
 
@@ -19,20 +18,14 @@ def states(**named: str) -> tuple[VersionState, ...]:
     return tuple(result)
 
 
-def test_both_interfaces_say_the_same() -> None:
-    """The protobuf and the JSON form of one answer give the same states, highest version first, errors by name."""
+def test_states_come_highest_version_first() -> None:
+    """An answer becomes states, highest version first, errors by name."""
     response = stubs.get_model_status_pb2.GetModelStatusResponse()
     response.model_version_status.add(version=7, state=30)
     failed = response.model_version_status.add(version=8, state=50)
     failed.status.error_code = 2
     failed.status.error_message = "broken"
-    text = (
-        '{"model_version_status": ['
-        '{"version": "7", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}},'
-        '{"version": "8", "state": "END", "status": {"error_code": "UNKNOWN", "error_message": "broken"}}]}'
-    )
-    expected = states(v8="END UNKNOWN: broken", v7="AVAILABLE")
-    assert status.from_proto(response) == status.from_json(text) == expected
+    assert status.from_proto(response) == states(v8="END UNKNOWN: broken", v7="AVAILABLE")
 
 
 def test_new_states_and_codes_are_not_lost() -> None:
@@ -41,19 +34,6 @@ def test_new_states_and_codes_are_not_lost() -> None:
     entry = response.model_version_status.add(version=7, state=35)
     entry.status.error_code = 77
     assert status.from_proto(response) == states(v7="UNKNOWN code 77: ")
-
-
-@pytest.mark.parametrize("text", ["", "<html>", "[]", "{}", '{"model_version_status": [{"version": "x", "state": 1}]}'])
-def test_other_text_is_refused(text: str) -> None:
-    """What is no status answer is an error."""
-    with pytest.raises(NotHealthy, match="not an answer"):
-        status.from_json(text)
-
-
-def test_error_of_the_server_is_passed_on() -> None:
-    """The server's own error text reaches the reader."""
-    with pytest.raises(NotHealthy, match="Could not find any versions"):
-        status.from_json('{"error": "Could not find any versions of model nope"}')
 
 
 @pytest.mark.parametrize(
