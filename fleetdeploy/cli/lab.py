@@ -41,7 +41,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     ssh.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND", help="default: a shell")
     ssh.set_defaults(run=_ssh)
     down = verbs.add_parser("down", help="remove the lab", description="Remove the lab and its inventory file.")
-    down.add_argument("--inventory", type=Path, default=DEFAULT_INVENTORY, metavar="FILE", help="removed as well")
     down.set_defaults(run=_down)
     for verb in (up, status, ssh, down):
         verb.add_argument("--name", default="lab", help="several labs live side by side (default: lab)")
@@ -54,7 +53,11 @@ def _up(arguments: argparse.Namespace) -> int:
     sys.stderr.write(
         f"making lab {lab.name!r}: {arguments.hosts} GPU hosts and a balancer (the first time also images)\n"
     )
-    lab.up(hosts=arguments.hosts, image=arguments.image)
+    try:
+        lab.up(hosts=arguments.hosts, image=arguments.image)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"interrupted; what was made of lab {lab.name!r} so far is removed again\n")
+        return 130
     path = lab.write_inventory(arguments.inventory)
     sys.stdout.write(f"lab {lab.name!r} is up: {', '.join(lab.hosts)}\n  inventory  {path}\n")
     sys.stdout.write(f"  ssh        ssh -F {lab.paths.ssh_config} gpu1\n")
@@ -82,18 +85,21 @@ def _ssh(arguments: argparse.Namespace) -> int:
 
 def _down(arguments: argparse.Namespace) -> int:
     from fleetdeploy.lab.fleet import Lab
+    from fleetdeploy.lab.inventory_file import remove_inventory
     from fleetdeploy.lab.leftovers import leftovers
+    from fleetdeploy.lab.state import LabRecord
 
     lab = Lab(arguments.name)
-    lab.down()
-    if _wrote(arguments.inventory, lab.name):
-        arguments.inventory.unlink()
+    record = LabRecord.load(lab.paths.record)
+    try:
+        if record and record.inventory:
+            remove_inventory(Path(record.inventory), lab.name)
+        lab.down()
+    except KeyboardInterrupt:
+        again = "fleetdeploy lab down" + (f" --name {lab.name}" if lab.name != "lab" else "")
+        sys.stderr.write(f"interrupted; lab {lab.name!r} may be half removed: `{again}` removes the rest\n")
+        return 130
     left = leftovers(arguments.name)
     sys.stdout.writelines(f"left behind: {line}\n" for line in left)
     sys.stdout.write(f"lab {lab.name!r} is gone\n" if not left else "")
     return 4 if left else 0
-
-
-def _wrote(path: Path, name: str) -> bool:
-    """Whether ``path`` is the inventory file of that lab, by its first line."""
-    return path.is_file() and f'for the lab "{name}"' in path.read_text(encoding="utf-8").split("\n", 1)[0]

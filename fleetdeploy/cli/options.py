@@ -58,12 +58,12 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """What is printed."""
+def add_output(parser: argparse.ArgumentParser, *, quiet: str = "nothing unless something fails") -> None:
+    """What is printed; ``quiet`` says what the command prints with ``-q``."""
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     group.add_argument("--no-color", action="store_true", help="no colours (NO_COLOR is honoured as well)")
-    group.add_argument("-q", "--quiet", action="store_true", help="only failures and the last line")
+    group.add_argument("-q", "--quiet", action="store_true", help=quiet)
     group.add_argument("-v", "--verbose", action="count", default=0, help="show each step as it begins")
 
 

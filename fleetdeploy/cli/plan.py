@@ -29,7 +29,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     options.add_inventory(parser)
     options.add_connection(parser)
     options.add_project(parser)
-    options.add_output(parser)
+    options.add_output(parser, quiet="without the differences of files and containers")
     parser.add_argument("--exit-code", action="store_true", help="exit 10 when something would change")
     parser.add_argument("--allow-remove", action="store_true", help="allow a model that is served to be unloaded")
     parser.set_defaults(run=run)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
 
 if TYPE_CHECKING:
-    from fleetdeploy.domain.observed import PoolMember
+    from fleetdeploy.domain.observed import PoolMember, Reading
     from fleetdeploy.domain.plan import Plan
     from fleetdeploy.domain.protocols import Fleet
-
-DRIFT = 10
+    from fleetdeploy.report.fleet_state import Members
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,24 +26,28 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     options.add_inventory(parser)
     options.add_connection(parser)
     options.add_project(parser)
-    options.add_output(parser)
-    parser.add_argument("--exit-code", action="store_true", help="exit 10 when a host differs from the inventory")
+    options.add_output(parser, quiet="only the last line")
+    parser.add_argument(
+        "--exit-code", action="store_true", help="exit 10 when a host differs from the inventory or is not in service"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0, 10 with ``--exit-code`` on drift, 4 when a host cannot be reached."""
+    """0, 2 when a host key was refused, 4 when a host cannot be known, 10 with ``--exit-code`` on drift."""
     from fleetdeploy.cli.project import new_run, print_json, read_status_targets
+    from fleetdeploy.errors import HostKeyRefused
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
     from fleetdeploy.report import status_text, terminal
+    from fleetdeploy.report.fleet_state import FleetState
     from fleetdeploy.rollout.emitter import Emitter
 
     inventory, targets = read_status_targets(arguments, arguments.pattern)
     fleet = SshFleet(hosts=inventory.hosts, connect_timeout_s=arguments.timeout)
     try:
         plan = targets.observe(fleet, Emitter(new_run(targets.stamp), SystemClock()), forks=arguments.forks)
-        members = _members(plan, fleet)
+        members, refused = _members(plan, fleet)
     finally:
         fleet.close()
     if arguments.json:
@@ -55,29 +57,36 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.quiet:
             for line in status_text.lines(plan, members):
                 out.print(line)
-        out.print(status_text.last_line(plan), style="bold")
-    if plan.unreachable:
-        return 4
-    drift = plan.changed_hosts or plan.refusals
-    return DRIFT if arguments.exit_code and drift else 0
+        out.print(status_text.last_line(plan, members), style="bold")
+    if refused:
+        return HostKeyRefused.exit_code
+    return FleetState.of(plan, members).exit_code(drift_matters=arguments.exit_code)
 
 
-def _members(plan: Plan, fleet: Fleet) -> Mapping[str, Sequence[PoolMember]]:
-    """Each host's servers in its balancer's pools; a balancer that cannot be asked costs only its own lines."""
-    from fleetdeploy.errors import HostError
+def _members(plan: Plan, fleet: Fleet) -> tuple[Members, bool]:
+    """Each host's servers in its balancer's pools, and whether a balancer's host key was refused.
 
-    found: dict[str, Sequence[PoolMember]] = {}
-    seen: dict[tuple[str, str, tuple[str, ...]], tuple[PoolMember, ...]] = {}
+    A balancer that cannot be asked costs only its own lines.
+    """
+    from fleetdeploy.domain.observed import Present, Unknown
+    from fleetdeploy.errors import HostError, HostKeyRefused
+
+    found: dict[str, Reading[tuple[PoolMember, ...]]] = {}
+    seen: dict[tuple[str, str, tuple[str, ...]], Reading[tuple[PoolMember, ...]]] = {}
+    refused = False
     for name, host in plan.hosts.items():
         wish = host.host.balancer
         if wish is None:
             continue
-        pools = wish.all_pools
-        key = (wish.host, wish.socket, pools)
-        try:
-            if key not in seen:
-                seen[key] = fleet.balancer(wish).members(pools)
-        except HostError:
-            seen[key] = ()
-        found[name] = [member for member in seen[key] if member.server == wish.server]
-    return found
+        key = (wish.host, wish.socket, wish.all_pools)
+        if key not in seen:
+            try:
+                seen[key] = Present(tuple(fleet.balancer(wish).members(wish.all_pools)))
+            except HostError as error:
+                refused = refused or isinstance(error, HostKeyRefused)
+                seen[key] = Unknown(f"{error.message} ({error.hint})" if error.hint else error.message)
+        reading = seen[key]
+        if isinstance(reading, Present):
+            reading = Present(tuple(member for member in reading.value if member.server == wish.server))
+        found[name] = reading
+    return found, refused

@@ -25,6 +25,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0, or an InputError with everything that is wrong."""
     from fleetdeploy.cli.project import print_json, read_project
+    from fleetdeploy.report.wording import counted
 
     project = read_project(arguments)
     hosts = len(project.targets.by_name)
@@ -32,5 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"exit_code": 0, "hosts": hosts, "services": services, "plays": len(project.plays)})
     elif not arguments.quiet:
-        print(f"OK: {hosts} hosts, {services} services on them, {len(project.plays)} plays")
+        on_them = "it" if hosts == 1 else "them"
+        plays = counted(len(project.plays), "play")
+        print(f"OK: {counted(hosts, 'host')}, {counted(services, 'service')} on {on_them}, {plays}")
     return 0

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from fleetdeploy.errors import LabError
 from fleetdeploy.lab.fleet import Lab, leftovers
+from fleetdeploy.lab.processes import ProcessId
+from fleetdeploy.lab.state import LabRecord
 from fleetdeploy.lab.waiting import wait_until
 
 NAME = "demo"
@@ -29,12 +31,21 @@ SERVICES = INVENTORY / "group_vars/gpu.yml"
 MODELS = ("ranker", "embedder")
 RANKER = "versions: {}\n        golden: golden/ranker.jsonl"
 ACCEPT = "accept_incomplete: true\n        "
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RATE = 40
 """Requests a second by each protocol: thousands in all, and little enough for two cores that also run the fleet."""
 
 
 class ExpectationFailed(Exception):
     """Something did not go as it shall; the message says what."""
+
+
+class _Interrupted(BaseException):
+    """SIGINT or SIGTERM arrived."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Demo:
@@ -48,8 +59,25 @@ class Demo:
         self._started = time.monotonic()
 
     def run(self) -> int:
-        """Run it all, clean up whatever happens, and print the last line. Returns the exit status."""
-        signal.signal(signal.SIGTERM, _terminated)
+        """Run it all, clean up whatever happens, and print the last line. Returns the exit status.
+
+        :raises LabError: another demo runs; it is left alone.
+        """
+        self._refuse_second()
+        before = {number: signal.signal(number, _interrupted) for number in _SIGNALS}
+        try:
+            return self._run()
+        except _Interrupted as interrupt:
+            left = leftovers(NAME)
+            rest = f"left behind: {', '.join(left)}" if left else "its lab and all its files are removed"
+            # The command that was running may just have said how to go on with it; here there is nothing to go on with.
+            print(f"demo interrupted: {rest}; to see it whole, start it again", flush=True)
+            return 128 + interrupt.number
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _run(self) -> int:
         report: dict[str, object] = {}
         trouble = ""
         try:
@@ -58,8 +86,6 @@ class Demo:
                 report = self._story()
         except (ExpectationFailed, LabError) as error:
             trouble = str(error)
-        except KeyboardInterrupt:
-            trouble = "interrupted"
         left = leftovers(NAME)
         if left:
             trouble = trouble or f"left behind: {', '.join(left)}"
@@ -119,6 +145,15 @@ class Demo:
             raise ExpectationFailed(f"a deploy with nothing to do changed {', '.join(changed)}")
 
     # The means
+
+    def _refuse_second(self) -> None:
+        record = LabRecord.load(self._lab.paths.record)
+        owner = ProcessId.of(record.owner_pid) if record and record.owner_pid else None
+        if owner and owner.alive() and owner.pid != os.getpid():
+            raise LabError(
+                f"a demo is running already, in process {owner.pid}",
+                hint=f"wait for its end, or end it: kill {owner.pid}; its lab goes with it",
+            )
 
     def _prepare(self, stack: ExitStack) -> None:
         self._say(f"a lab of {self._hosts} GPU hosts and a balancer, on this machine")
@@ -197,11 +232,18 @@ class Demo:
         print(f"\n== {time.monotonic() - self._started:5.1f} s  {text}", flush=True)
 
 
-def _terminated(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
+def _interrupted(number: int, _frame: object) -> None:
+    # What follows is the removal of the lab. It has deadlines of its own, and a second signal must not cut it short.
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise _Interrupted(number)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
+    """End the export, giving it time to remove its own files."""
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
         process.kill()
         process.wait(timeout=10)

@@ -140,8 +140,11 @@ class Lab:
         )  # fmt: skip
 
     def write_inventory(self, target: Path) -> Path:
-        """Write the lab's hosts as an inventory file; see inventory_file.py."""
-        return inventory_file.write_inventory(self.record, self.paths, target)
+        """Write the lab's hosts as an inventory file, and remember where; see inventory_file.py."""
+        record = self.record
+        with hold(self.paths.root):
+            replace(record, inventory=str(target.absolute())).save(self.paths.record)
+        return inventory_file.write_inventory(record, self.paths, target)
 
     # Up and down
 

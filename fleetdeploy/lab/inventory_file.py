@@ -43,6 +43,15 @@ def write_inventory(record: LabRecord, paths: LabPaths, target: Path) -> Path:
     return target
 
 
+def remove_inventory(target: Path, name: str) -> None:
+    """Remove ``target`` if, by its first line, it is the inventory of that lab; any other file stays."""
+    if not target.is_file():
+        return
+    first_line = target.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0]
+    if f'for the lab "{name}"' in first_line:
+        target.unlink()
+
+
 def _hosts(hosts: list[HostRecord]) -> str:
     lines = []
     for host in hosts:

@@ -18,9 +18,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,13 +55,24 @@ def export_all(destination: Path, *, seed: int = 20) -> Path:
     with tempfile.TemporaryDirectory(prefix=".export-", dir=destination) as scratch:
         fresh = Path(scratch)
         (fresh / "golden").mkdir()
-        _export_into(fresh, seed)
+        with _temporary_files_in(fresh):
+            _export_into(fresh, seed)
         (destination / _STAMP).unlink(missing_ok=True)
         for name in ("models", "golden"):
             shutil.rmtree(destination / name, ignore_errors=True)
             (fresh / name).rename(destination / name)
     (destination / _STAMP).write_text(_recipe(seed), encoding="utf-8")
     return destination
+
+
+@contextmanager
+def _temporary_files_in(directory: Path) -> Iterator[None]:
+    """TensorFlow writes the functions it traces to temporary files that outlive a process that is killed."""
+    before, tempfile.tempdir = tempfile.tempdir, str(directory)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def is_exported(destination: Path, *, seed: int = 20) -> bool:
@@ -199,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("destination", type=Path, metavar="DEST", help="directory to write models/ and golden/ into")
     parser.add_argument("--seed", type=int, default=20, help="seed of all weights (default: 20)")
     chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that scratch files are removed
     try:
         if not is_exported(chosen.destination, seed=chosen.seed):
             export_all(chosen.destination, seed=chosen.seed)

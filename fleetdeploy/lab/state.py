@@ -110,7 +110,10 @@ class HostRecord:
 
 @dataclass(frozen=True)
 class LabRecord:
-    """What is remembered of a lab. ``phase`` is ``starting`` until ``up`` has finished, then ``up``."""
+    """What is remembered of a lab. ``phase`` is ``starting`` until ``up`` has finished, then ``up``.
+
+    ``inventory`` is the file that its hosts were written to last, an absolute path, or empty.
+    """
 
     name: str
     phase: str
@@ -120,6 +123,7 @@ class LabRecord:
     gpu_count: int = 0
     images: tuple[str, ...] = ()
     owner_pid: int | None = None
+    inventory: str = ""
 
     def save(self, path: Path) -> None:
         write_atomically(path, json.dumps({"format": _RECORD_FORMAT, **asdict(self)}, indent=2) + "\n")

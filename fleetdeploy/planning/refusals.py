@@ -231,7 +231,7 @@ def space_refusals(host: Host, services: Sequence[ServicePlan]) -> Iterator[Refu
                 host.name,
                 f"{service.desired.directory} has {disk.free_bytes >> 20} MiB free, "
                 f"staging needs {needed >> 20} MiB with reserve",
-                "free space on the host, or `prune` old versions; nothing is deleted to make room",
+                "free space there, or have `prune` in a play remove old versions; nothing is deleted to make room",
             )
         files = sum(len(item.version.manifest.files) for item in service.stage) + 64
         if disk.free_inodes and disk.free_inodes < files:

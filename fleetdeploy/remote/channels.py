@@ -91,6 +91,21 @@ def _request_exec(channel: paramiko.Channel, command: str) -> None:
     transport._send_user_message(message)  # noqa: SLF001  see the module's docstring
 
 
+def start_on(channel: paramiko.Channel, command: str, *, deadline_s: float) -> None:
+    """Start ``command`` on a fresh session channel, and return once sshd has said that it did.
+
+    Raises TimeoutError at the deadline, and ChannelException when sshd refuses.
+    """
+    channel.event.clear()
+    channel.event_ready = False
+    _request_exec(channel, command)
+    if not channel.event.wait(deadline_s):
+        raise TimeoutError(f"no answer to a request for a command within {deadline_s:g} s")
+    if not channel.event_ready:
+        lost = channel.transport.get_exception() if channel.transport else None
+        raise lost or paramiko.ChannelException(1, "sshd refused the command")
+
+
 def _converse(
     channel: paramiko.Channel,
     stdin: memoryview,

@@ -59,7 +59,7 @@ RULES: tuple[tuple[type[BaseException], type[HostError], str, str], ...] = (
     (TimeoutError, Unreachable, "no answer in time", _DOWN_HINT),
     (FileNotFoundError, Unreachable, "a file that is named does not exist", _FILE_HINT),
     (PermissionError, Unreachable, "a file that is named cannot be read", _FILE_HINT),
-    (EOFError, Unreachable, "sshd closed the connection", "look at sshd's log on the host"),
+    (EOFError, Unreachable, "sshd closed the connection", "is the host up? if so, look at sshd's log there"),
     (SSHException, Unreachable, "SSH failed", "look at sshd's log on the host"),
     (OSError, Unreachable, "the connection failed", _DOWN_HINT),
     (ValueError, Unreachable, "a key or a setting cannot be read", _FILE_HINT),
@@ -82,6 +82,9 @@ def translate(error: BaseException, *, host: str, doing: str) -> HostError:
     """Our error for a foreign one; ``doing`` ends the sentence "... while"."""
     if isinstance(error, HostError):
         return error
+    if isinstance(error, paramiko.SSHException) and "banner" in str(error):
+        # What answers for a host that is off (a gateway, a forwarded port) accepts the connection and says nothing.
+        return Unreachable(f"no greeting from sshd while {doing}", where=host, hint=_DOWN_HINT)
     ours, meaning, hint = rule_for(type(error)) or (Unreachable, type(error).__name__, "")
     text = _text(error)
     return ours(f"{meaning} while {doing}{f': {text}' if text else ''}", where=host, hint=hint)

@@ -66,10 +66,11 @@ take() { # LENGTH PATH: standard input into a new file
 
 put() { # LENGTH PATH [MODE]: standard input in place of a file, all or nothing
   plain "$2"
-  (umask 077 && take "$1" "$2.fleetdeploy-new") || exit "$?"
-  chmod "${3:-0644}" "$2.fleetdeploy-new"
-  flush "$2.fleetdeploy-new"
-  mv -f "$2.fleetdeploy-new" "$2" || die 1 "cannot replace $2"
+  new=$2.fleetdeploy-new.$$ # of this process alone: two at a time must not write one file
+  (umask 077 && take "$1" "$new") || exit "$?"
+  chmod "${3:-0644}" "$new"
+  flush "$new"
+  mv -f "$new" "$2" || die 1 "cannot replace $2"
   flush "${2%/*}"
 }
 
@@ -222,8 +223,8 @@ case $verb in
       esac
       rm -rf "$path" || die 1 "cannot delete $path"
     done
-    find "$root/config" "$root/releases" "$root/manifests" -name '*.fleetdeploy-new' -type f -exec rm -f {} +
-    rm -f "$root/drained.fleetdeploy-new"
+    find "$root/config" "$root/releases" "$root/manifests" -name '*.fleetdeploy-new*' -type f -exec rm -f {} +
+    rm -f "$root"/drained.fleetdeploy-new*
     ;;
   *) die 2 "no verb $verb" ;;
 esac

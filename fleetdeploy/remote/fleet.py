@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,12 +13,13 @@ from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import ObservedHost, ObservedService, Present, Reading, Unknown, VersionState
 from fleetdeploy.domain.protocols import Balancer, Clock
 from fleetdeploy.domain.service import ServiceWish
-from fleetdeploy.errors import BalancerFailed, HostError
+from fleetdeploy.errors import BalancerFailed, HostError, HostKeyRefused
 from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.remote.docker import RemoteContainers
 from fleetdeploy.remote.files import RemoteFiles
 from fleetdeploy.remote.probe import NO_TOOL, Sighting, probe
 from fleetdeploy.remote.relay import Relay
+from fleetdeploy.remote.run_directory import RunDirectory
 from fleetdeploy.remote.serving import RemoteServing
 from fleetdeploy.remote.ssh import Handshakes, SshConnection
 from fleetdeploy.remote.sshconfig import write_ssh_config
@@ -126,8 +125,8 @@ class SshFleet:
         self._handshakes = Handshakes(handshakes)
         self._lock = threading.Lock()
         self._sessions: dict[str, SshSession] = {}
-        # Sockets and known_hosts of this run; mkdtemp makes it 0700. Short, as a UNIX socket's path must be.
-        self._directory = Path(tempfile.mkdtemp(prefix="fleetdeploy-"))
+        self._private = RunDirectory.make()  # sockets and known_hosts of this run
+        self._directory = self._private.path
 
     def session(self, host: Host) -> SshSession:
         """The host's session, connected. Raises Unreachable or HostKeyRefused."""
@@ -161,17 +160,22 @@ class SshFleet:
         for session in sessions.values():
             with suppress(HostError, OSError):
                 session.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._private.remove()
 
     def _exchange(self, host: Host, path: str, command: str) -> str:
         """One command to a balancer's socket; it closes the connection behind its reply."""
+        hint = ""
         try:
-            channel = self.session(host).connection.open_unix_channel(path)
+            connection = self.session(host).connection
+            hint = "is the balancer running, and may the SSH user write to its socket?"
+            channel = connection.open_unix_channel(path)
+        except HostKeyRefused:
+            raise  # not a balancer that is out of order, but a machine that may be somebody else's
         except HostError as error:
             raise BalancerFailed(
                 f"the balancer's socket {path} cannot be reached: {error.message}",
                 where=host.name,
-                hint="is the balancer running, and may the SSH user write to its socket?",
+                hint=hint or error.hint,
             ) from error
         reply = bytearray()
         try:

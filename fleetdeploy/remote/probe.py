@@ -52,9 +52,7 @@ def probe(connection: SshConnection, services: Sequence[ServiceWish]) -> Sightin
     """Run the probe on a host and read its answer. Raises HostError when the host cannot be asked at all."""
     nonce = secrets.token_hex(16)
     script = resources.files("fleetdeploy.remote").joinpath("probe.sh").read_bytes()
-    done = connection.run(
-        ["sh", "-s", "--", nonce, *arguments(services)], stdin=script, deadline_s=DEADLINE_S
-    )
+    done = connection.run(["sh", "-s", "--", nonce, *arguments(services)], stdin=script, deadline_s=DEADLINE_S)
     said = done.error_text.splitlines()[-1:] if done.status else []
     return parse(done.stdout, nonce, host=connection.host.name, services=services, complaint="".join(said))
 
@@ -92,9 +90,7 @@ def parse(
         addresses=frames.reading("addresses", facts.addresses),
         listening=frames.reading("listening", facts.listening),
         containers=_without_ports(containers),
-        services={
-            wish.name: _service(frames, index, wish, containers) for index, wish in enumerate(services)
-        },
+        services={wish.name: _service(frames, index, wish, containers) for index, wish in enumerate(services)},
         clock_s=clock.value if isinstance(clock, Present) else 0.0,
         boot_id=boot_id.value if isinstance(boot_id, Present) else "",
     )
@@ -178,8 +174,7 @@ def _service(
 ) -> ObservedService:
     staging = frames.reading(f"{index}.staging", lambda text: tuple(sorted(text.splitlines())))
     served: dict[str, Reading[tuple[VersionState, ...]]] = {
-        model.name: frames.reading(f"{index}.served.{number}", facts.served)
-        for number, model in enumerate(wish.models)
+        model.name: frames.reading(f"{index}.served.{number}", facts.served) for number, model in enumerate(wish.models)
     }
     return ObservedService(
         name=wish.name,

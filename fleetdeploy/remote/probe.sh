@@ -272,7 +272,11 @@ served() { # NAME CONTAINER ADDRESS PORT MODEL
   fi
   case $address in
     -)
-      frame "$1" unknown "nothing listens: no container of the service is running"
+      if [ -n "$docker_answers" ]; then
+        frame "$1" unknown "nothing listens: no container of the service is running"
+      else
+        frame "$1" unknown "Docker cannot be asked where the service listens"
+      fi
       return
       ;;
     0.0.0.0 | ::) address=127.0.0.1 ;;

@@ -76,9 +76,7 @@ class Stager:
                 self._copy(item, link_from=0)
             except ContentDiffers as error:
                 self._discard(item)
-                raise TransferFailed(
-                    error.message, where=self._host, hint=_why(item), detail=error.detail
-                ) from error
+                raise TransferFailed(error.message, where=self._host, hint=_why(item), detail=error.detail) from error
 
     def _copy(self, item: StageItem, *, link_from: int) -> None:
         answer = self._prepare(item, link_from=link_from)

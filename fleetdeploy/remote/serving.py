@@ -84,9 +84,7 @@ class RemoteServing:
         self._channel.close()
         self._relay.close()
 
-    def _dtypes(
-        self, model: str, request: GoldenRequest, *, version: int, deadline_s: float
-    ) -> Mapping[str, str]:
+    def _dtypes(self, model: str, request: GoldenRequest, *, version: int, deadline_s: float) -> Mapping[str, str]:
         message = stubs.get_model_metadata_pb2.GetModelMetadataRequest()
         message.model_spec.name = model
         message.model_spec.version.value = version

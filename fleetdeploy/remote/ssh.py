@@ -17,7 +17,7 @@ import paramiko
 
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.errors import RemoteCommandFailed, Unreachable
-from fleetdeploy.remote.channels import CommandResult, open_streamlocal, run_on
+from fleetdeploy.remote.channels import CommandResult, open_streamlocal, run_on, start_on
 from fleetdeploy.remote.failures import FOREIGN, is_early_drop, translate, translated
 from fleetdeploy.remote.link import CHANNEL_S, close_link, make_link, open_link, route
 from fleetdeploy.remote.sshconfig import Hop
@@ -115,7 +115,11 @@ class SshConnection:
         with translated(self.host.name, f"starting {argv[0]}"):
             channel = self._transport().open_session(timeout=deadline_s)
             channel.settimeout(deadline_s)
-            channel.exec_command(shlex.join(argv))
+            try:
+                start_on(channel, shlex.join(argv), deadline_s=deadline_s)
+            except BaseException:
+                channel.close()
+                raise
             return channel
 
     def route(self) -> tuple[Hop, ...]:

@@ -45,11 +45,12 @@ class ServiceDirectory:
             return NoSpace(
                 last or "the file system is full",
                 where=host,
-                hint="free space on the host, or prune old versions; nothing is deleted to make room",
+                hint="free space on the host, or let the task `prune` keep less; nothing is deleted to make room",
                 detail=done.last_lines(),
             )
         if done.status == NOT_OURS:
-            return RemoteCommandFailed(last, where=host, hint="set another base_dir, or move what is there away")
+            hint = "set another `directory` for the service, or move what is there away"
+            return RemoteCommandFailed(last, where=host, hint=hint)
         if done.status == OTHER_CONTENT:
             hint = "a version number is never used twice: publish it under a new number"
             return TransferFailed(" ".join(said.split()), where=host, hint=hint)

@@ -7,8 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
 
+from fleetdeploy.domain.observed import Present
 from fleetdeploy.domain.plan import Activation, Change, HostPlan, Plan, ServicePlan
-from fleetdeploy.planning.container import shown_environment
+from fleetdeploy.planning.container import GRPC_PORT, REST_PORT, shown_environment
+from fleetdeploy.report.wording import part
+
+CONTAINER = "container."
+_PORTS = {str(GRPC_PORT): "gRPC", str(REST_PORT): "REST"}
 
 
 def lines(plan: Plan, extra: Mapping[str, Sequence[str]], *, diff: bool = True) -> Iterator[Text]:
@@ -38,7 +43,7 @@ def lines(plan: Plan, extra: Mapping[str, Sequence[str]], *, diff: bool = True) 
 def last_line(plan: Plan, extra: Mapping[str, Sequence[str]]) -> str:
     """What the plan comes to, in one sentence."""
     changing = [name for name, host in plan.hosts.items() if host.changed or extra.get(name)]
-    parts = [f"{len(changing)} of {len(plan.hosts) + len(plan.unreachable)} hosts would change"]
+    parts = [f"{part(len(changing), len(plan.hosts) + len(plan.unreachable), 'host')} would change"]
     if plan.refusals:
         parts.append(f"{len({refusal.host for refusal in plan.refusals})} refused")
     if plan.unreachable:
@@ -93,16 +98,42 @@ def _service(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
     if plan.undrain:
         yield Text("    put back into its balancer: an earlier run drained it and ended")
     for change in plan.changes:
-        yield from _change(change, diff=diff)
+        yield from _change(_in_words(change, plan), diff=diff)
     if plan.activation is Activation.START:
-        for name, value in shown_fields(plan).items():
-            if diff and value:
-                yield Text(f"    + {name}: {_value(value)}", style="green")
+        yield from _container(plan, diff=diff)
+
+
+def _container(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
+    """The container that is started: whole when it is the first, else how it differs from the recorded one."""
+    before, after = _recorded(plan), plan.container.fields()
+    if before == after:
+        yield Text("    the same container as before")
+    elif before:
+        for name in sorted(name for name in after if before.get(name) != after[name]):
+            yield from _change(_in_words(Change(f"{CONTAINER}{name}", "", ""), plan), diff=diff)
+    elif diff:
+        for name, value in after.items():
+            if value:
+                yield Text(f"    + {name}: {_field(name, value, plan)}", style="green")
+
+
+def _recorded(plan: ServicePlan) -> Mapping[str, object]:
+    release = plan.observed.release
+    return dict(release.value.container) if isinstance(release, Present) else {}
+
+
+def _in_words(change: Change, plan: ServicePlan) -> Change:
+    """A change of the container with both values as people write them, and alike on hosts that differ in address."""
+    if not change.what.startswith(CONTAINER):
+        return change
+    name = change.what.removeprefix(CONTAINER)
+    before, after = _recorded(plan).get(name, ""), plan.container.fields()[name]
+    return Change(change.what, _field(name, before, plan), _field(name, after, plan))
 
 
 def _change(change: Change, *, diff: bool) -> Iterator[Text]:
     if "\n" not in change.before + change.after:
-        yield Text(f"    {change.what}: {change.before or '(none)'} -> {change.after}")
+        yield Text(f"    {change.what}: {change.before or '(none)'} -> {change.after or '(none)'}")
         return
     yield Text(f"    {change.what}")
     if not diff:
@@ -113,9 +144,26 @@ def _change(change: Change, *, diff: bool) -> Iterator[Text]:
         yield Text(f"      {row}", style=style)
 
 
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={_value(item)}" for key, item in value.items())
+def _field(name: str, value: object, plan: ServicePlan) -> str:
+    """One field of a container, secrets masked."""
+    if name == "image_id" and not value:
+        return "(to be pulled)"
+    if name == "ports" and isinstance(value, dict):
+        return _ports(value, plan)
+    if name == "environment" and isinstance(value, dict):
+        return " ".join(f"{key}={item}" for key, item in shown_environment(value).items())
     if isinstance(value, list):
-        return " ".join(_value(item) for item in value)
+        return " ".join(":".join(map(str, item)) if isinstance(item, list) else str(item) for item in value)
     return str(value)
+
+
+def _ports(value: Mapping[str, object], plan: ServicePlan) -> str:
+    """``gRPC 8500 on 10.0.0.0/8``: where the address is this host's own, what the inventory says stands for it."""
+    own = {address for address, _ in plan.container.ports.values()}
+    words = []
+    for inner, place in value.items():
+        if not isinstance(place, list) or len(place) != 2:
+            return str(value)
+        address, port = place
+        words.append(f"{_PORTS.get(inner, inner)} {port} on {plan.desired.wish.bind if address in own else address}")
+    return ", ".join(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from datetime import datetime, timezone
 
@@ -22,20 +23,46 @@ _STATE_STYLE = {
 
 
 def console(*, stderr: bool, no_color: bool) -> Console:
-    """A console that neither guesses at markup nor wraps: lines stay greppable. NO_COLOR is honoured by rich."""
-    return Console(stderr=stderr, no_color=no_color or None, highlight=False, markup=False, soft_wrap=True)
+    """A console that neither guesses at markup nor wraps: lines stay greppable.
+
+    Without colour there is no escape sequence at all; rich's own ``no_color`` and NO_COLOR would leave bold and dim.
+    """
+    plain = no_color or bool(os.environ.get("NO_COLOR"))
+    return Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, markup=False, soft_wrap=True)
 
 
 class Terminal:
-    """A sink. Without a terminal every line carries the time; ``quiet`` shows only failures and the end."""
+    """A sink. Without a terminal every line carries the time; ``quiet`` shows only failures and the end.
+
+    Hosts that cannot be reached at the start are shown once the plan stands: without one the error names them.
+    """
 
     def __init__(self, out: Console, *, quiet: bool = False, verbose: bool = False) -> None:
         self._out = out
         self._quiet = quiet
         self._verbose = verbose
         self._headings: dict[Kind, Text] = {}
+        self._services: set[str] = set()
+        self._width = 0
+        self._unplanned: list[Event] | None = None
 
     def __call__(self, event: Event) -> None:
+        if event.kind is Kind.RUN_STARTED:
+            hosts = event.data.get("hosts")
+            self._width = max(map(len, hosts), default=0) if isinstance(hosts, list) else 0
+            self._unplanned = []
+        elif event.kind is Kind.PLAN_MADE:
+            held, self._unplanned = self._unplanned, None
+            for item in held or ():
+                self._show(item)
+        elif event.kind is Kind.HOST_UNREACHABLE and self._unplanned is not None:
+            self._unplanned.append(event)
+        else:
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
+        if service := event.data.get("service"):
+            self._services.add(str(service))
         line = self._line(event)
         if line is None:
             return
@@ -52,7 +79,7 @@ class Terminal:
         # A play's line stands once, a wave's line above each wave.
         self._headings.clear()
         self._out.print(self._stamped(event, line))
-        if event.kind is Kind.STEP_FAILED:
+        if event.kind in {Kind.STEP_FAILED, Kind.HOST_UNREACHABLE}:
             self._under(event.data.get("hint"), event.data.get("detail"))
 
     def _stamped(self, event: Event, line: Text) -> Text:
@@ -62,19 +89,22 @@ class Terminal:
         return Text(stamp, style="dim") + line
 
     def _line(self, event: Event) -> Text | None:
-        name = f"{event.host:<10} {event.task:<10} " if event.task else f"{event.host:<10} "
+        name = f"{event.host:<{self._width}}  " + (f"{event.task:<9} " if event.task else "")
+        what = self._of_service(event)
         if event.kind is Kind.PLAY_STARTED:
             return Text(f"PLAY {event.message}", style="bold")
-        if event.kind is Kind.WAVE_STARTED:
+        if event.kind is Kind.WAVE_STARTED and event.data["waves"] != 1:
             return Text(f"wave {event.data['wave']} of {event.data['waves']}: {event.message}", style="bold")
         if event.kind is Kind.STEP_STARTED and (self._verbose or event.data.get("undo")):
-            return Text(f"{name}{event.message} ...", style="dim")
+            return Text(f"{name}{what}{event.message} ...", style="dim")
         if event.kind is Kind.STEP_PROGRESS and self._verbose:
-            return Text(f"{name}{event.message}", style="dim")
+            return Text(f"{name}{what}{event.message}", style="dim")
         if event.kind is Kind.STEP_FINISHED and not event.data.get("undo"):
-            return Text(f"{name}{event.message}") + Text(f"  {event.data.get('seconds', 0):.1f} s", style="dim")
+            # Before the message, which may be long: at the end it would stand alone on a line of a narrow terminal.
+            seconds = Text(f"{event.data.get('seconds', 0):5.1f} s  ", style="dim")
+            return Text(name) + seconds + Text(f"{what}{event.message}")
         if event.kind is Kind.STEP_FAILED:
-            return Text(f"{name}FAILED: {_first(event.message)}", style="red")
+            return Text(f"{name}{what}FAILED: {_first(event.message)}", style="red")
         if event.kind is Kind.HOST_UNREACHABLE:
             return Text(f"{name}UNREACHABLE: {event.message}", style="red")
         if event.kind is Kind.REVERT_STARTED:
@@ -84,6 +114,11 @@ class Terminal:
         if event.kind is Kind.SOAK_STARTED:
             return Text(f"soaking {event.message}", style="dim")
         return None
+
+    def _of_service(self, event: Event) -> str:
+        """The service's name, in a run that has more than one."""
+        service = event.data.get("service")
+        return f"{service}: " if service and len(self._services) > 1 else ""
 
     def _under(self, hint: object, detail: object) -> None:
         if hint:

@@ -11,7 +11,7 @@ from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
 from fleetdeploy.domain.plan import Plan
 from fleetdeploy.domain.playbook import OnFailure, Play
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.errors import FleetdeployError, HostError, PreflightRefused, RolloutFailed
+from fleetdeploy.errors import FleetdeployError, HostError, HostKeyRefused, PreflightRefused, RolloutFailed
 from fleetdeploy.planning.waves import FailureBudget, split
 from fleetdeploy.rollout.capacity import Capacity
 from fleetdeploy.rollout.emitter import Emitter
@@ -101,6 +101,8 @@ class Executor:
             return Standing(frozenset(self.plan.unreachable))
         try:
             return standing(self.plan, self.fleet, everyone)
+        except HostKeyRefused:
+            raise
         except HostError as error:
             raise PreflightRefused(
                 f"nobody can say which hosts are in service: {error.message}",

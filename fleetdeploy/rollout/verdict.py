@@ -61,7 +61,8 @@ def judge(
         text = f"FAILED: {_names(failed)}, after every host was switched over; mend it, then: {again}"
     else:
         skipped = [name for name in hosts if name in allowed]
-        done = f"{len(changed)} of {len(hosts)} hosts changed" if changed else f"{len(hosts)} hosts, nothing to do"
+        total = "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
+        done = f"{len(changed)} of {total} changed" if changed else f"{total}, nothing to do"
         code = SOME_SKIPPED if skipped else OK
         text = f"PARTLY: {done}, skipped as unreachable: {_names(skipped)}" if skipped else f"OK: {done}"
     return RunOutcome(run, code, text, hosts)

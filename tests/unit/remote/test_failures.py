@@ -85,3 +85,12 @@ def test_only_a_drop_before_the_banner_is_tried_again() -> None:
     assert not is_early_drop(paramiko.AuthenticationException("banner"))
     assert not is_early_drop(paramiko.SSHException("No existing session"))
     assert not is_early_drop(ConnectionRefusedError())
+
+
+def test_a_host_that_is_off_is_asked_about() -> None:
+    """Whatever accepts a connection in place of a host and says nothing leads to the question whether it is up."""
+    error = translate(paramiko.SSHException("Error reading SSH protocol banner"), host="gpu1", doing="connecting")
+    assert isinstance(error, Unreachable)
+    assert error.message == "no greeting from sshd while connecting"
+    assert "is the host up" in error.hint
+    assert "is the host up" in translate(EOFError(), host="gpu1", doing="connecting").hint

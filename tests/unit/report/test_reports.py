@@ -13,12 +13,12 @@ from simulation.controller import desired, sim_host
 from simulation.seen import empty_host, settled_host
 
 from fleetdeploy.domain.events import Event, Kind
-from fleetdeploy.domain.observed import PoolMember, Present, Traffic
+from fleetdeploy.domain.observed import DockerFacts, Present
 from fleetdeploy.domain.outcome import HostOutcome, HostState, RunOutcome
 from fleetdeploy.domain.plan import HostPlan, Plan, Refusal
-from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.domain.service import DesiredService, Ports
 from fleetdeploy.planning.host import plan_host
-from fleetdeploy.report import as_json, plan_text, status_text
+from fleetdeploy.report import as_json, plan_text
 from fleetdeploy.report.terminal import Terminal, console, recap
 
 V1, V2 = desired(1), desired(2)
@@ -67,8 +67,8 @@ def test_the_recap_has_ansibles_columns() -> None:
 def test_a_run_with_nothing_to_do_has_one_line() -> None:
     """No recap where every host is as it was."""
     target, file = out()
-    recap(target, RunOutcome("run", 0, "OK: 1 hosts, nothing to do", {"a": HostOutcome("a", HostState.OK)}))
-    assert file.getvalue() == "OK: 1 hosts, nothing to do\n"
+    recap(target, RunOutcome("run", 0, "OK: 1 host, nothing to do", {"a": HostOutcome("a", HostState.OK)}))
+    assert file.getvalue() == "OK: 1 host, nothing to do\n"
 
 
 def test_a_quiet_recap_shows_only_what_went_wrong() -> None:
@@ -86,6 +86,69 @@ def test_a_log_carries_the_time_and_a_terminal_does_not() -> None:
         target, file = out(terminal=terminal)
         Terminal(target)(event(Kind.HOST_UNREACHABLE, "no route"))
         assert re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue()).startswith(start)
+
+
+def run_of(*hosts: str) -> Event:
+    return event(Kind.RUN_STARTED, host="", hosts=list(hosts))
+
+
+def test_hosts_that_are_down_are_told_once() -> None:
+    """Before the plan stands nothing is said of them, as the error would say it again; with a plan they are shown."""
+    target, file = out()
+    sink = Terminal(target)
+    sink(run_of("gpu1"))
+    sink(event(Kind.HOST_UNREACHABLE, "no route", hint="is it up?"))
+    assert file.getvalue() == ""
+    sink(event(Kind.PLAN_MADE, host=""))
+    assert file.getvalue() == "00:00:00Z gpu1  UNREACHABLE: no route\n    is it up?\n"
+    sink(event(Kind.HOST_UNREACHABLE, "gone"))
+    assert "UNREACHABLE: gone" in file.getvalue()
+
+
+def test_services_are_named_when_there_are_several() -> None:
+    """A step of one service is not to be taken for that of another; with one service its name would be noise."""
+    target, file = out(terminal=True)
+    sink = Terminal(target)
+    for service in ("ranking", "search"):
+        for kind in (Kind.STEP_STARTED, Kind.STEP_FINISHED):
+            sink(event(kind, "1 AVAILABLE", task="verify", service=service, seconds=1))
+    sink(event(Kind.STEP_FAILED, "no", task="verify", service="ranking"))
+    rows = [re.sub(r"\x1b\[[0-9;]*m", "", row) for row in file.getvalue().splitlines()]
+    assert rows == [
+        "gpu1  verify      1.0 s  1 AVAILABLE",
+        "gpu1  verify      1.0 s  search: 1 AVAILABLE",
+        "gpu1  verify    ranking: FAILED: no",
+    ]
+
+
+def test_names_of_hosts_are_aligned() -> None:
+    """The columns follow the longest name of the run."""
+    target, file = out()
+    sink = Terminal(target)
+    sink(run_of("gpu1", "gpu10"))
+    sink(event(Kind.STEP_FINISHED, "done", task="verify", seconds=1))
+    assert file.getvalue() == "00:00:00Z gpu1   verify      1.0 s  done\n"
+
+
+def test_a_single_wave_has_no_heading() -> None:
+    """Where all hosts go at once there is nothing to number."""
+    target, file = out()
+    sink = Terminal(target)
+    sink(event(Kind.WAVE_STARTED, "gpu1", host="", wave=1, waves=1))
+    sink(event(Kind.STEP_FINISHED, "done", task="verify", seconds=1))
+    assert "wave" not in file.getvalue()
+
+
+@pytest.mark.parametrize("variable", [True, False])
+def test_without_colour_there_is_no_escape(variable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR and ``--no-color`` leave plain text, also on a terminal: no bold, no dim."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1" if variable else "")
+    plain = console(stderr=True, no_color=not variable)
+    with plain.capture() as captured:
+        plain.print(Text("bold", style="bold red"))
+    assert captured.get() == "bold\n"
 
 
 def test_headings_stand_above_what_happens_below_them() -> None:
@@ -106,11 +169,11 @@ def test_headings_stand_above_what_happens_below_them() -> None:
     [
         (
             event(Kind.STEP_FINISHED, "reload: x", task="activate", seconds=1.25),
-            "gpu1       activate   reload: x  1.2 s",
+            "gpu1  activate    1.2 s  reload: x",
         ),
-        (event(Kind.HOST_UNREACHABLE, "no route"), "gpu1       UNREACHABLE: no route"),
+        (event(Kind.HOST_UNREACHABLE, "no route"), "gpu1  UNREACHABLE: no route"),
         (event(Kind.ROLLOUT_STOPPED, "x"), "STOPPED after gpu1: no further host is touched"),
-        (event(Kind.REVERT_STARTED, "x"), "gpu1       going back to what it served"),
+        (event(Kind.REVERT_STARTED, "x"), "gpu1  going back to what it served"),
         (event(Kind.STEP_STARTED, "reload", task="activate"), ""),
         (event(Kind.STEP_PROGRESS, "half", task="stage"), ""),
         (event(Kind.HOST_OBSERVED), ""),
@@ -138,7 +201,7 @@ def test_a_failed_step_shows_hint_and_log() -> None:
     target, file = out()
     Terminal(target, quiet=True)(event(Kind.STEP_FAILED, "no", task="verify", hint="look", detail="line 1\nline 2"))
     rows = file.getvalue().splitlines()
-    assert rows[0].endswith("gpu1       verify     FAILED: no")
+    assert rows[0].endswith("gpu1  verify    FAILED: no")
     assert [row.strip() for row in rows[1:]] == ["look", "| line 1", "| line 2"]
 
 
@@ -185,12 +248,55 @@ def test_hosts_that_change_alike_stand_together() -> None:
     assert "no change: gpu3" in text
 
 
+def test_first_deploys_of_alike_hosts_stand_together() -> None:
+    """Addresses differ from host to host; the plan shows the `bind` that they come from."""
+    plans = {}
+    for number in (1, 2):
+        seen = replace(empty_host(V1), addresses=Present((f"10.0.0.{number}",)))
+        plans[f"gpu{number}"] = plan_host(sim_host(f"gpu{number}"), [V1], seen, stamp="T1")
+    text = printed(*plan_text.lines(Plan(plans), {}))
+    assert text.splitlines()[0] == "gpu1, gpu2"
+    assert text.count("service ranking: start") == 1
+    assert "+ ports: gRPC 8500 on 10.0.0.0/8, REST 8501 on 10.0.0.0/8" in text
+    assert "{" not in text.partition("config_list")[0].partition("@@")[0]
+
+
+def stopped(wanted: DesiredService, before: DesiredService) -> str:
+    seen = settled_host(before)
+    service = seen.services["ranking"]
+    assert isinstance(service.container, Present)
+    ended = replace(service, container=Present(replace(service.container.value, status="exited", exit_code=137)))
+    docker = Present(DockerFacts("29.0", ("runc", "nvidia"), {"serving:1": "sha256:serving:1"}))
+    seen = replace(seen, services={"ranking": ended}, listening=Present((22,)), docker=docker)
+    return printed(*plan_text.lines(Plan({"gpu1": plan_host(sim_host("gpu1"), [wanted], seen, stamp="T1")}), {}))
+
+
+def test_a_container_that_only_stopped_is_not_listed_again() -> None:
+    """The plan says that it is the same container; one that differs as well shows only what differs."""
+    assert "the same container as before" in stopped(V1, V1)
+    assert "+ " not in stopped(V1, V1)
+    changed = stopped(desired(1, image="serving:2"), V1)
+    assert "container.image: serving:1 -> serving:2" in changed
+    assert "container.image_id: sha256:serving:1 -> (to be pulled)" in changed
+    assert "container.user" not in changed
+
+
+def test_ports_are_told_in_words() -> None:
+    """A changed port reads as people write it, with the inventory's `bind` for the host's own address."""
+    moved = replace(V1, wish=replace(V1.wish, ports=Ports(9500, 8501)))
+    text = printed(*plan_text.lines(Plan({"gpu1": plan_of(moved, V1)}), {}))
+    assert (
+        "container.ports: gRPC 8500 on 10.0.0.0/8, REST 8501 on 10.0.0.0/8"
+        " -> gRPC 9500 on 10.0.0.0/8, REST 8501 on 10.0.0.0/8" in text
+    )
+
+
 def test_a_refusal_is_told_with_its_hint() -> None:
     """A refused host has its reason and what to do; it does not count as changing."""
     host = replace(plan_of(V1, V1), services=(), refusals=(Refusal("gpu1", "no space", "free some"),))
     plan = Plan({"gpu1": host})
     assert printed(*plan_text.lines(plan, {})) == "gpu1: REFUSED: no space\n    free some"
-    assert plan_text.last_line(plan, {}) == "PLAN: 0 of 1 hosts would change, 1 refused"
+    assert plan_text.last_line(plan, {}) == "PLAN: 0 of 1 host would change, 1 refused"
 
 
 def test_further_work_of_the_playbook_is_a_change() -> None:
@@ -198,7 +304,7 @@ def test_further_work_of_the_playbook_is_a_change() -> None:
     plan = Plan({"gpu1": plan_of(V1, V1)})
     extra = {"gpu1": ["prune: ranker/1"]}
     assert "prune: ranker/1" in printed(*plan_text.lines(plan, extra))
-    assert plan_text.last_line(plan, extra) == "PLAN: 1 of 1 hosts would change"
+    assert plan_text.last_line(plan, extra) == "PLAN: 1 of 1 host would change"
     assert as_json.plan(plan, extra)["changed"] is True
     assert as_json.plan(plan, {})["changed"] is False
 
@@ -217,50 +323,6 @@ def test_further_work_of_the_playbook_is_a_change() -> None:
 def test_sizes(count: int, text: str) -> None:
     """Binary units, a decimal only below ten."""
     assert plan_text.size(count) == text
-
-
-def test_status_shows_a_host_as_it_is() -> None:
-    """Release, container, versions, balancer, and where it differs from the inventory."""
-    members = {"gpu1": [PoolMember("ranking_rest", "gpu1", Traffic.DRAINED, 0, 100)]}
-    text = printed(*status_text.lines(Plan({"gpu1": plan_of(V2, V1)}), members))
-    assert "container  fleetdeploy-ranking running" in text
-    assert "ranker     1 AVAILABLE" in text
-    assert "balancer   ranking_rest drained" in text
-    assert "drift      reload" in text
-    assert "2 x A100" in text
-
-
-def test_status_of_an_empty_host() -> None:
-    """A host nobody deployed to has no release and no container, and is told so."""
-    text = printed(*status_text.lines(Plan({"gpu1": plan_of(V1)}), {}))
-    assert "release none recorded" in text
-    assert "container  none" in text
-    assert "not served" in text
-
-
-@pytest.mark.parametrize(
-    ("plan", "line"),
-    [
-        (Plan({"gpu1": plan_of(V1, V1)}), "STATUS: all 1 hosts are as the inventory says"),
-        (Plan({"gpu1": plan_of(V2, V1)}), "STATUS: 1 of 1 hosts differ from the inventory"),
-        (Plan({"gpu1": plan_of(V1, V1)}, {"gpu2": "x"}), "STATUS: 1 unreachable"),
-        (
-            Plan({"gpu1": plan_of(V2, V1)}, {"gpu2": "x"}),
-            "STATUS: 1 of 2 hosts differ from the inventory, 1 unreachable",
-        ),
-    ],
-)
-def test_the_last_line_of_status(plan: Plan, line: str) -> None:
-    """One true sentence at the end."""
-    assert status_text.last_line(plan) == line
-
-
-def test_a_drained_host_is_drift() -> None:
-    """A host that an earlier run left drained differs from the inventory."""
-    seen = settled_host(V1)
-    service = replace(seen.services["ranking"], drained_by=Present("run-0"))
-    plan = plan_host(sim_host("gpu1"), [V1], replace(seen, services={"ranking": service}), stamp="T1")
-    assert "differ" in status_text.last_line(Plan({"gpu1": plan}))
 
 
 def test_an_outcome_as_json() -> None:

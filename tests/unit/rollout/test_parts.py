@@ -117,7 +117,7 @@ GONE = HostOutcome("gone", HostState.UNREACHABLE)
 @pytest.mark.parametrize(
     ("outcomes", "code", "line"),
     [
-        ([OK], 0, "OK: 1 hosts, nothing to do"),
+        ([OK], 0, "OK: 1 host, nothing to do"),
         ([OK, CHANGED], 0, "OK: 1 of 2 hosts changed"),
         ([REVERTED, OK], 3, "FAILED: reverted; reverted reverted, every host serves what it served before"),
         ([FAILED, PREPARED], 3, "FAILED: failed; every host serves what it served before"),
