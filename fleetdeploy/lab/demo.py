@@ -126,7 +126,7 @@ class Demo:
         return json.loads(report.read_text())  # type: ignore[no-any-return]
 
     def _broken_version(self) -> None:
-        self._say("a version without its variables/: AVAILABLE, and wrong; the golden request has the last word")
+        self._say("a version without its variables/: AVAILABLE, and wrong; the golden request decides")
         before = self._containers()
         good, broken = RANKER.format("[2]"), f"{ACCEPT}{RANKER.format('[3]')}"
         self._edit(good, broken)
