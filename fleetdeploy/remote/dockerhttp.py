@@ -55,7 +55,9 @@ class _Pool(urllib3.HTTPConnectionPool):
 
 class _Adapter(requests.adapters.HTTPAdapter):
     def __init__(self, dial: Dial) -> None:
-        super().__init__()
+        # A question may be asked again when its connection broke; what changes something never is, but read back.
+        again = urllib3.Retry(total=1, connect=0, read=1, status=0, other=0, allowed_methods={"GET"})
+        super().__init__(max_retries=again)
         self._own_pool = _Pool(dial)
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:

@@ -115,6 +115,16 @@ class Stager:
             raise TransferFailed("the host's answer cannot be understood", where=self._host, detail=output[-400:])
         return None if found[2] is None else (found[1], frozenset(found[2].splitlines()))
 
+    def _is_full(self, item: StageItem) -> bool:
+        """Ask the host for its room again: rsync's receiver does not always get to say why it could not write."""
+        try:
+            self._prepare(item, link_from=0)
+        except NoSpace:
+            return True
+        except HostError:
+            return False
+        return False
+
     def _finish(self, item: StageItem) -> None:
         nonce = secrets.token_hex(8)
         words = nonce, safe_name(item.model), str(item.version.number), _staged(item)
@@ -136,7 +146,7 @@ class Stager:
             code, said = _run(argv, names, timeout_s=end - time.monotonic(), host=self._host)
             if code == 0:
                 return
-            if "No space left on device" in said or "Disk quota exceeded" in said:
+            if "No space left on device" in said or "Disk quota exceeded" in said or self._is_full(item):
                 self._discard(item)
                 raise NoSpace(
                     "the host's file system is full",
