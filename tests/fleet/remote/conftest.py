@@ -1,6 +1,5 @@
 """Fixtures for tests of the remote rooms: a private sshd, a fleet, a service in a temporary directory."""
 
-
 from __future__ import annotations
 
 from collections.abc import Iterator

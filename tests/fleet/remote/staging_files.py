@@ -21,7 +21,7 @@ def version(source: Path, number: int, files: dict[str, bytes]) -> ModelVersion:
     return ModelVersion(number, source / str(number), Manifest(tuple(entries)))
 
 
-FILES = {"saved_model.pb": b"graph", "variables/variables.index": b"index", "assets/it's \"odd\" $x.txt": b"words"}
+FILES = {"saved_model.pb": b"graph", "variables/variables.index": b"index", 'assets/it\'s "odd" $x.txt': b"words"}
 
 
 def stage_item(item: ModelVersion, link_from: int | None = None) -> StageItem:
