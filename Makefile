@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev-$(shell sha256sum requirements/dev.txt 2>/dev/null | cut -c1
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit contract fleet lint bench lock packages clean
+.PHONY: help demo test unit contract fleet lint lock packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,9 +30,6 @@ lint: packages $(DEV) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-
-bench: packages $(DEV) ## benchmarks; they print ratios and assert nothing
-	$(BIN)/python -m tests.bench
 
 lock: $(DEV) ## resolve requirements/*.in anew
 	for name in run dev; do \
