@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev-$(shell sha256sum requirements/dev.txt 2>/dev/null | cut -c1
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit contract fleet lint lock packages clean
+.PHONY: help demo test unit sweep contract fleet lint lock packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -15,10 +15,13 @@ help: ## list the targets
 demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (root)
 	@$(BIN)/python -m fleetdeploy demo
 
-test: unit contract fleet ## every test (root, for the fleet tests)
+test: unit sweep contract fleet ## every test (root, for the fleet tests)
 
 unit: packages $(DEV) ## no network, a few seconds
-	$(BIN)/python -m pytest -n auto tests/unit
+	$(BIN)/python -m pytest -n auto -m 'not sweep' tests/unit
+
+sweep: packages $(DEV) ## a simulated fleet, each call of a rollout killed, refused, cut off or signalled
+	$(BIN)/python -m pytest -n auto -m sweep tests/unit
 
 contract: packages $(DEV) ## the model server held to TF Serving's contract; SERVER=PATH tries another binary
 	$(BIN)/python -m pytest tests/contract

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 OWN_RULES = ("remote", "lab")
@@ -21,6 +22,11 @@ sys.path.insert(0, str(HERE.parent))
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sockets: this unit test may use sockets on loopback")
     config.addinivalue_line("markers", "programs: this unit test may start other programs")
+    config.addinivalue_line("markers", "sweep: every call of a rollout in turn; `make sweep` runs these")
+
+
+settings.register_profile("unit", max_examples=50)
+settings.load_profile("unit")
 
 
 class Blocked(AssertionError):
