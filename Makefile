@@ -18,10 +18,10 @@ demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (roo
 test: unit sweep contract fleet ## every test (root, for the fleet tests)
 
 unit: packages $(DEV) ## no network, a few seconds
-	$(BIN)/python -m pytest -n auto -m 'not sweep' tests/unit
+	$(BIN)/python -m pytest -m 'not sweep' tests/unit
 
 sweep: packages $(DEV) ## a simulated fleet, each call of a rollout killed, refused, cut off or signalled
-	$(BIN)/python -m pytest -n auto -m sweep tests/unit
+	$(BIN)/python -m pytest -m sweep tests/unit
 
 contract: packages $(DEV) ## the model server held to TF Serving's contract; SERVER=PATH tries another binary
 	$(BIN)/python -m pytest tests/contract

@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sweep: every call of a rollout in turn; `make sweep` runs these")
 
 
-settings.register_profile("unit", max_examples=50)
+settings.register_profile("unit", max_examples=25)
 settings.load_profile("unit")
 
 

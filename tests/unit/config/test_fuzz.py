@@ -35,7 +35,7 @@ SERVICE = {
     "bind": "10.0.0.1",
     "models": {"m": {"source": "m", "versions": [7], "golden": "none"}},
 }
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def placed(errors: tuple[object, ...], path: Path) -> bool:
@@ -86,7 +86,7 @@ def inventory() -> Inventory:
     return load_inventory([Path(__file__).parent / "cases" / "ansible" / "layers"])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="all:!&,~*?[0]-gpu. @(", max_size=14))
 def test_any_pattern(inventory: Inventory, pattern: str) -> None:
     """Whatever the pattern, it names at least one host of the inventory, or is refused."""

@@ -170,7 +170,7 @@ def test_pure_parser(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fast.value.problems[0].hint == pure.value.problems[0].hint
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"#%@`\t\n ,?<0.~\0é", max_size=40))
 @example("? ")
 @example("- - -\n -")

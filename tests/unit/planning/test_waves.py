@@ -13,7 +13,7 @@ HOSTS = st.lists(st.text("abc123", min_size=1), unique=True, max_size=30)
 SIZES = st.lists(st.builds(Quantity, st.integers(0, 120), st.booleans()), max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(hosts=HOSTS, serial=SIZES)
 def test_waves_partition_the_hosts_in_order(hosts: list[str], serial: list[Quantity]) -> None:
     """Every host is in exactly one wave, in the order given, and no wave is empty."""
@@ -63,7 +63,7 @@ def test_the_failure_budget(percentage: int, total: int, failures: int, spent: b
     assert FailureBudget(total, percentage).spent(failures) is spent
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(out=st.frozensets(st.sampled_from("abcdef")), host=st.sampled_from("abcdef"), most=st.integers(0, 6))
 def test_taking_a_host_out_never_exceeds_the_capacity(out: frozenset[str], host: str, most: int) -> None:
     """A host may leave only when at most ``max_unavailable`` are out then; one that is out already costs nothing."""

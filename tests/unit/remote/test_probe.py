@@ -211,7 +211,7 @@ def test_hostile_words_stay_single_arguments() -> None:
 NAMES = sorted({match.decode() for match in re.findall(rb"5ca1ab1e ([a-z0-9_.]+) ", PASTED)})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(["ok", "unknown"]), st.text(max_size=80))))
 def test_garbage_in_any_frame_is_never_absent(frames: list[tuple[str, str, str]]) -> None:
     """Whatever a host puts into its frames, nothing becomes Absent that no frame calls absent, and nothing raises."""
@@ -224,7 +224,7 @@ def test_garbage_in_any_frame_is_never_absent(frames: list[tuple[str, str, str]]
         assert isinstance(host.containers, Present)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, len(PASTED)), st.binary(max_size=40), st.integers(0, 60))
 def test_a_damaged_answer_never_raises(position: int, insert: bytes, drop: int) -> None:
     """An answer with bytes lost and others put in is read as far as it goes, without an exception."""

@@ -33,7 +33,7 @@ def test_a_line_is_a_request() -> None:
     assert found == GoldenRequest("typical", {"x": [[1.0, 2.0]]}, {"y": [[3.0]]})
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     st.builds(
         GoldenRequest,

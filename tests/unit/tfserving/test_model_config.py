@@ -10,7 +10,7 @@ from fleetdeploy.errors import InputError
 from fleetdeploy.tfserving import model_config, stubs
 from fleetdeploy.tfserving.model_config import ModelEntry
 
-quick = settings(deadline=None, max_examples=40)
+quick = settings(deadline=None, max_examples=25)
 
 
 def text_of(models: dict[str, tuple[list[int], dict[str, int]]]) -> str:

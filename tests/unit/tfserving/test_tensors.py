@@ -45,7 +45,7 @@ def typed_values(draw: st.DrawFn) -> tuple[str, object]:
     return dtype, nested(draw(st.lists(ELEMENTS[dtype], min_size=count, max_size=count)), shape)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(typed_values())
 def test_what_is_written_is_read_back(typed: tuple[str, object]) -> None:
     """Every value of every type survives the way into a TensorProto and back, with its shape."""
