@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE.parent))
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sockets: this unit test may use sockets on loopback")
     config.addinivalue_line("markers", "programs: this unit test may start other programs")
-    config.addinivalue_line("markers", "sweep: every call of a rollout in turn; `make sweep` runs these")
+    config.addinivalue_line("markers", "simulation: whole rollouts on a simulated fleet; see `make simulation`")
 
 
 settings.register_profile("unit", max_examples=25)

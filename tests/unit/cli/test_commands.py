@@ -10,6 +10,8 @@ from simulation.model_server import Quality
 
 from .conftest import Project
 
+pytestmark = pytest.mark.simulation
+
 
 def spoil(project: Project, number: int) -> None:
     for host in project.world.hosts.values():

@@ -12,6 +12,8 @@ from fleetdeploy.errors import HostKeyRefused
 
 from .conftest import Project
 
+pytestmark = pytest.mark.simulation
+
 
 def refuse_key(monkeypatch: pytest.MonkeyPatch, method: str, name: str) -> None:
     """Let ``name`` show another host key than the pinned one."""

@@ -13,6 +13,8 @@ from fleetdeploy.domain.playbook import Quantity
 
 from .fleets import NEW_IMAGE, V1, V2, dangers, new, settled
 
+pytestmark = pytest.mark.simulation
+
 THREE = ("gpu1", "gpu2", "gpu3")
 
 ONE_PLAY = """

@@ -16,6 +16,8 @@ from fleetdeploy.domain.playbook import OnFailure, Quantity
 
 from .fleets import NEW_IMAGE, V1, V2, V3, dangers, new, settled, spoil
 
+pytestmark = pytest.mark.simulation
+
 THREE = ("gpu1", "gpu2", "gpu3")
 BACK = "FAILED: gpu1; gpu1 reverted, every host serves what it served before"
 

@@ -15,6 +15,8 @@ from fleetdeploy.domain.outcome import HostState
 from .fleets import V1, V2, new, settled, spoil
 from .test_failures import THREE, states
 
+pytestmark = pytest.mark.simulation
+
 
 def test_a_host_that_a_person_keeps_out_is_not_put_back() -> None:
     """A host drained by hand, with no marker of ours, is left out of service and the run refused before it begins."""

@@ -14,7 +14,7 @@ from fleetdeploy.domain.service import DesiredService
 
 from .fleets import NEW_IMAGE, V1, V2, dangers, killed, new, settled, spoil, untrue
 
-pytestmark = pytest.mark.sweep
+pytestmark = pytest.mark.simulation
 PAIR = ("gpu1", "gpu2")
 SCENES: dict[str, tuple[Callable[..., World], DesiredService]] = {
     "first deploy": (new, V1),
