@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
-from simulation.controller import deploy, desired, plays
+from simulation.controller import deploy, desired, plays, sim_host
+from simulation.fleet import SimFleet
 from simulation.model_server import Quality
-from simulation.wire import Trouble
+from simulation.wire import Trouble, Wire
 from simulation.world import POOLS, SERVICE, converged
 
 from fleetdeploy.domain.outcome import HostState
+from fleetdeploy.domain.playbook import OnFailure
+from fleetdeploy.errors import NotHealthy
+from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.host_run import Call, HostRun, Work
+from fleetdeploy.tasks.step import Step
 
 from .fleets import V1, V2, new, settled, spoil
 from .test_failures import THREE, states
@@ -94,3 +101,34 @@ def test_a_bug_on_one_host_is_an_outcome_of_that_host(monkeypatch: pytest.Monkey
     assert run.outcome is not None
     assert "a bug in fleetdeploy: KeyError" in run.outcome.hosts["gpu1"].reason
     assert converged(world, V1) == []
+
+
+class Recorder:
+    """A task that records what is undone, and fails to undo the service named in ``broken``."""
+
+    touches_traffic, prepares, no_undo = True, False, ""
+
+    def __init__(self, name: str, undone: list[tuple[str, str]], broken: str = "") -> None:
+        self.name, self._undone, self._broken = name, undone, broken
+
+    def undo(self, step: Step, _: object) -> None:
+        service = step.plan.desired.name
+        if service == self._broken:
+            raise NotHealthy(f"{service} does not come back")
+        self._undone.append((self.name, service))
+
+
+def test_an_undo_goes_on_past_a_service_that_fails() -> None:
+    """One service that cannot be taken back stays drained; the others on the host are taken back and put back."""
+    world, undone = settled("gpu1"), list[tuple[str, str]]()
+    services = [SimpleNamespace(desired=SimpleNamespace(name=name)) for name in ("first", "second")]
+    drain, activate = Recorder("drain", undone), Recorder("activate", undone, broken="second")
+    works = [Work(Call(task, None), plan, task.name) for task in (drain, activate) for plan in services]  # type: ignore[arg-type]
+    run = HostRun(
+        host=sim_host("gpu1", balanced=False), fleet=SimFleet(world, Wire(world)), emit=Emitter("r", world.clock),
+        clock=world.clock, check_stop=lambda: None, take_capacity=lambda: None, look=lambda: None,
+        on_failure=OnFailure.REVERT, done=works,
+    )  # type: ignore[arg-type, return-value]  # fmt: skip
+    with pytest.raises(NotHealthy, match="second does not come back"):
+        run.undo()
+    assert undone == [("activate", "first"), ("drain", "first")]
