@@ -262,7 +262,7 @@ def _hint_for_missing(others: list[str]) -> str:
 
 def _image_source(image: str | ImageSource | None) -> ImageSource:
     if image is None:
-        from fleetdeploy.lab.standin_image import StandInImage  # noqa: PLC0415 - needs what only the lab installs
+        from fleetdeploy.lab.standin_image.source import StandInImage  # noqa: PLC0415 - needs what only the lab installs
 
         return StandInImage()
     return PulledImage(image) if isinstance(image, str) else image

@@ -10,50 +10,27 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
-from fleetdeploy.lab.modelserver import VERSION, log
-from fleetdeploy.lab.modelserver import config as configs
 from fleetdeploy.lab.modelserver import flags as command_line
-from fleetdeploy.lab.modelserver.bundle import Loader
-from fleetdeploy.lab.modelserver.core import ServerCore
+from fleetdeploy.lab.modelserver import log
+from fleetdeploy.lab.modelserver.apis.grpc_server import start_grpc_server
+from fleetdeploy.lab.modelserver.apis.prediction import Prediction
+from fleetdeploy.lab.modelserver.apis.rest_routes import RestApi
+from fleetdeploy.lab.modelserver.apis.rest_server import start_rest_server
+from fleetdeploy.lab.modelserver.environment import Environment
 from fleetdeploy.lab.modelserver.flags import Flags
-from fleetdeploy.lab.modelserver.grpc_api import start_grpc_server
-from fleetdeploy.lab.modelserver.lifecycle import Lifecycle, LoadSettings
-from fleetdeploy.lab.modelserver.rest_api import start_rest_server
-from fleetdeploy.lab.modelserver.serving_table import ServingTable
-from fleetdeploy.lab.modelserver.states import StateBus
+from fleetdeploy.lab.modelserver.loading.loader import Loader
+from fleetdeploy.lab.modelserver.models import config as configs
+from fleetdeploy.lab.modelserver.models.core import ServerCore
+from fleetdeploy.lab.modelserver.models.lifecycle import Lifecycle, LoadSettings
+from fleetdeploy.lab.modelserver.models.serving_table import ServingTable
+from fleetdeploy.lab.modelserver.models.states import StateBus
+from fleetdeploy.lab.modelserver.runtime.tensorflow_c import TensorFlow
 from fleetdeploy.lab.modelserver.status import Code, StatusError
-from fleetdeploy.lab.modelserver.tensorflow_c import TensorFlow
 from fleetdeploy.tfserving import stubs
 
 PROGRAM: Final = "tensorflow_model_server"
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What tests can set, for which the real server has no flag."""
-
-    build: str
-    """STANDIN_BUILD: shown by --version, so that two images can be told apart."""
-    tick_s: float
-    """STANDIN_TICK_S: time between two decisions to load or unload."""
-    scan_interval_s: float | None
-    """STANDIN_SCAN_S: instead of --file_system_poll_wait_seconds, which takes whole seconds only."""
-
-    @staticmethod
-    def read() -> "Environment":
-        """Read the process's environment. Raises INVALID_ARGUMENT for a value that is no number."""
-        scan = os.environ.get("STANDIN_SCAN_S")
-        try:
-            return Environment(
-                build=os.environ.get("STANDIN_BUILD") or VERSION,
-                tick_s=float(os.environ.get("STANDIN_TICK_S") or 0.1),
-                scan_interval_s=float(scan) if scan else None,
-            )
-        except ValueError as problem:
-            raise StatusError(Code.INVALID_ARGUMENT, f"STANDIN_TICK_S and STANDIN_SCAN_S: {problem}") from problem
 
 
 def main(arguments: list[str]) -> int:
@@ -96,11 +73,12 @@ def _serve(flags: Flags, environment: Environment) -> NoReturn:
     core.reload(config)
     if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
         threading.Thread(target=_poll_config, args=(core, flags), name="config", daemon=True).start()
-    server = start_grpc_server(core, flags)
+    prediction = Prediction(core)
+    server = start_grpc_server(core, prediction, flags)
     if flags.rest_api_port == flags.port != 0:
         log.error("The port of the HTTP/REST API cannot be that of gRPC. Skipped exporting HTTP/REST API.")
     elif flags.rest_api_port:
-        start_rest_server(core, flags)
+        start_rest_server(RestApi(core, prediction, flags), flags)
     server.wait_for_termination()
     raise AssertionError("nothing stops the gRPC server")
 

@@ -24,7 +24,7 @@ from typing import Final
 
 from fleetdeploy.errors import LabError
 from fleetdeploy.lab.modelserver import VERSION
-from fleetdeploy.lab.modelserver.rootfs import APP, TENSORFLOW_LIBRARIES, RootFs, plan_rootfs, tensorflow_directory
+from fleetdeploy.lab.standin_image.rootfs import APP, TENSORFLOW_LIBRARIES, RootFs, plan_rootfs, tensorflow_directory
 
 _LAYOUT: Final = 1
 """Raised when the tar changes in a way that the inputs of its key do not show."""
@@ -176,8 +176,9 @@ def _key() -> str:
         status = (tensorflow_directory() / library).stat()
         digest.update(f"{library} {status.st_size} {status.st_mtime_ns}\n".encode())
     digest.update(str(bool(shutil.which("strip"))).encode())
-    package_root = Path(__file__).resolve().parents[2]
-    sources = [*sorted(Path(__file__).resolve().parent.glob("*.py")), package_root / "tfserving" / "stubs.py"]
-    for source in sources:
-        digest.update(os.fsencode(source.name) + b"\0" + source.read_bytes() + b"\0")
+    root = Path(__file__).resolve().parents[2]
+    rooms = (root / "lab" / "modelserver", Path(__file__).resolve().parent)
+    sources = [file for room in rooms for file in sorted(room.rglob("*.py"))]
+    for source in [*sources, root / "tfserving" / "stubs.py"]:
+        digest.update(os.fsencode(source.relative_to(root)) + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()

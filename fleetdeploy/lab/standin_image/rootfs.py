@@ -120,7 +120,7 @@ def _add_packages(plan: RootFs) -> None:
             inside = name.replace(".", "/") + ("/__init__.py" if path.name == "__init__.py" else path.suffix)
             plan.files[f"{APP}/{inside}"] = path
     module = "fleetdeploy/lab/modelserver/__main__.py"
-    plan.files[f"{APP}/{module}"] = Path(__file__).with_name("__main__.py")
+    plan.files[f"{APP}/{module}"] = Path(__file__).parents[1] / "modelserver" / "__main__.py"
     for library in TENSORFLOW_LIBRARIES:
         plan.files[f"{APP}/tensorflow/{library}"] = tensorflow_directory() / library
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetdeploy.errors import LabError
-from fleetdeploy.lab.modelserver.image import build_rootfs_tar, derived_dockerfile, image_recipe
+from fleetdeploy.lab.standin_image.archive import build_rootfs_tar, derived_dockerfile, image_recipe
 
 REPOSITORY = "fleetdeploy/standin"
 BUILDS = ("1.0", "1.1")

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from fleetdeploy.lab.modelserver.bundle import Bundle
-from fleetdeploy.lab.modelserver.states import ServableId
+from fleetdeploy.lab.modelserver.servable import Servable
 from fleetdeploy.lab.modelserver.status import Code, StatusError
 
 
@@ -23,13 +22,6 @@ class Request(NamedTuple):
 
     def __str__(self) -> str:
         return f"Latest({self.name})" if self.version is None else f"Specific({self.name}, {self.version})"
-
-
-class Servable(NamedTuple):
-    """A version in memory."""
-
-    id: ServableId
-    bundle: Bundle
 
 
 class _Table:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fleetdeploy.lab.modelserver import log
-from fleetdeploy.lab.modelserver.bundle import Bundle, Loader
-from fleetdeploy.lab.modelserver.serving_table import Servable, ServingTable
-from fleetdeploy.lab.modelserver.states import ServableId, State, StateBus, VersionState
+from fleetdeploy.lab.modelserver.loading.loader import Loader
+from fleetdeploy.lab.modelserver.models.serving_table import ServingTable
+from fleetdeploy.lab.modelserver.models.states import State, StateBus, VersionState
+from fleetdeploy.lab.modelserver.servable import Model, Servable, ServableId
 from fleetdeploy.lab.modelserver.status import Code, StatusError
 
 
@@ -53,7 +54,7 @@ class Harness:
         self.phase = Phase.NEW
         self.aspired = True
         self.cancelled = False
-        self.bundle: Bundle | None = None
+        self.model: Model | None = None
 
 
 class Action(NamedTuple):
@@ -166,7 +167,7 @@ class Lifecycle:
         self._bus.publish(VersionState(harness.id, State.LOADING))
         log.info(f"Loading servable version {harness.id}")
         try:
-            bundle = self._try_to_load(harness)
+            model = self._try_to_load(harness)
         except StatusError as problem:
             with self._lock:
                 harness.phase = Phase.ERROR
@@ -174,20 +175,20 @@ class Lifecycle:
             self._bus.publish(VersionState(harness.id, State.END, problem))
             return
         if harness.cancelled:  # no longer wanted: it must not be seen serving
-            bundle.close()
+            model.close()
             with self._lock:
                 harness.phase = Phase.DISABLED
             cancelled = StatusError(Code.CANCELLED, "Loading of servable cancelled")
             self._bus.publish(VersionState(harness.id, State.END, cancelled))
             return
         with self._lock:
-            harness.bundle = bundle
+            harness.model = model
             harness.phase = Phase.READY
             log.info(f"Successfully loaded servable version {harness.id}")
             self._publish_table()
         self._bus.publish(VersionState(harness.id, State.AVAILABLE))
 
-    def _try_to_load(self, harness: Harness) -> Bundle:
+    def _try_to_load(self, harness: Harness) -> Model:
         """Load, retrying on any error unless cancelled (tensorflow_serving/util/retrier.cc)."""
         what = f"Loading servable: {harness.id}"
         retries = self._settings.max_retries
@@ -196,7 +197,7 @@ class Lifecycle:
                 time.sleep(max(0.0, self._settings.retry_interval_s))  # as there: a cancel is noticed only after it
                 log.info(f"Retrying of {what} retry: {attempt}")
             try:
-                return self._loader.load(harness.path)
+                return self._loader.load(harness.id, harness.path)
             except StatusError as problem:
                 log.error(f"{what} failed: {problem}")
                 if harness.cancelled:
@@ -213,9 +214,9 @@ class Lifecycle:
             self._bus.publish(VersionState(harness.id, State.UNLOADING))
             self._publish_table()
         log.info(f"Unloading just-loaded servable version {harness.id}")
-        if harness.bundle is not None:
-            harness.bundle.close()
-            harness.bundle = None
+        if harness.model is not None:
+            harness.model.close()
+            harness.model = None
         with self._lock:
             harness.phase = Phase.DISABLED
         log.info(f"Done unloading servable version {harness.id}")
@@ -223,7 +224,7 @@ class Lifecycle:
 
     def _publish_table(self) -> None:
         ready = [each for each in self._harnesses.values() if each.phase is Phase.READY]
-        self._table.replace([Servable(each.id, each.bundle) for each in ready if each.bundle is not None])
+        self._table.replace([Servable(each.id, each.model) for each in ready if each.model is not None])
 
 
 def _end_process_on_bug(done: Future[None]) -> None:

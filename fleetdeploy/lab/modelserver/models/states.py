@@ -7,19 +7,9 @@ import enum
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from fleetdeploy.lab.modelserver.servable import ServableId
 from fleetdeploy.lab.modelserver.status import StatusError
-
-
-class ServableId(NamedTuple):
-    """One version of one model."""
-
-    name: str
-    version: int
-
-    def __str__(self) -> str:
-        return f"{{name: {self.name} version: {self.version}}}"
 
 
 class State(enum.IntEnum):

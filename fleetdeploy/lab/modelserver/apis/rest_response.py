@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 
 from google.protobuf import json_format
 
-from fleetdeploy.lab.modelserver.json_writer import JsonWriter, decimal
-from fleetdeploy.lab.modelserver.predict import SIGNATURE_DEF
-from fleetdeploy.lab.modelserver.rest_request import Format
+from fleetdeploy.lab.modelserver.apis.json_writer import JsonWriter, decimal
+from fleetdeploy.lab.modelserver.apis.rest_request import Format
+from fleetdeploy.lab.modelserver.inference.metadata import SIGNATURE_DEF
+from fleetdeploy.lab.modelserver.runtime.tensors import DT_STRING, dtype_name
 from fleetdeploy.lab.modelserver.status import Code, StatusError
-from fleetdeploy.lab.modelserver.tensors import DT_STRING, dtype_name
 from fleetdeploy.tfserving import stubs
 
 

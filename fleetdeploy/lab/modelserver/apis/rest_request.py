@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from fleetdeploy.lab.modelserver.json_writer import debug_text
+from fleetdeploy.lab.modelserver.apis.json_writer import debug_text
+from fleetdeploy.lab.modelserver.runtime.tensors import DT_STRING, dtype_name
 from fleetdeploy.lab.modelserver.status import Code, StatusError
-from fleetdeploy.lab.modelserver.tensors import DT_STRING, dtype_name
 
 _INT32: Final = range(-(2**31), 2**31)
 

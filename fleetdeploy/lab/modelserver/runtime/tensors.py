@@ -7,8 +7,8 @@ AsProtoField writes them (tensorflow/core/framework/tensor.cc).
 
 from typing import Any, Final, Literal, NamedTuple
 
+from fleetdeploy.lab.modelserver.runtime.tensorflow_c import TensorFlow
 from fleetdeploy.lab.modelserver.status import Code, StatusError
-from fleetdeploy.lab.modelserver.tensorflow_c import TensorFlow
 from fleetdeploy.tfserving import stubs
 
 DT_STRING: Final = 7

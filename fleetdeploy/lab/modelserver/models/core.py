@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from fleetdeploy.lab.modelserver import config as configs
 from fleetdeploy.lab.modelserver import log
-from fleetdeploy.lab.modelserver.lifecycle import Lifecycle
-from fleetdeploy.lab.modelserver.serving_table import Request, Servable, ServingTable
-from fleetdeploy.lab.modelserver.source import FileSystemSource
-from fleetdeploy.lab.modelserver.states import State, StateBus, StateMonitor, VersionState
+from fleetdeploy.lab.modelserver.models import config as configs
+from fleetdeploy.lab.modelserver.models.lifecycle import Lifecycle
+from fleetdeploy.lab.modelserver.models.serving_table import Request, ServingTable
+from fleetdeploy.lab.modelserver.models.source import FileSystemSource
+from fleetdeploy.lab.modelserver.models.states import State, StateBus, StateMonitor, VersionState
+from fleetdeploy.lab.modelserver.servable import Servable
 from fleetdeploy.lab.modelserver.status import Code, StatusError
 from fleetdeploy.tfserving import stubs
 

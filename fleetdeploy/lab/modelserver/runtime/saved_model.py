@@ -1,27 +1,17 @@
 """A SavedModel in memory: its signatures and a way to run them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from fleetdeploy.lab.modelserver import tensors
+from fleetdeploy.lab.modelserver.runtime import tensors
+from fleetdeploy.lab.modelserver.runtime.tensorflow_c import Output, Session, TensorFlow
+from fleetdeploy.lab.modelserver.servable import Feed
 from fleetdeploy.lab.modelserver.status import Code, StatusError
-from fleetdeploy.lab.modelserver.tensorflow_c import Output, Session, TensorFlow
 from fleetdeploy.tfserving import stubs
 
 
-class Feed(NamedTuple):
-    """One input of a request."""
-
-    alias: str
-    """Name in the signature."""
-    name: str
-    """Name of the tensor in the graph, `operation:index`."""
-    proto: Any
-    """TensorProto."""
-
-
-class Bundle:
-    """A loaded SavedModel. Only its signatures are kept of the MetaGraphDef, as the real server does by default."""
+class SavedModel:
+    """A loaded SavedModel; of its MetaGraphDef only the signatures are kept, as the real server does by default."""
 
     def __init__(self, tensorflow: TensorFlow, session: Session) -> None:
         self._tensorflow = tensorflow
@@ -76,18 +66,3 @@ class Bundle:
                 f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph",
             )
         return place
-
-
-class Loader:
-    """Loads version directories with the session options the flags ask for."""
-
-    def __init__(self, tensorflow: TensorFlow, *, tags: Sequence[str], session_config: bytes) -> None:
-        self._tensorflow = tensorflow
-        self._tags = tags
-        self._session_config = session_config
-
-    def load(self, path: str) -> Bundle:
-        """Load one version; raises StatusError with the C++ loader's own code and text."""
-        return Bundle(
-            self._tensorflow, self._tensorflow.load_saved_model(path, self._tags, config=self._session_config)
-        )

@@ -1,0 +1,1 @@
+"""Requests to answers, as protobuf messages, on a servable that was looked up."""

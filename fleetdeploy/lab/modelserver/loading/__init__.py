@@ -1,0 +1,1 @@
+"""From a version directory to a model that may serve."""

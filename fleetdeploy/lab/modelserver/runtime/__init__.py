@@ -1,0 +1,1 @@
+"""TensorFlow and TensorFlow Lite without their Python packages: models in memory, and how they run."""
