@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fleetdeploy.config import yaml
-from fleetdeploy.config.nodes import ListNode, MapNode, Node
+from fleetdeploy.config.syntax import yaml
+from fleetdeploy.config.syntax.nodes import ListNode, MapNode, Node
 from fleetdeploy.errors import InputError
 
 WHERE = "--extra-vars"

@@ -42,7 +42,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _list(arguments: argparse.Namespace) -> int:
     from fleetdeploy.cli.project import print_json, read_inventory
-    from fleetdeploy.config.patterns import select
+    from fleetdeploy.config.inventory.patterns import select
 
     inventory = read_inventory(arguments)
     chosen = select(inventory, arguments.pattern, limit=arguments.limit)
@@ -85,7 +85,7 @@ def _host(arguments: argparse.Namespace) -> int:
     import yaml
 
     from fleetdeploy.cli.project import print_json, read_inventory
-    from fleetdeploy.config.patterns import select
+    from fleetdeploy.config.inventory.patterns import select
 
     inventory = read_inventory(arguments)
     for name in select(inventory, arguments.host):

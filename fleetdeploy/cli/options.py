@@ -17,8 +17,8 @@ def positive(text: str) -> int:
 
 def seconds(text: str) -> float:
     """An argparse type: a duration such as ``30s`` or ``2m``."""
-    from fleetdeploy.config.durations import parse_duration
-    from fleetdeploy.config.refusal import Refused
+    from fleetdeploy.config.fields.durations import parse_duration
+    from fleetdeploy.config.syntax.refusal import Refused
 
     try:
         return parse_duration(int(text) if text.isdigit() else text)

@@ -11,11 +11,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from fleetdeploy.cli import extra_vars
-from fleetdeploy.config.inventory import load_inventory
-from fleetdeploy.config.patterns import select
-from fleetdeploy.config.playbook import load_playbook
-from fleetdeploy.config.schema import validate
-from fleetdeploy.config.suggest import hint_for
+from fleetdeploy.config.fields.schema import validate
+from fleetdeploy.config.inventory.load import load_inventory
+from fleetdeploy.config.inventory.patterns import select
+from fleetdeploy.config.playbook.load import load_playbook
+from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.config.templates import TemplateSet
 from fleetdeploy.domain.inventory import Host, Inventory
 from fleetdeploy.domain.playbook import Play, Playbook, TaskCall

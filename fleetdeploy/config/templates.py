@@ -27,8 +27,8 @@ from jinja2 import (
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from fleetdeploy.config.suggest import hint_for, nearest
-from fleetdeploy.config.text_file import read_text
+from fleetdeploy.config.syntax.suggest import hint_for, nearest
+from fleetdeploy.config.syntax.text_file import read_text
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError
 

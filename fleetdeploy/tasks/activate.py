@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fleetdeploy.config.durations import Duration
+from fleetdeploy.config.fields.durations import Duration
 from fleetdeploy.domain.observed import ContainerFacts, Present, Release
 from fleetdeploy.domain.plan import Activation, ServicePlan
 from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_RELEASE, LABEL_SERVICE, LABEL_SPEC, spec_hash

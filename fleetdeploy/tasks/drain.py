@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fleetdeploy.config.durations import Duration
+from fleetdeploy.config.fields.durations import Duration
 from fleetdeploy.domain.observed import Present
 from fleetdeploy.domain.plan import Activation, ServicePlan
 from fleetdeploy.errors import BalancerFailed

@@ -15,7 +15,7 @@ from unittest import mock
 
 from fleetdeploy.cli.deploy import _refuse
 from fleetdeploy.cli.project import bind
-from fleetdeploy.config.playbook import load_playbook
+from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.events import Event
 from fleetdeploy.domain.inventory import BalancerWish, Connection, Group, Host, Inventory
 from fleetdeploy.domain.outcome import RunOutcome

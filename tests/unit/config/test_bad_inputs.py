@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fleetdeploy.config import yaml
-from fleetdeploy.config.inventory import load_inventory
-from fleetdeploy.config.playbook import load_playbook
+from fleetdeploy.config.inventory.load import load_inventory
+from fleetdeploy.config.playbook.load import load_playbook
+from fleetdeploy.config.syntax import yaml
 from fleetdeploy.config.templates import TemplateSet
 from fleetdeploy.errors import InputError
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleetdeploy.config.inventory import load_inventory
-from fleetdeploy.config.patterns import select
-from fleetdeploy.config.playbook import load_playbook
+from fleetdeploy.config.inventory.load import load_inventory
+from fleetdeploy.config.inventory.patterns import select
+from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.inventory import Inventory
 from fleetdeploy.errors import InputError
 

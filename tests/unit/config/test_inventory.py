@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetdeploy.config.host_ranges import expand
-from fleetdeploy.config.inventory import load_inventory
-from fleetdeploy.config.refusal import Refused
+from fleetdeploy.config.inventory.load import load_inventory
+from fleetdeploy.config.inventory.ranges import expand
+from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.domain.inventory import Inventory
 from fleetdeploy.domain.service import GpuRequest, Requirements, VersionsWish
 from fleetdeploy.errors import InputError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetdeploy.config.inventory import load_inventory
+from fleetdeploy.config.inventory.load import load_inventory
 from fleetdeploy.errors import InputError
 
 SERVICES = "{ranking: {image: 'serving:1', gpus: {devices: [0]}}}"

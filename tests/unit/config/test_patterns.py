@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetdeploy.config.inventory import load_inventory
-from fleetdeploy.config.patterns import select, split
+from fleetdeploy.config.inventory.load import load_inventory
+from fleetdeploy.config.inventory.patterns import select, split
 from fleetdeploy.domain.inventory import Inventory
 from fleetdeploy.errors import PatternError
 

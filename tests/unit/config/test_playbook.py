@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetdeploy.config.playbook import load_playbook
+from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.playbook import OnFailure, Quantity
 from fleetdeploy.errors import InputError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from fleetdeploy.config.inventory import load_inventory
-from fleetdeploy.config.patterns import select
-from fleetdeploy.config.playbook import load_playbook
+from fleetdeploy.config.inventory.load import load_inventory
+from fleetdeploy.config.inventory.patterns import select
+from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.inventory import DeclaredGpus
 from fleetdeploy.domain.service import GpuRequest, VersionsWish
 

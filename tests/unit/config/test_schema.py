@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from fleetdeploy.config import yaml
-from fleetdeploy.config.durations import Duration
-from fleetdeploy.config.nodes import MapNode, Placed
-from fleetdeploy.config.play_schema import PlayFields
-from fleetdeploy.config.schema import dotted, validate
-from fleetdeploy.config.service_schema import BalancerFields, GpusFields, ServiceFields
+from fleetdeploy.config.fields.durations import Duration
+from fleetdeploy.config.fields.schema import dotted, validate
+from fleetdeploy.config.playbook.schema import PlayFields
+from fleetdeploy.config.reserved.service_schema import BalancerFields, GpusFields, ServiceFields
+from fleetdeploy.config.syntax import yaml
+from fleetdeploy.config.syntax.nodes import MapNode, Placed
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetdeploy.config import values
-from fleetdeploy.config.durations import parse_duration
-from fleetdeploy.config.refusal import Refused
+from fleetdeploy.config.fields import values
+from fleetdeploy.config.fields.durations import parse_duration
+from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.domain.playbook import Quantity
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

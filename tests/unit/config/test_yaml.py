@@ -10,8 +10,8 @@ import yaml as pyyaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fleetdeploy.config import yaml
-from fleetdeploy.config.nodes import MapNode, Placed, Scalar, find, from_python, key_origin_of, origin_of
+from fleetdeploy.config.syntax import yaml
+from fleetdeploy.config.syntax.nodes import MapNode, Placed, Scalar, find, from_python, key_origin_of, origin_of
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError
 

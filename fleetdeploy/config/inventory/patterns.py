@@ -13,10 +13,10 @@ import re
 import warnings
 from collections.abc import Iterator
 
-from fleetdeploy.config.host_ranges import is_ip
-from fleetdeploy.config.inventory import host_order
-from fleetdeploy.config.suggest import nearest
-from fleetdeploy.config.text_file import home_path, read_text
+from fleetdeploy.config.inventory.load import host_order
+from fleetdeploy.config.inventory.ranges import is_ip
+from fleetdeploy.config.syntax.suggest import nearest
+from fleetdeploy.config.syntax.text_file import home_path, read_text
 from fleetdeploy.domain.inventory import Inventory
 from fleetdeploy.errors import InputError, PatternError
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from fleetdeploy.config.nodes import Entry, MapNode, Node, Scalar
+from fleetdeploy.config.reserved.names import SERVICES
+from fleetdeploy.config.syntax.nodes import Entry, MapNode, Node, Scalar
 from fleetdeploy.domain.origin import Origin
-
-SERVICES = "services"
 
 
 def merge_variables(layers: Iterable[MapNode]) -> MapNode:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from fleetdeploy.config.nodes import (
+from fleetdeploy.config.syntax.nodes import (
     ListNode,
     MapNode,
     Node,
@@ -25,8 +25,8 @@ from fleetdeploy.config.nodes import (
     key_origin_of,
     origin_of,
 )
-from fleetdeploy.config.refusal import NotA, Refused, Several
-from fleetdeploy.config.suggest import hint_for
+from fleetdeploy.config.syntax.refusal import NotA, Refused, Several
+from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError, Problem
 

@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from fleetdeploy.config.host_ranges import is_ip
-from fleetdeploy.config.nodes import MapNode, Node, Scalar
-from fleetdeploy.config.schema import shown
-from fleetdeploy.config.suggest import hint_for
-from fleetdeploy.config.wishes import BaseOf, local_path
+from fleetdeploy.config.fields.schema import shown
+from fleetdeploy.config.inventory.ranges import is_ip
+from fleetdeploy.config.reserved.wishes import BaseOf, local_path
+from fleetdeploy.config.syntax.nodes import MapNode, Node, Scalar
+from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.inventory import Connection
 from fleetdeploy.errors import Problem
 

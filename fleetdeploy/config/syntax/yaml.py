@@ -23,10 +23,10 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from fleetdeploy.config.nodes import Entry, ListNode, MapNode, Node, Scalar
-from fleetdeploy.config.text_file import read_text
-from fleetdeploy.config.yaml_errors import UNQUOTED_TEMPLATE, Unfinished, explain, explain_character
-from fleetdeploy.config.yaml_scalars import CORE_TAGS, MERGE_TAG, implicit_tag, scalar_value, short_tag
+from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar
+from fleetdeploy.config.syntax.text_file import read_text
+from fleetdeploy.config.syntax.yaml_errors import UNQUOTED_TEMPLATE, Unfinished, explain, explain_character
+from fleetdeploy.config.syntax.yaml_scalars import CORE_TAGS, MERGE_TAG, implicit_tag, scalar_value, short_tag
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError, Problem
 

@@ -1,7 +1,7 @@
 """Playbooks: a list of plays, each with hosts, waves, a failure budget and tasks.
 
 Which tasks exist is known a floor above; their names come in, and their arguments stay plain mappings that know their
-places (:class:`fleetdeploy.config.nodes.Placed`), for the task's own schema to check.
+places (:class:`fleetdeploy.config.syntax.nodes.Placed`), for the task's own schema to check.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from fleetdeploy.config import yaml
-from fleetdeploy.config.nodes import ListNode, MapNode, Node, Placed, Scalar
-from fleetdeploy.config.play_schema import PlayFields
-from fleetdeploy.config.schema import check, shown
-from fleetdeploy.config.suggest import hint_for
+from fleetdeploy.config.fields.schema import check, shown
+from fleetdeploy.config.playbook.schema import PlayFields
+from fleetdeploy.config.syntax import yaml
+from fleetdeploy.config.syntax.nodes import ListNode, MapNode, Node, Placed, Scalar
+from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.playbook import Play, Playbook, TaskCall
 from fleetdeploy.errors import InputError, Problem
 

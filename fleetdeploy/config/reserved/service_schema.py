@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from fleetdeploy.config.refusal import NotA, Refused, Several
-from fleetdeploy.config.server_flags import check_flag_name
-from fleetdeploy.config.values import (
+from fleetdeploy.config.fields.server_flags import check_flag_name
+from fleetdeploy.config.fields.values import (
     Bind,
     Capability,
     EnvironmentName,
@@ -28,6 +27,7 @@ from fleetdeploy.config.values import (
     binds_everything,
     parse_version,
 )
+from fleetdeploy.config.syntax.refusal import NotA, Refused, Several
 from fleetdeploy.domain.service import GpuRequest, VersionsWish
 
 MOST_DEVICES = 1024

@@ -5,8 +5,8 @@ The server prints an unknown flag and starts all the same with the default, so a
 
 from __future__ import annotations
 
-from fleetdeploy.config.refusal import Refused
-from fleetdeploy.config.suggest import nearest
+from fleetdeploy.config.syntax.refusal import Refused
+from fleetdeploy.config.syntax.suggest import nearest
 
 OWNED_FLAGS = frozenset(
     {

@@ -12,7 +12,7 @@ import re
 import string
 from collections.abc import Sequence
 
-from fleetdeploy.config.refusal import Refused
+from fleetdeploy.config.syntax.refusal import Refused
 
 MOST_HOSTS = 20_000
 _RANGE = re.compile(r"\[([0-9A-Za-z]*):([0-9A-Za-z]+)(?::([0-9]+))?\]")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from fleetdeploy.config.merging import SERVICES
-from fleetdeploy.config.nodes import ListNode, MapNode, Node, Scalar
-from fleetdeploy.config.reserved import BALANCER, GPUS
-from fleetdeploy.config.service_schema import BalancerFields, GpusFields, ServiceFields
-from fleetdeploy.config.suggest import nearest
+from fleetdeploy.config.reserved.names import BALANCER, GPUS, SERVICES
+from fleetdeploy.config.reserved.service_schema import BalancerFields, GpusFields, ServiceFields
+from fleetdeploy.config.syntax.nodes import ListNode, MapNode, Node, Scalar
+from fleetdeploy.config.syntax.suggest import nearest
 from fleetdeploy.errors import Problem
 
 _KEYS: Mapping[str, frozenset[str]] = {

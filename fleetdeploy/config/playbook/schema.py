@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from fleetdeploy.config.durations import Duration
-from fleetdeploy.config.refusal import NotA, Refused, Several
-from fleetdeploy.config.service_schema import Fields
-from fleetdeploy.config.values import HostCount, parse_quantity
+from fleetdeploy.config.fields.durations import Duration
+from fleetdeploy.config.fields.values import HostCount, parse_quantity
+from fleetdeploy.config.reserved.service_schema import Fields
+from fleetdeploy.config.syntax.refusal import NotA, Refused, Several
 from fleetdeploy.domain.playbook import OnFailure, Quantity
 
 

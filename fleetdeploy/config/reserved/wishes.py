@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from fleetdeploy.config.nodes import MapNode, key_origin_of, origin_of
-from fleetdeploy.config.service_schema import BalancerFields, GpusFields, ModelFields, ServiceFields
-from fleetdeploy.config.text_file import home_path
+from fleetdeploy.config.reserved.service_schema import BalancerFields, GpusFields, ModelFields, ServiceFields
+from fleetdeploy.config.syntax.nodes import MapNode, key_origin_of, origin_of
+from fleetdeploy.config.syntax.text_file import home_path
 from fleetdeploy.domain.inventory import BalancerWish, DeclaredGpus
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.domain.service import ModelWish, Ports, Requirements, ServiceWish

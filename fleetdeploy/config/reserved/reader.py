@@ -7,20 +7,18 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from fleetdeploy.config.merging import SERVICES
-from fleetdeploy.config.nodes import MapNode, Node, find, key_origin_of, origin_of
-from fleetdeploy.config.refusal import Refused
-from fleetdeploy.config.schema import check, shown
-from fleetdeploy.config.service_schema import BalancerFields, GpusFields, ServiceFields
-from fleetdeploy.config.suggest import hint_for
-from fleetdeploy.config.values import parse_name
-from fleetdeploy.config.wishes import BaseOf, balancer_wish, declared_gpus, service_wish
+from fleetdeploy.config.fields.schema import check, shown
+from fleetdeploy.config.fields.values import parse_name
+from fleetdeploy.config.reserved.names import BALANCER, GPUS, SERVICES
+from fleetdeploy.config.reserved.service_schema import BalancerFields, GpusFields, ServiceFields
+from fleetdeploy.config.reserved.wishes import BaseOf, balancer_wish, declared_gpus, service_wish
+from fleetdeploy.config.syntax.nodes import MapNode, Node, find, key_origin_of, origin_of
+from fleetdeploy.config.syntax.refusal import Refused
+from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.inventory import BalancerWish, DeclaredGpus
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.errors import Problem
 
-GPUS = "gpus"
-BALANCER = "balancer"
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
 

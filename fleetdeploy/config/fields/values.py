@@ -1,7 +1,7 @@
 """The kinds of values that fields hold: sizes, counts of hosts, versions, names, images, addresses.
 
 Each ``parse_`` function takes what stands in the file and returns the typed value or raises
-:class:`fleetdeploy.config.refusal.Refused`; the annotated types below are what schema models use.
+:class:`fleetdeploy.config.syntax.refusal.Refused`; the annotated types below are what schema models use.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
-from fleetdeploy.config.refusal import NotA, Refused
+from fleetdeploy.config.syntax.refusal import NotA, Refused
 from fleetdeploy.domain.playbook import Quantity
 
 MAX_VERSION = 2**63 - 1

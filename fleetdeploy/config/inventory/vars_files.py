@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from fleetdeploy.config import yaml
-from fleetdeploy.config.nodes import MapNode, Scalar
-from fleetdeploy.config.schema import shown
-from fleetdeploy.config.suggest import hint_for
+from fleetdeploy.config.fields.schema import shown
+from fleetdeploy.config.syntax import yaml
+from fleetdeploy.config.syntax.nodes import MapNode, Scalar
+from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.errors import InputError, Problem
 
 FOLDERS = {"group": "group_vars", "host": "host_vars"}

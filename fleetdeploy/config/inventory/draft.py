@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fleetdeploy.config.host_ranges import MOST_HOSTS, expand
-from fleetdeploy.config.nodes import Entry, MapNode, Node, Scalar
-from fleetdeploy.config.refusal import Refused
-from fleetdeploy.config.schema import shown
-from fleetdeploy.config.suggest import hint_for
+from fleetdeploy.config.fields.schema import shown
+from fleetdeploy.config.inventory.ranges import MOST_HOSTS, expand
+from fleetdeploy.config.syntax.nodes import Entry, MapNode, Node, Scalar
+from fleetdeploy.config.syntax.refusal import Refused
+from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import Problem
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fleetdeploy.config import vars_files, yaml
-from fleetdeploy.config.connection import read_connection
-from fleetdeploy.config.inventory_tree import Draft, GroupDraft, finish
-from fleetdeploy.config.merging import merge_variables
-from fleetdeploy.config.near_misses import near_misses
-from fleetdeploy.config.nodes import MapNode, from_python
-from fleetdeploy.config.reserved import ReservedReader
+from fleetdeploy.config.inventory import vars_files
+from fleetdeploy.config.inventory.connection import read_connection
+from fleetdeploy.config.inventory.draft import Draft, GroupDraft, finish
+from fleetdeploy.config.inventory.merging import merge_variables
+from fleetdeploy.config.reserved.near_misses import near_misses
+from fleetdeploy.config.reserved.reader import ReservedReader
+from fleetdeploy.config.syntax import yaml
+from fleetdeploy.config.syntax.nodes import MapNode, from_python
 from fleetdeploy.domain.inventory import BalancerWish, Connection, DeclaredGpus, Group, Host, Inventory
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.domain.service import ServiceWish

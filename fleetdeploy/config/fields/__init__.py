@@ -1,0 +1,1 @@
+"""Typed fields and the schemas made of them: sizes, counts, versions, names, durations."""

@@ -1,0 +1,1 @@
+"""Ansible inventories: sources, groups and hosts, variables and their order, patterns."""

@@ -1,0 +1,1 @@
+"""Playbooks: their shape, and the plays they become."""

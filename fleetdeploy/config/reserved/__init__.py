@@ -1,0 +1,1 @@
+"""The reserved variables `gpus`, `services` and `balancer`: schema, checks, and the wishes they become."""
