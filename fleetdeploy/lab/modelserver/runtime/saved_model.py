@@ -1,23 +1,32 @@
 """A SavedModel in memory: its signatures and a way to run them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from fleetdeploy.lab.modelserver.metrics.server_metrics import ServerMetrics, now_us
 from fleetdeploy.lab.modelserver.runtime import tensors
 from fleetdeploy.lab.modelserver.runtime.tensorflow_c import Output, Session, TensorFlow
 from fleetdeploy.lab.modelserver.servable import Feed
 from fleetdeploy.lab.modelserver.status import Code, StatusError
 from fleetdeploy.tfserving import stubs
 
+_INIT_SIGNATURE: Final = "__saved_model_init_op"
+_INIT_COLLECTIONS: Final = ("saved_model_main_op", "legacy_init_op")
+
 
 class SavedModel:
     """A loaded SavedModel; of its MetaGraphDef only the signatures are kept, as the real server does by default."""
 
-    def __init__(self, tensorflow: TensorFlow, session: Session) -> None:
+    def __init__(self, tensorflow: TensorFlow, session: Session, *, metrics: ServerMetrics) -> None:
         self._tensorflow = tensorflow
         self._session = session
+        self._metrics = metrics
         meta_graph = stubs.meta_graph_pb2.MetaGraphDef.FromString(session.meta_graph_def)
         session.meta_graph_def = b""
+        self.write_version = "2" if meta_graph.HasField("object_graph_def") else "1"
+        self.has_init_op = _INIT_SIGNATURE in meta_graph.signature_def or any(
+            name in meta_graph.collection_def for name in _INIT_COLLECTIONS
+        )
         self.signatures: Mapping[str, Any] = {  # copies, so that the graph does not stay in memory with them
             name: stubs.meta_graph_pb2.SignatureDef.FromString(definition.SerializeToString())
             for name, definition in meta_graph.signature_def.items()
@@ -42,11 +51,13 @@ class SavedModel:
                 tensor = tensors.from_proto(self._tensorflow, feed.proto, alias=feed.alias)
                 owned.append(tensor)
                 placed.append((self._place(feed.name), tensor))
+            places = [self._place(name) for name in fetches]
+            self._metrics.direct_session_runs.add()
+            began_us = now_us()
             fetched = self._session.run(
-                placed,
-                [self._place(name) for name in fetches],
-                run_options=options.SerializeToString() if options is not None else None,
+                placed, places, run_options=options.SerializeToString() if options is not None else None
             )
+            self._metrics.graph_ran(now_us() - began_us)
             owned.extend(fetched)
             for tensor, answer in zip(fetched, answers, strict=True):
                 tensors.to_proto(self._tensorflow, tensor, answer)

@@ -77,7 +77,8 @@ _FUNCTIONS: Final[dict[str, tuple[Any, list[Any]]]] = {
 _STRING_BYTES: Final = 24  # sizeof(TF_TString)
 
 
-def _directory() -> Path:
+def tensorflow_directory() -> Path:
+    """Directory of TensorFlow's shared libraries. Raises NOT_FOUND where it is not installed."""
     named = os.environ.get(TENSORFLOW_DIRECTORY)
     if named:
         return Path(named)
@@ -101,7 +102,7 @@ class TensorFlow:
     """The loaded shared libraries. Every method raises StatusError with the runtime's own code and text."""
 
     def __init__(self) -> None:
-        directory = _directory()
+        directory = tensorflow_directory()
         ctypes.CDLL(str(directory / "libtensorflow_framework.so.2"), mode=ctypes.RTLD_GLOBAL)
         self.c = _bind(ctypes.CDLL(str(directory / "libtensorflow_cc.so.2"), mode=ctypes.RTLD_GLOBAL))
 
@@ -172,8 +173,9 @@ class TensorFlow:
 
     def tensor_bytes(self, tensor: int) -> bytes:
         """Copy of a tensor's memory; of no use for strings."""
-        size = self.c.TF_TensorByteSize(tensor)
-        return ctypes.string_at(self.c.TF_TensorData(tensor), size) if size else b""
+        if not self.c.TF_TensorElementCount(tensor):  # one that was parsed has no memory at all, not even a size
+            return b""
+        return ctypes.string_at(self.c.TF_TensorData(tensor), self.c.TF_TensorByteSize(tensor))
 
     def tensor_strings(self, tensor: int) -> list[bytes]:
         """Elements of a tensor of strings."""
