@@ -6,23 +6,34 @@ See tensorflow_serving/servables/tensorflow/predict_util.cc and tensorflow/cc/sa
 from collections.abc import Iterable
 from typing import Any, Final
 
+from fleetdeploy.lab.modelserver.inference import classify, regress
+from fleetdeploy.lab.modelserver.inference.examples import answer_model_spec, signature_key
 from fleetdeploy.lab.modelserver.servable import Feed, Servable
 from fleetdeploy.lab.modelserver.status import Code, StatusError
 from fleetdeploy.tfserving import stubs
 
-DEFAULT_SIGNATURE: Final = "serving_default"
+_METHODS: Final = ("tensorflow/serving/predict", classify.METHOD, regress.METHOD)
 
 
-def predict(servable: Servable, request: Any, *, timeout_ms: int | None) -> Any:
-    """Answer a PredictRequest with a PredictResponse. Raises StatusError."""
-    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+def predict(servable: Servable, request: Any, *, timeout_ms: int | None, check_method_names: bool = False) -> Any:
+    """Answer a PredictRequest with a PredictResponse.
+
+    `check_method_names` is --enable_signature_method_name_check; `timeout_ms` of None waits as long as it takes.
+    Raises FAILED_PRECONDITION for an unknown signature, INTERNAL for one of another method, INVALID_ARGUMENT for
+    inputs or outputs that do not fit, and what TensorFlow says.
+    """
+    name = signature_key(request.model_spec)
     signature = servable.model.signatures.get(name)
     if signature is None:
         raise StatusError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
     response = stubs.predict_pb2.PredictResponse()
-    response.model_spec.name = servable.id.name
-    response.model_spec.signature_name = name
-    response.model_spec.version.value = servable.id.version
+    answer_model_spec(request.model_spec, servable, response.model_spec)
+    if check_method_names and signature.method_name not in _METHODS:
+        raise StatusError(
+            Code.INTERNAL,
+            f"Expected prediction signature method_name to be one of {{{', '.join(_METHODS)}}}. Was: "
+            f"{signature.method_name}",
+        )
     feeds = _feeds(signature, request.inputs)
     aliases = _outputs(signature, request.output_filter)
     servable.model.run(
