@@ -1,5 +1,6 @@
 """What tests can set for which the real server has no flag: environment variables named `STANDIN_...`."""
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from fleetdeploy.lab.modelserver.status import Code, StatusError
 
 @dataclass(frozen=True)
 class Environment:
-    """The process's `STANDIN_...` variables."""
+    """The process's `STANDIN_...` variables; one that is empty is one that is not set."""
 
     build: str
     """STANDIN_BUILD: shown by --version, so that two images can be told apart."""
@@ -17,16 +18,50 @@ class Environment:
     """STANDIN_TICK_S: time between two decisions to load or unload."""
     scan_interval_s: float | None
     """STANDIN_SCAN_S: instead of --file_system_poll_wait_seconds, which takes whole seconds only."""
+    config_poll_s: float | None
+    """STANDIN_CONFIG_POLL_S: instead of --model_config_file_poll_wait_seconds, which takes whole seconds only."""
+    faults_file: str | None
+    """STANDIN_FAULTS: a file of faults to inject, see `faults.board`."""
+    memory_budget_bytes: int | None
+    """STANDIN_MEMORY_BUDGET_BYTES: what all versions in memory may take together; the faults file may say otherwise."""
 
     @staticmethod
     def read() -> "Environment":
-        """Read the process's environment. Raises INVALID_ARGUMENT for a value that is no number."""
-        scan = os.environ.get("STANDIN_SCAN_S")
-        try:
-            return Environment(
-                build=os.environ.get("STANDIN_BUILD") or VERSION,
-                tick_s=float(os.environ.get("STANDIN_TICK_S") or 0.1),
-                scan_interval_s=float(scan) if scan else None,
-            )
-        except ValueError as problem:
-            raise StatusError(Code.INVALID_ARGUMENT, f"STANDIN_TICK_S and STANDIN_SCAN_S: {problem}") from problem
+        """Read the process's environment. Raises INVALID_ARGUMENT with the name of a variable that is not valid."""
+        tick_s = _seconds("STANDIN_TICK_S")
+        if tick_s == 0:
+            raise _refused("STANDIN_TICK_S", "is more than 0 seconds")
+        return Environment(
+            build=os.environ.get("STANDIN_BUILD") or VERSION,
+            tick_s=0.1 if tick_s is None else tick_s,
+            scan_interval_s=_seconds("STANDIN_SCAN_S"),
+            config_poll_s=_seconds("STANDIN_CONFIG_POLL_S"),
+            faults_file=os.environ.get("STANDIN_FAULTS") or None,
+            memory_budget_bytes=_bytes("STANDIN_MEMORY_BUDGET_BYTES"),
+        )
+
+
+def _seconds(variable: str) -> float | None:
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError as problem:
+        raise _refused(variable, "is a number of seconds") from problem
+    if not math.isfinite(value) or value < 0:
+        raise _refused(variable, "is a number of seconds, 0 or more and not infinite")
+    return value
+
+
+def _bytes(variable: str) -> int | None:
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise _refused(variable, "is a whole number of bytes, 0 or more")
+    return int(text)
+
+
+def _refused(variable: str, rule: str) -> StatusError:
+    return StatusError(Code.INVALID_ARGUMENT, f"{variable} {rule}; got {os.environ[variable]!r}")
