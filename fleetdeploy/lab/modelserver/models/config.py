@@ -5,13 +5,11 @@ The order of the checks and their texts follow tensorflow_serving/model_servers/
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
-
-from google.protobuf import text_format
 
 from fleetdeploy.lab.modelserver import log
 from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.text_proto import read_text_proto
 from fleetdeploy.tfserving import stubs
 
 PLATFORM: Final = "tensorflow"
@@ -31,23 +29,6 @@ def read_config(path: str) -> Any:
     Raises NOT_FOUND for a missing file, INVALID_ARGUMENT for an empty one and for text that does not parse.
     """
     return read_text_proto(path, stubs.model_server_config_pb2.ModelServerConfig())
-
-
-def read_text_proto(path: str, message: Any) -> Any:
-    """Parse a text proto file into `message` (ParseProtoTextFile in server.cc)."""
-    try:
-        text = Path(path).read_bytes()
-    except FileNotFoundError as problem:
-        raise StatusError(Code.NOT_FOUND, f"{path}; No such file or directory") from problem
-    except OSError as problem:
-        raise StatusError(Code.PERMISSION_DENIED, f"{path}; {problem.strerror}") from problem
-    if not text:  # the real server maps the file into memory, and a map of length 0 is refused
-        raise StatusError(Code.INVALID_ARGUMENT, f"{path}; Invalid argument")
-    try:
-        return text_format.Parse(text, message)
-    except (text_format.ParseError, UnicodeDecodeError) as problem:
-        log.error(f"Error parsing text-format {message.DESCRIPTOR.full_name}: {problem}")
-        raise StatusError(Code.INVALID_ARGUMENT, f"Invalid protobuf file: '{path}'") from problem
 
 
 def platform_of(model: Any) -> str:

@@ -9,13 +9,13 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from fleetdeploy.lab.modelserver import log
-from fleetdeploy.lab.modelserver.loading.loader import Loader
+from fleetdeploy.lab.modelserver.faults.loader import ModelLoader
 from fleetdeploy.lab.modelserver.models.serving_table import ServingTable
 from fleetdeploy.lab.modelserver.models.states import State, StateBus, VersionState
 from fleetdeploy.lab.modelserver.servable import Model, Servable, ServableId
@@ -78,18 +78,22 @@ def next_action(versions: Sequence[Harness]) -> Action | None:
 class Lifecycle:
     """Brings what is in memory to what is aspired."""
 
-    def __init__(self, loader: Loader, settings: LoadSettings, *, bus: StateBus, table: ServingTable) -> None:
+    def __init__(self, loader: ModelLoader, settings: LoadSettings, *, bus: StateBus, table: ServingTable) -> None:
         self._loader = loader
         self._settings = settings
         self._bus = bus
         self._table = table
-        self._lock = threading.Lock()  # over _harnesses and phases; held while the serving table is replaced
+        # Over _harnesses; held while the serving table is replaced, and so while it waits for requests. Phases change
+        # under it, but for those in which a load or an unload ends: a version that fails is seen to have failed also
+        # while a request that hangs holds the lock.
+        self._lock = threading.Lock()
         self._harnesses: dict[ServableId, Harness] = {}
         self._pending_lock = threading.Lock()
         self._pending: dict[str, Mapping[int, str]] = {}
+        self._load_threads = settings.load_threads
         self._load_pool = _pool(settings.load_threads)
         self._unload_pool = _pool(settings.unload_threads)
-        self._pool_lock = threading.Lock()
+        self._load_pool_lock = threading.Lock()
 
     def start(self) -> None:
         """Begin to decide, in a thread of its own."""
@@ -101,11 +105,19 @@ class Lifecycle:
             self._pending[name] = versions
 
     def set_load_threads(self, count: int | None) -> None:
-        """Load with `count` threads from now on (None: what the flag says), after waiting for loads in progress."""
-        with self._pool_lock:
-            if self._load_pool is not None:
-                self._load_pool.shutdown(wait=True)
-            self._load_pool = _pool(self._settings.load_threads if count is None else count)
+        """Load with `count` threads from now on (None: what the flag says), after waiting for loads in progress.
+
+        Where either number is below 2 no load begins while it waits (BasicManager::SetNumLoadThreads).
+        """
+        threads = self._settings.load_threads if count is None else count
+        with self._load_pool_lock:
+            old, before = self._load_pool, self._load_threads
+            self._load_threads = threads
+            if old is not None and min(before, threads) < 2:
+                old.shutdown(wait=True)
+            self._load_pool = _pool(threads)
+        if old is not None:
+            old.shutdown(wait=True)
 
     def _decide_for_ever(self) -> None:
         while True:
@@ -155,13 +167,11 @@ class Lifecycle:
 
     def _perform(self, action: Action) -> None:
         """Load or unload, in a pool where there is one, else here; then nothing else is decided meanwhile."""
-        work = self._load if action.load else self._unload
-        with self._pool_lock:
-            pool = self._load_pool if action.load else self._unload_pool
-            if pool is not None:
-                pool.submit(work, action.harness).add_done_callback(_end_process_on_bug)
-        if pool is None:
-            work(action.harness)
+        if action.load:
+            with self._load_pool_lock:  # held during a load that is done here, so that set_load_threads waits for it
+                _run(self._load, action.harness, pool=self._load_pool)
+        else:
+            _run(self._unload, action.harness, pool=self._unload_pool)
 
     def _load(self, harness: Harness) -> None:
         self._bus.publish(VersionState(harness.id, State.LOADING))
@@ -169,15 +179,13 @@ class Lifecycle:
         try:
             model = self._try_to_load(harness)
         except StatusError as problem:
-            with self._lock:
-                harness.phase = Phase.ERROR
+            harness.phase = Phase.ERROR
             log.error(f"Encountered an error for servable version {harness.id}: {problem}")
             self._bus.publish(VersionState(harness.id, State.END, problem))
             return
         if harness.cancelled:  # no longer wanted: it must not be seen serving
             model.close()
-            with self._lock:
-                harness.phase = Phase.DISABLED
+            harness.phase = Phase.DISABLED
             cancelled = StatusError(Code.CANCELLED, "Loading of servable cancelled")
             self._bus.publish(VersionState(harness.id, State.END, cancelled))
             return
@@ -217,14 +225,20 @@ class Lifecycle:
         if harness.model is not None:
             harness.model.close()
             harness.model = None
-        with self._lock:
-            harness.phase = Phase.DISABLED
+        harness.phase = Phase.DISABLED
         log.info(f"Done unloading servable version {harness.id}")
         self._bus.publish(VersionState(harness.id, State.END))
 
     def _publish_table(self) -> None:
         ready = [each for each in self._harnesses.values() if each.phase is Phase.READY]
         self._table.replace([Servable(each.id, each.model) for each in ready if each.model is not None])
+
+
+def _run(work: Callable[[Harness], None], harness: Harness, *, pool: ThreadPoolExecutor | None) -> None:
+    if pool is None:
+        work(harness)
+    else:
+        pool.submit(work, harness).add_done_callback(_end_process_on_bug)
 
 
 def _end_process_on_bug(done: Future[None]) -> None:

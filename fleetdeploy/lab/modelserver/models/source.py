@@ -95,6 +95,7 @@ class FileSystemSource:
         self._interval_s = interval_s
         self._aspire = aspire
         self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._scan_for_ever, name="source", daemon=True)
 
     @property
     def names(self) -> set[str]:
@@ -104,11 +105,13 @@ class FileSystemSource:
     def start(self) -> None:
         """Begin to scan, in a thread of its own."""
         if self._interval_s >= 0:
-            threading.Thread(target=self._scan_for_ever, name="source", daemon=True).start()
+            self._thread.start()
 
     def stop(self) -> None:
-        """Scan no more."""
+        """Scan no more, after a scan in progress; one that was started has scanned once."""
         self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def update(self, models: Sequence[Any]) -> None:
         """Look for other models from the next scan on; those that are gone are unaspired at once."""
@@ -119,12 +122,13 @@ class FileSystemSource:
                 self._aspire(name, {})
 
     def _scan_for_ever(self) -> None:
-        while not self._stopped.is_set():
+        while True:
             began = time.monotonic()
             self._scan()
             if self._interval_s == 0:
                 return
-            self._stopped.wait(max(0.0, self._interval_s - (time.monotonic() - began)))
+            if self._stopped.wait(max(0.0, self._interval_s - (time.monotonic() - began))):
+                return
 
     def _scan(self) -> None:
         with self._lock:

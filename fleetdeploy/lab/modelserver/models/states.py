@@ -45,11 +45,10 @@ class StateBus:
         self._subscribers: list[Callable[[VersionState], None]] = []
 
     def publish(self, state: VersionState) -> None:
-        """Tell all subscribers."""
+        """Tell all subscribers, which must not turn to the bus themselves; all see all states in the same order."""
         with self._lock:
-            subscribers = tuple(self._subscribers)
-        for subscriber in subscribers:
-            subscriber(state)
+            for subscriber in self._subscribers:
+                subscriber(state)
 
     def subscribe(self, subscriber: Callable[[VersionState], None]) -> None:
         """Have `subscriber` called with every state published from now on."""
@@ -57,9 +56,15 @@ class StateBus:
             self._subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Callable[[VersionState], None]) -> None:
-        """Undo `subscribe`."""
+        """Undo `subscribe`; waits for a state that is being told."""
         with self._lock:
             self._subscribers.remove(subscriber)
+
+
+@dataclass
+class _Wait:
+    names: tuple[str, ...]
+    decided: list[VersionState] | None = None
 
 
 class StateMonitor:
@@ -69,6 +74,7 @@ class StateMonitor:
         self._bus = bus
         self._changed = threading.Condition()
         self._states: dict[str, dict[int, VersionState]] = {}
+        self._waits: list[_Wait] = []
         bus.subscribe(self._note)
 
     def close(self) -> None:
@@ -92,9 +98,12 @@ class StateMonitor:
         model without versions on disk is waited for as long as the process lives.
         """
         with self._changed:
-            self._changed.wait_for(lambda: all(self._deciding(name) is not None for name in names))
-            decided = [self._deciding(name) for name in sorted(names)]
-        return [state for state in decided if state is not None]
+            wait = _Wait(tuple(sorted(names)))
+            self._waits.append(wait)
+            self._decide()
+            self._changed.wait_for(lambda: wait.decided is not None)
+            assert wait.decided is not None
+            return wait.decided
 
     def _versions(self, name: str) -> list[VersionState]:
         known = self._states.get(name, {})
@@ -106,4 +115,13 @@ class StateMonitor:
     def _note(self, state: VersionState) -> None:
         with self._changed:
             self._states.setdefault(state.id.name, {})[state.id.version] = state
+            self._decide()
+
+    def _decide(self) -> None:
+        """End waits here and not in the waiting thread, which might come too late to see a state that passes."""
+        for wait in self._waits:
+            found = [self._deciding(name) for name in wait.names]
+            wait.decided = [state for state in found if state is not None] if None not in found else None
+        if any(wait.decided is not None for wait in self._waits):
+            self._waits = [wait for wait in self._waits if wait.decided is None]
             self._changed.notify_all()
