@@ -15,12 +15,18 @@ from typing import Final, NoReturn
 from fleetdeploy.lab.modelserver import flags as command_line
 from fleetdeploy.lab.modelserver import log
 from fleetdeploy.lab.modelserver.apis.grpc_server import start_grpc_server
+from fleetdeploy.lab.modelserver.apis.monitoring import monitoring_page
 from fleetdeploy.lab.modelserver.apis.prediction import Prediction
 from fleetdeploy.lab.modelserver.apis.rest_routes import RestApi
 from fleetdeploy.lab.modelserver.apis.rest_server import start_rest_server
 from fleetdeploy.lab.modelserver.environment import Environment
+from fleetdeploy.lab.modelserver.faults.board import FaultBoard
+from fleetdeploy.lab.modelserver.faults.loader import FaultyLoader
 from fleetdeploy.lab.modelserver.flags import Flags
 from fleetdeploy.lab.modelserver.loading.loader import Loader
+from fleetdeploy.lab.modelserver.loading.options import load_options
+from fleetdeploy.lab.modelserver.loading.thread_pool_factory import check_thread_pool_factory
+from fleetdeploy.lab.modelserver.metrics.server_metrics import ServerMetrics
 from fleetdeploy.lab.modelserver.models import config as configs
 from fleetdeploy.lab.modelserver.models.core import ServerCore
 from fleetdeploy.lab.modelserver.models.lifecycle import Lifecycle, LoadSettings
@@ -28,7 +34,6 @@ from fleetdeploy.lab.modelserver.models.serving_table import ServingTable
 from fleetdeploy.lab.modelserver.models.states import StateBus
 from fleetdeploy.lab.modelserver.runtime.tensorflow_c import TensorFlow
 from fleetdeploy.lab.modelserver.status import Code, StatusError
-from fleetdeploy.tfserving import stubs
 
 PROGRAM: Final = "tensorflow_model_server"
 
@@ -36,7 +41,7 @@ PROGRAM: Final = "tensorflow_model_server"
 def main(arguments: list[str]) -> int:
     """Run the server; returns the exit status if it does not start."""
     parsed = command_line.parse(arguments)
-    if parsed.problems or parsed.unknown[:1] == ("--help",):
+    if parsed.usage_wanted:
         for problem in parsed.problems:
             log.error(problem)
         _print(command_line.usage(PROGRAM))
@@ -69,16 +74,20 @@ def _serve(flags: Flags, environment: Environment) -> NoReturn:
             f"model_base_path: {flags.model_base_path}"
         )
         config = configs.single_model(flags.model_name, flags.model_base_path)
-    core = _build_core(flags, environment)
+    metrics = ServerMetrics()
+    core = _build_core(flags, environment, metrics)
     core.reload(config)
-    if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
-        threading.Thread(target=_poll_config, args=(core, flags), name="config", daemon=True).start()
-    prediction = Prediction(core)
+    flag_s = flags.model_config_file_poll_wait_seconds
+    poll_s = flag_s if environment.config_poll_s is None else environment.config_poll_s
+    if flags.model_config_file and poll_s > 0:
+        threading.Thread(target=_poll_config, args=(core, flags, poll_s), name="config", daemon=True).start()
+    prediction = Prediction(core, flags, metrics=metrics)
+    check_thread_pool_factory(flags.thread_pool_factory_config_file)
     server = start_grpc_server(core, prediction, flags)
     if flags.rest_api_port == flags.port != 0:
-        log.error("The port of the HTTP/REST API cannot be that of gRPC. Skipped exporting HTTP/REST API.")
+        log.error("server_options.http_port cannot be same as grpc_port. Skipped exporting HTTP/REST API.")
     elif flags.rest_api_port:
-        start_rest_server(RestApi(core, prediction, flags), flags)
+        start_rest_server(RestApi(core, prediction, flags, monitoring=monitoring_page(flags, metrics)), flags)
     server.wait_for_termination()
     raise AssertionError("nothing stops the gRPC server")
 
@@ -92,27 +101,15 @@ def _check(flags: Flags) -> None:
         and bool(flags.ssl_config_file),
         "Both server_options.model_base_path and server_options.model_config_file are empty!": not flags.model_base_path
         and not flags.model_config_file,
-        "server_options.batching_parameters_file is set without setting server_options.enable_batching to true.": bool(
-            flags.batching_parameters_file
-        )
-        and not flags.enable_batching,
-        "Either configure server_options.tensorflow_session_parallelism or "
-        "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
-        "separately. You cannot configure all.": min(
-            flags.tensorflow_session_parallelism,
-            flags.tensorflow_intra_op_parallelism,
-            flags.tensorflow_inter_op_parallelism,
-        )
-        > 0,
     }
     for message, applies in refused.items():
         if applies:
             raise StatusError(Code.INVALID_ARGUMENT, message)
 
 
-def _build_core(flags: Flags, environment: Environment) -> ServerCore:
+def _build_core(flags: Flags, environment: Environment, metrics: ServerMetrics) -> ServerCore:
     bus, table = StateBus(), ServingTable()
-    loader = Loader(TensorFlow(), tags=flags.saved_model_tags.split(","), session_config=_session_config(flags))
+    loader = Loader(TensorFlow(), load_options(flags), metrics=metrics)
     settings = LoadSettings(
         load_threads=flags.num_load_threads,
         unload_threads=flags.num_unload_threads,
@@ -120,7 +117,8 @@ def _build_core(flags: Flags, environment: Environment) -> ServerCore:
         retry_interval_s=flags.load_retry_interval_micros / 1e6,
         tick_s=environment.tick_s,
     )
-    lifecycle = Lifecycle(loader, settings, bus=bus, table=table)
+    faults = FaultBoard(environment.faults_file, memory_budget_bytes=environment.memory_budget_bytes)
+    lifecycle = Lifecycle(FaultyLoader(loader, faults), settings, bus=bus, table=table)
     scan_s = environment.scan_interval_s
     core = ServerCore(
         lifecycle,
@@ -134,20 +132,7 @@ def _build_core(flags: Flags, environment: Environment) -> ServerCore:
     return core
 
 
-def _session_config(flags: Flags) -> bytes:
-    """Serialized ConfigProto for every session."""
-    config = stubs.config_pb2.ConfigProto()
-    if flags.tensorflow_session_config_file:
-        configs.read_text_proto(flags.tensorflow_session_config_file, config)
-    config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
-    intra, inter = flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism
-    both = flags.tensorflow_session_parallelism
-    config.intra_op_parallelism_threads = intra if intra > 0 or inter > 0 else both
-    config.inter_op_parallelism_threads = inter if intra > 0 or inter > 0 else both
-    return bytes(config.SerializeToString())
-
-
-def _poll_config(core: ServerCore, flags: Flags) -> NoReturn:
+def _poll_config(core: ServerCore, flags: Flags, interval_s: float) -> NoReturn:
     """Apply the config file again and again, changed or not."""
     while True:
         began = time.monotonic()
@@ -160,7 +145,7 @@ def _poll_config(core: ServerCore, flags: Flags) -> NoReturn:
                 core.reload(config)
             except StatusError as problem:
                 log.error(f"PollFilesystemAndReloadConfig failed to ReloadConfig: {problem.message}")
-        time.sleep(max(0.0, flags.model_config_file_poll_wait_seconds - (time.monotonic() - began)))
+        time.sleep(max(0.0, interval_s - (time.monotonic() - began)))
 
 
 def _print(text: str) -> None:

@@ -1,14 +1,15 @@
 """Command line flags with TensorFlow's syntax: `--name=value`, and nothing else.
 
-See tensorflow/core/util/command_line_flags.cc and tensorflow_serving/model_servers/main.cc. An argument that is no
-known flag is left over, and the server starts without it.
+See tsl/util/command_line_flags.cc and tensorflow_serving/model_servers/main.cc. An argument that is no known flag is
+left over, and the server starts without it.
 """
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 
 def _schedulable_cpus() -> int:
@@ -19,58 +20,66 @@ def _threads() -> int:
     return 4 * _schedulable_cpus()
 
 
+def _flag(default: Any, text: str, *, kind: str = "") -> Any:
+    """A field for a flag; a default that is called is asked for anew each time, `kind` where it is not int32."""
+    metadata = {"text": text, "kind": kind}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
 @dataclass
 class Flags:
-    """Every flag of the model server; names, types and defaults are those of 2.20."""
+    """Every flag of the model server; names, types, defaults and their order are those of 2.20."""
 
-    port: int = 8500
-    grpc_socket_path: str = ""
-    rest_api_port: int = 0
-    rest_api_num_threads: int = field(default_factory=_threads)
-    rest_api_timeout_in_ms: int = 30000
-    rest_api_enable_cors_support: bool = False
-    enable_batching: bool = False
-    allow_version_labels_for_unavailable_models: bool = False
-    batching_parameters_file: str = ""
-    enable_per_model_batching_parameters: bool = False
-    model_config_file: str = ""
-    model_config_file_poll_wait_seconds: int = 0
-    model_name: str = "default"
-    model_base_path: str = ""
-    num_load_threads: int = 0
-    num_unload_threads: int = 0
-    max_num_load_retries: int = 5
-    load_retry_interval_micros: int = 60_000_000
-    file_system_poll_wait_seconds: int = 1
-    flush_filesystem_caches: bool = True
-    tensorflow_session_parallelism: int = 0
-    tensorflow_session_config_file: str = ""
-    tensorflow_intra_op_parallelism: int = 0
-    tensorflow_inter_op_parallelism: int = 0
-    use_alts_credentials: bool = False
-    ssl_config_file: str = ""
-    platform_config_file: str = ""
-    per_process_gpu_memory_fraction: float = 0.0
-    saved_model_tags: str = "serve"
-    grpc_channel_arguments: str = ""
-    grpc_max_threads: int = field(default_factory=_threads)
-    enable_model_warmup: bool = True
-    num_request_iterations_for_warmup: int = 0
-    version: bool = False
-    monitoring_config_file: str = ""
-    remove_unused_fields_from_bundle_metagraph: bool = True
-    prefer_tflite_model: bool = False
-    num_tflite_pools: int = field(default_factory=_schedulable_cpus)
-    num_tflite_interpreters_per_pool: int = 1
-    enable_signature_method_name_check: bool = False
-    xla_cpu_compilation_enabled: bool = False
-    xla_gpu_compilation_enabled: bool = False
-    enable_profiler: bool = True
-    thread_pool_factory_config_file: str = ""
-    mixed_precision: str = ""
-    skip_initialize_tpu: bool = False
-    enable_grpc_healthcheck_service: bool = False
-    enable_serialization_as_tensor_content: bool = False
+    port: int = _flag(8500, "TCP port of the gRPC API; 0 opens none")
+    grpc_socket_path: str = _flag("", "path of a UNIX socket for the gRPC API; empty opens none")
+    rest_api_port: int = _flag(0, "port of the REST API, another one than --port; 0 opens none")
+    rest_api_num_threads: int = _flag(_threads, "threads of the REST API, one of which does nothing but accept")
+    rest_api_timeout_in_ms: int = _flag(30000, "time for one REST call, in milliseconds")
+    rest_api_enable_cors_support: bool = _flag(False, "answer with headers that let scripts of other sites read")
+    enable_batching: bool = _flag(False, "run requests that come together as one batch")
+    allow_version_labels_for_unavailable_models: bool = _flag(False, "let a free label name a version not loaded yet")
+    batching_parameters_file: str = _flag("", "text proto BatchingParameters; needs --enable_batching")
+    enable_per_model_batching_parameters: bool = _flag(False, "read batching_params.pbtxt of each version directory")
+    model_config_file: str = _flag("", "text proto ModelServerConfig; replaces --model_name and --model_base_path")
+    model_config_file_poll_wait_seconds: int = _flag(0, "seconds between two readings of that file; 0 reads it once")
+    model_name: str = _flag("default", "name of the single model")
+    model_base_path: str = _flag("", "directory with the versions of the single model")
+    num_load_threads: int = _flag(0, "threads that load; with 0 the deciding thread loads, one version at a time")
+    num_unload_threads: int = _flag(0, "threads that unload; with 0 the deciding thread unloads")
+    max_num_load_retries: int = _flag(5, "further attempts after a load has failed")
+    load_retry_interval_micros: int = _flag(60_000_000, "microseconds between attempts to load", kind="int64")
+    file_system_poll_wait_seconds: int = _flag(1, "seconds between scans for versions; 0 scans once, less never")
+    flush_filesystem_caches: bool = _flag(True, "give the memory of read model files back after loads")
+    tensorflow_session_parallelism: int = _flag(0, "threads of a session; 0 lets TensorFlow choose", kind="int64")
+    tensorflow_session_config_file: str = _flag("", "text proto ConfigProto for the sessions")
+    tensorflow_intra_op_parallelism: int = _flag(0, "threads within an operation; 0: TensorFlow chooses", kind="int64")
+    tensorflow_inter_op_parallelism: int = _flag(0, "operations at a time; 0: TensorFlow chooses", kind="int64")
+    use_alts_credentials: bool = _flag(False, "Google's ALTS for the gRPC API")
+    ssl_config_file: str = _flag("", "text proto SSLConfig with keys and certificates for the gRPC API")
+    platform_config_file: str = _flag("", "text proto PlatformConfigMap, instead of the flags of sessions and batching")
+    per_process_gpu_memory_fraction: float = _flag(0.0, "share of each GPU's memory; 0 lets TensorFlow choose")
+    saved_model_tags: str = _flag("serve", "tags of the graph to load, with commas between them")
+    grpc_channel_arguments: str = _flag("", "settings of the gRPC server: key=value,key=value")
+    grpc_max_threads: int = _flag(_threads, "threads of the gRPC API; calls beyond them are refused")
+    enable_model_warmup: bool = _flag(True, "replay a version's recorded requests before it serves")
+    num_request_iterations_for_warmup: int = _flag(0, "times each recorded request is replayed; 0 means once")
+    version: bool = _flag(False, "print the version and exit")
+    monitoring_config_file: str = _flag("", "text proto MonitoringConfig; metrics are read over REST")
+    remove_unused_fields_from_bundle_metagraph: bool = _flag(True, "keep only the signatures of a loaded graph")
+    prefer_tflite_model: bool = _flag(False, "load model.tflite of a version where there is one")
+    num_tflite_pools: int = _flag(_schedulable_cpus, "pools of TensorFlow Lite interpreters per model")
+    num_tflite_interpreters_per_pool: int = _flag(1, "TensorFlow Lite interpreters in a pool")
+    enable_signature_method_name_check: bool = _flag(False, "insist on the method names of signatures")
+    xla_cpu_compilation_enabled: bool = _flag(False, "let XLA compile for CPUs")
+    xla_gpu_compilation_enabled: bool = _flag(False, "let XLA compile for GPUs and CPUs")
+    enable_profiler: bool = _flag(True, "serve the profiler on the gRPC port")
+    thread_pool_factory_config_file: str = _flag("", "text proto ThreadPoolFactoryConfig")
+    mixed_precision: str = _flag("", "mode of mixed precision")
+    skip_initialize_tpu: bool = _flag(False, "leave TPUs as they are")
+    enable_grpc_healthcheck_service: bool = _flag(False, "serve gRPC's standard health service")
+    enable_serialization_as_tensor_content: bool = _flag(False, "answer Predict with raw bytes instead of typed values")
 
 
 @dataclass(frozen=True)
@@ -83,37 +92,75 @@ class Parsed:
     problems: tuple[str, ...]
     """One line for each known flag with a value that does not parse; the server does not start with any."""
 
-
-_NUMBER: Final = {
-    int: re.compile(r"\s*[+-]?[0-9]+", re.ASCII),
-    float: re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII),
-}
-_TYPE_NAMES: Final = {int: "int32", float: "float", bool: "bool", str: "string"}
+    @property
+    def usage_wanted(self) -> bool:
+        """Whether the program only prints its usage: `--help` counts as the first argument that is no flag."""
+        return bool(self.problems) or self.unknown[:1] == ("--help",)
 
 
-def _value(kind: type, text: str) -> object:
-    """Parse a flag's value. Raises ValueError."""
-    if kind is str:
-        return text
-    if kind is bool:
-        if text not in ("true", "false"):
-            raise ValueError(text)
-        return text == "true"
-    if not _NUMBER[kind].fullmatch(text):
+_INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_FLOAT: Final = re.compile(
+    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE
+)
+_BITS: Final = {"int32": 32, "int64": 64}
+_WHITE: Final = " \t\n\v\f\r"
+
+
+def integer(text: str, *, bits: int) -> int:
+    """A whole number of so many bits, sign included; white space around it is ignored. Raises ValueError."""
+    if not _INTEGER.fullmatch(text.strip(_WHITE)):
         raise ValueError(text)
-    return kind(text)
+    value = int(text)
+    if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+        raise ValueError(text)
+    return value
+
+
+def _float(text: str) -> float:
+    if not _FLOAT.fullmatch(text.strip(_WHITE)):
+        raise ValueError(text)
+    return float(text)
+
+
+def _bool(text: str) -> bool:
+    """Nothing but `true` and `false`: the one spelling that every release takes (late ones also take 1, 0 and TRUE)."""
+    if text not in {"true", "false"}:
+        raise ValueError(text)
+    return text == "true"
+
+
+def _value(kind: str, text: str) -> object:
+    """Parse a flag's value. Raises ValueError."""
+    if kind in _BITS:
+        return integer(text, bits=_BITS[kind])
+    parsers: dict[str, Callable[[str], object]] = {"bool": _bool, "float": _float, "string": str}
+    return parsers[kind](text)
+
+
+def _kinds() -> Mapping[str, str]:
+    """Flag to type, as the usage names types."""
+    names: dict[type, str] = {int: "int32", bool: "bool", float: "float", str: "string"}
+    defaults = Flags()
+    return MappingProxyType(
+        {entry.name: entry.metadata["kind"] or names[type(getattr(defaults, entry.name))] for entry in fields(Flags)}
+    )
 
 
 def parse(arguments: Sequence[str]) -> Parsed:
-    """Read a command line (without the program's name). The last of several equal flags wins."""
-    flags = Flags()
-    kinds = {entry.name: type(getattr(flags, entry.name)) for entry in fields(Flags)}
+    """Read a command line (without the program's name). The last of several equal flags wins.
+
+    From a bare `--` on, everything is left over.
+    """
+    flags, kinds = Flags(), _kinds()
     unknown: list[str] = []
     problems: list[str] = []
-    for argument in arguments:
+    for index, argument in enumerate(arguments):
+        if argument == "--":
+            unknown += arguments[index:]
+            break
         name, equals, text = argument.removeprefix("--").partition("=")
         kind = kinds.get(name)
-        if not argument.startswith("--") or kind is None or (not equals and kind is not bool):
+        if not argument.startswith("--") or kind is None or (not equals and kind != "bool"):
             unknown.append(argument)
             continue
         try:
@@ -124,11 +171,11 @@ def parse(arguments: Sequence[str]) -> Parsed:
 
 
 def usage(program: str) -> str:
-    """List all flags with their defaults and types."""
-    defaults = Flags()
+    """List all flags with their defaults, types and what they are for."""
+    defaults, kinds = Flags(), _kinds()
     lines = [f"usage: {program}", "Flags:"]
     for entry in fields(Flags):
-        value = getattr(defaults, entry.name)
-        shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
-        lines.append(f"\t--{entry.name + '=' + shown:<50}\t{_TYPE_NAMES[type(value)]}")
+        value, kind = getattr(defaults, entry.name), kinds[entry.name]
+        shown = {"string": f'"{value}"', "float": f"{value:f}" if kind == "float" else ""}.get(kind, str(value).lower())
+        lines.append(f"\t{f'--{entry.name}={shown}':<33}\t{kind}\t{entry.metadata['text']}")
     return "\n".join(lines) + "\n"

@@ -1,9 +1,10 @@
 """Log lines on stderr in the form TensorFlow Serving writes them; each says that a stand-in wrote it."""
 
 import datetime as dt
+import os
 import sys
 import threading
-from typing import Final
+from typing import Final, NoReturn
 
 _LOCK: Final = threading.Lock()
 
@@ -26,6 +27,13 @@ def error(message: str) -> None:
 def fatal(message: str) -> None:
     """Write a line of level F; the caller ends the process."""
     _write("F", message)
+
+
+def abort(message: str) -> NoReturn:
+    """Write a line of level F and end the process by SIGABRT, as a failed check of the real server does."""
+    fatal(message)
+    sys.stdout.flush()
+    os.abort()
 
 
 def _write(level: str, message: str) -> None:

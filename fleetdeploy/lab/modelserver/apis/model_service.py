@@ -9,13 +9,14 @@ import grpc
 
 from fleetdeploy.lab.modelserver import log
 from fleetdeploy.lab.modelserver.apis.rpc import method
+from fleetdeploy.lab.modelserver.metrics.server_metrics import ServerMetrics
 from fleetdeploy.lab.modelserver.models.core import ServerCore
 from fleetdeploy.lab.modelserver.models.model_status import model_status
 from fleetdeploy.lab.modelserver.status import Code, StatusError
 from fleetdeploy.tfserving import stubs
 
 
-def model_service(core: ServerCore) -> Any:
+def model_service(core: ServerCore, metrics: ServerMetrics) -> Any:
     """GetModelStatus and HandleReloadConfigRequest."""
     status, management = stubs.get_model_status_pb2, stubs.model_management_pb2
     methods = {
@@ -25,7 +26,7 @@ def model_service(core: ServerCore) -> Any:
             status.GetModelStatusResponse,
         ),
         "HandleReloadConfigRequest": method(
-            lambda request, _: _reload(core, request),
+            lambda request, _: _reload(core, request, metrics=metrics),
             management.ReloadConfigRequest,
             management.ReloadConfigResponse,
         ),
@@ -33,7 +34,8 @@ def model_service(core: ServerCore) -> Any:
     return grpc.method_handlers_generic_handler("tensorflow.serving.ModelService", methods)
 
 
-def _reload(core: ServerCore, request: Any) -> Any:
+def _reload(core: ServerCore, request: Any, *, metrics: ServerMetrics) -> Any:
+    before = metrics.first_values(request.metric_names)
     if request.config.WhichOneof("config") != "model_config_list":
         raise StatusError(
             Code.INVALID_ARGUMENT,
@@ -52,6 +54,6 @@ def _reload(core: ServerCore, request: Any) -> Any:
         raise
     response = stubs.model_management_pb2.ReloadConfigResponse()
     response.status.SetInParent()
-    for name in request.metric_names:
-        response.metric.add(name=name, int64_value_increase=0)
+    for name, value in metrics.first_values(request.metric_names).items():
+        response.metric.add(name=name, int64_value_increase=value - before[name])
     return response

@@ -3,13 +3,19 @@
 Follows tensorflow_serving/util/json_tensor.cc: exactly one of `instances` (rows) and `inputs` (columns).
 """
 
-import base64
-import binascii
 import enum
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from fleetdeploy.lab.modelserver.apis.json_reader import read_json
+from fleetdeploy.lab.modelserver.apis.json_values import (
+    JsonObject,
+    decode_b64,
+    invalid,
+    is_named,
+    to_bytes,
+    type_name,
+)
 from fleetdeploy.lab.modelserver.apis.json_writer import debug_text
 from fleetdeploy.lab.modelserver.runtime.tensors import DT_STRING, dtype_name
 from fleetdeploy.lab.modelserver.status import Code, StatusError
@@ -22,6 +28,10 @@ class Format(enum.Enum):
 
     ROW = enum.auto()
     COLUMNAR = enum.auto()
+
+
+class _TooDeepError(Exception):
+    """Lists are nested far beyond the 254 dimensions that a tensor may have; names the input."""
 
 
 class _Field(NamedTuple):
@@ -54,81 +64,79 @@ _FIELDS: Final = {
 }
 
 
-def parse_json(body: bytes) -> dict[str, Any]:
+def parse_request(body: bytes) -> JsonObject:
     """Read the request's object; what follows it is ignored. Raises INVALID_ARGUMENT."""
-    if not body:
-        raise _invalid("JSON Parse error: The document is empty")
-    try:
-        text = body.decode().lstrip(" \t\r\n")
-        document, _ = json.JSONDecoder().raw_decode(text)
-        if "\\u" in text:
-            json.dumps(document, ensure_ascii=False).encode()
-    except json.JSONDecodeError as problem:
-        raise _invalid(f"JSON Parse error: Invalid value. at offset: {problem.pos}") from problem
-    except UnicodeEncodeError as problem:
-        raise _invalid("JSON Parse error: The surrogate pair in string is invalid.") from problem
-    except UnicodeDecodeError as problem:
-        raise _invalid(f"JSON Parse error: Invalid encoding in string. at offset: {problem.start}") from problem
-    if not isinstance(document, dict):
-        raise _invalid(f"JSON Value: {debug_text(document)} Is not object")
+    document = read_json(body)
+    if not isinstance(document, JsonObject):
+        raise invalid(f"JSON Value: {debug_text(document)} Is not object")
     return document
 
 
-def signature_name(document: Mapping[str, Any]) -> str:
-    """The optional `signature_name`, empty where there is none."""
+def signature_name(document: JsonObject) -> str:
+    """The optional `signature_name`, empty where there is none. Raises INVALID_ARGUMENT."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
-        raise _invalid(
+        raise invalid(
             f"JSON Value: {debug_text(document)} not formatted correctly. 'signature_name' key must be a string value."
         )
     return name
 
 
-def fill_inputs(document: Mapping[str, Any], infos: Mapping[str, Any], *, inputs: Any) -> Format:
-    """Fill a PredictRequest's `inputs` map from the document; `infos` are the signature's TensorInfos by alias."""
+def fill_inputs(document: JsonObject, infos: Mapping[str, Any], *, inputs: Any) -> Format:
+    """Fill a PredictRequest's `inputs` map from the document; `infos` are the signature's TensorInfos by alias.
+
+    Raises INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that JSON values are not converted to.
+    """
+    try:
+        return _fill_inputs(document, infos, inputs)
+    except _TooDeepError as problem:  # the real server goes on until TensorFlow refuses the tensor, with this text
+        raise invalid(f"tensor parsing error: {problem}") from None
+
+
+def _fill_inputs(document: JsonObject, infos: Mapping[str, Any], inputs: Any) -> Format:
     rows, columns = "instances" in document, "inputs" in document
     if rows and columns:
-        raise _invalid(
+        raise invalid(
             f"JSON Value: {debug_text(document)} Not formatted correctly expecting only one of 'inputs' or "
             "'instances' keys to exist "
         )
     if rows:
-        instances = document["instances"]
+        instances = document.get("instances")
         if not isinstance(instances, list):
-            raise _invalid(f"JSON Value: {debug_text(document)} Expecting 'instances' to be an list/array")
+            raise invalid(f"JSON Value: {debug_text(document)} Expecting 'instances' to be an list/array")
         if not instances:
-            raise _invalid(f"JSON Value: {debug_text(document)} No values in 'instances' array")
+            raise invalid(f"JSON Value: {debug_text(document)} No values in 'instances' array")
         _fill_rows(instances, infos, inputs)
         return Format.ROW
     if columns:
-        _fill_columns(document["inputs"], infos, inputs)
+        _fill_columns(document.get("inputs"), infos, inputs)
         return Format.COLUMNAR
-    raise _invalid("Missing 'inputs' or 'instances' key")
+    raise invalid("Missing 'inputs' or 'instances' key")
 
 
 def _fill_rows(instances: list[Any], infos: Mapping[str, Any], inputs: Any) -> None:
-    if not isinstance(instances[0], dict) and len(infos) > 1:
-        raise _invalid(
+    if not isinstance(instances[0], JsonObject) and len(infos) > 1:
+        raise invalid(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
         )
-    named = _is_named(instances[0])
+    named = is_named(instances[0])
     shapes: dict[str, list[int]] = {}
     for index, instance in enumerate(instances):
-        if named != _is_named(instance):
+        if named != is_named(instance):
             expected, got = ("object", "list") if named else ("value/list", "object")
-            raise _invalid(f"Expecting {expected} but got {got} at item {index} of input list")
-        values = instance if named else {min(infos): instance}
-        for alias, value in values.items():
+            raise invalid(f"Expecting {expected} but got {got} at item {index} of input list")
+        values = [(_c_string(name), value) for name, value in instance.members] if named else [(min(infos), instance)]
+        for alias, value in values:
             try:
                 _add_row(value, alias, infos, inputs=inputs, shapes=shapes)
             except StatusError as problem:
                 where = f" key: {alias}" if named else ""
-                raise _invalid(
+                raise invalid(
                     f"Failed to process element: {index}{where} of 'instances' list. Error: {problem}"
                 ) from problem
-        if named and set(values) != set(infos):
-            raise _invalid(
+        if named and {alias for alias, _ in values} != set(infos):
+            raise invalid(
                 f"Failed to process element: {index} of 'instances' list. JSON object: {debug_text(instance)} "
                 f"keys must be equal to: {','.join(sorted(infos))}"
             )
@@ -140,92 +148,79 @@ def _fill_rows(instances: list[Any], infos: Mapping[str, Any], inputs: Any) -> N
 
 def _add_row(value: Any, alias: str, infos: Mapping[str, Any], *, inputs: Any, shapes: dict[str, list[int]]) -> None:
     if alias not in infos:
-        raise _invalid(f"JSON object: does not have named input: {alias}")
+        raise invalid(f"JSON object: does not have named input: {alias}")
     shape = _shape(value)
-    _fill(value, infos[alias].dtype, shape, level=0, tensor=inputs[alias])
+    _fill(value, infos[alias].dtype, shape, alias=alias, tensor=inputs[alias])
     known = shapes.setdefault(alias, shape)
     if known == shape:
         return
     if _size(known) != _size(shape):
-        raise _invalid(f"Expecting tensor size: {_size(known)} but got: {_size(shape)}")
-    raise _invalid(f"Expecting shape [{_comma(known)}] but got: [{_comma(shape)}]")
+        raise invalid(f"Expecting tensor size: {_size(known)} but got: {_size(shape)}")
+    raise invalid(f"Expecting shape [{_comma(known)}] but got: [{_comma(shape)}]")
 
 
 def _fill_columns(value: Any, infos: Mapping[str, Any], inputs: Any) -> None:
-    if not _is_named(value):
+    if not is_named(value):
         if len(infos) > 1:
-            raise _invalid(
+            raise invalid(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
                 "tensorinfo_map"
             )
-        value = {min(infos): value}
+        value = JsonObject([(min(infos), value)])
     for alias in sorted(infos):
         if alias not in value:
-            raise _invalid(f"Missing named input: {alias} in 'inputs' object.")
-        tensor, shape = inputs[alias], _shape(value[alias])
+            raise invalid(f"Missing named input: {alias} in 'inputs' object.")
+        column = value.get(alias)
+        tensor, shape = inputs[alias], _shape(column)
         tensor.dtype = infos[alias].dtype
         tensor.tensor_shape.SetInParent()
         for size in shape:
             tensor.tensor_shape.dim.add().size = size
-        _fill(value[alias], tensor.dtype, shape, level=0, tensor=tensor)
+        _fill(column, tensor.dtype, shape, alias=alias, tensor=tensor)
 
 
-def _fill(value: Any, dtype: int, shape: list[int], *, level: int, tensor: Any) -> None:
+def _fill(value: Any, dtype: int, shape: list[int], *, alias: str, tensor: Any) -> None:
     """Append a nested list's values to a tensor, checking that it is as regular as its first elements promised."""
+    try:
+        _append_nested(value, dtype, shape, level=0, tensor=tensor)
+    except RecursionError:
+        raise _TooDeepError(alias) from None
+
+
+def _append_nested(value: Any, dtype: int, shape: list[int], *, level: int, tensor: Any) -> None:
     if not isinstance(value, list):
         if level != len(shape):
-            raise _invalid(
+            raise invalid(
                 f"JSON Value: {debug_text(value)} found at incorrect level: {level + 1} in the JSON DOM. "
                 f"Expected at level: {len(shape)}"
             )
         _append(value, dtype, tensor)
         return
     if level >= len(shape):
-        raise _invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
+        raise invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
     if len(value) != shape[level]:
-        raise _invalid(
+        raise invalid(
             f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
         )
     for item in value:
-        _fill(item, dtype, shape, level=level + 1, tensor=tensor)
+        _append_nested(item, dtype, shape, level=level + 1, tensor=tensor)
 
 
 def _append(value: Any, dtype: int, tensor: Any) -> None:
-    if isinstance(value, dict) and dtype == DT_STRING:
-        tensor.string_val.append(_decode_b64(value))
+    is_object = isinstance(value, JsonObject)
+    if is_object and dtype == DT_STRING:
+        tensor.string_val.append(decode_b64(value))
         return
     field = _FIELDS.get(dtype)
-    if field is None and not isinstance(value, dict):
+    if field is None and not is_object:
         raise StatusError(
             Code.UNIMPLEMENTED, f"Conversion of JSON Value: {debug_text(value)} to type: {dtype_name(dtype)}"
         )
     if field is None or not field.accepts(value):
-        raise _invalid(
-            f"JSON Value: {debug_text(value)} Type: {_type_name(value)} is not of expected type: {dtype_name(dtype)}"
+        raise invalid(
+            f"JSON Value: {debug_text(value)} Type: {type_name(value)} is not of expected type: {dtype_name(dtype)}"
         )
-    try:
-        getattr(tensor, field.name).append(value.encode() if dtype == DT_STRING else value)
-    except OverflowError as problem:
-        raise _invalid("JSON Parse error: Number too big to be stored in double.") from problem
-
-
-def _is_b64(value: Any) -> bool:
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
-
-
-def _is_named(value: Any) -> bool:
-    """Whether a value is an object of named tensors, not one encoded string."""
-    return isinstance(value, dict) and not _is_b64(value)
-
-
-def _decode_b64(value: Any) -> bytes:
-    if not _is_b64(value):
-        raise _invalid(f"JSON Value: {debug_text(value)} not formatted correctly for base64 data")
-    text = value["b64"].rstrip("=")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as problem:
-        raise _invalid("Unable to base64 decode") from problem
+    getattr(tensor, field.name).append(to_bytes(value) if dtype == DT_STRING else value)
 
 
 def _shape(value: Any) -> list[int]:
@@ -248,12 +243,6 @@ def _comma(shape: list[int]) -> str:
     return ",".join(map(str, shape))
 
 
-def _type_name(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "Null" if value is None else str(value)
-    names: dict[type, str] = {dict: "Object", list: "Array", str: "String"}
-    return names.get(type(value), "Number")
-
-
-def _invalid(message: str) -> StatusError:
-    return StatusError(Code.INVALID_ARGUMENT, message)
+def _c_string(name: str) -> str:
+    """A name as C++ passes it on: up to its first zero byte."""
+    return name.partition("\0")[0]

@@ -1,16 +1,14 @@
-"""Answers as JSON: tensors in rows or columns, model status, model metadata.
+"""Answers as JSON: tensors in rows or columns, classes and regressions, model status, model metadata.
 
 Follows tensorflow_serving/util/json_tensor.cc and tensorflow_serving/model_servers/http_rest_api_util.cc.
 """
 
 import base64
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from google.protobuf import json_format
-
-from fleetdeploy.lab.modelserver.apis.json_writer import JsonWriter, decimal
+from fleetdeploy.lab.modelserver.apis.json_proto import proto_json
+from fleetdeploy.lab.modelserver.apis.json_writer import JsonWriter, decimal, quoted
 from fleetdeploy.lab.modelserver.apis.rest_request import Format
 from fleetdeploy.lab.modelserver.inference.metadata import SIGNATURE_DEF
 from fleetdeploy.lab.modelserver.runtime.tensors import DT_STRING, dtype_name
@@ -38,7 +36,7 @@ def _show_bool(value: bool) -> str:
 
 
 def _show_string(value: bytes) -> str:
-    return json.dumps(value.decode(errors="replace"), ensure_ascii=False)
+    return quoted(value.decode(errors="surrogateescape"))
 
 
 _FIELDS: Final = {
@@ -123,8 +121,11 @@ def _write(writer: JsonWriter, values: Iterator[Any], shape: list[int]) -> None:
     """Write as many values as the shape holds, as nested lists."""
     if not shape:
         value = next(values)
-        if isinstance(value, dict):
-            writer.value(value)
+        if isinstance(value, bytes):
+            writer.open_object()
+            writer.string("b64")
+            writer.string(base64.b64encode(value).decode())
+            writer.close_object()
         else:
             writer.raw(value)
         return
@@ -135,20 +136,63 @@ def _write(writer: JsonWriter, values: Iterator[Any], shape: list[int]) -> None:
 
 
 def _values(alias: str, tensor: Any) -> Iterator[Any]:
-    """Values of a tensor as JSON text, or as `{"b64": ...}` where the output's name ends in `_bytes`."""
+    """Values of a tensor as JSON text, or as bytes where the output's name ends in `_bytes`.
+
+    Raises INVALID_ARGUMENT when there is a value to print, and JSON has none of its type.
+    """
     if tensor.dtype == DT_STRING and alias.endswith("_bytes"):
-        return ({"b64": base64.b64encode(value).decode()} for value in tensor.string_val)
+        yield from tensor.string_val
+        return
     field = _FIELDS.get(tensor.dtype)
     if field is None:
         raise StatusError(
             Code.INVALID_ARGUMENT, f"Failed to write JSON value for tensor type: {dtype_name(tensor.dtype)}"
         )
-    return map(field.show, getattr(tensor, field.name))
+    yield from map(field.show, getattr(tensor, field.name))
+
+
+def classifications(result: Any) -> str:
+    """Print a ClassificationResult: per example a list of label and score. Raises INVALID_ARGUMENT."""
+    if not result.classifications:
+        raise StatusError(Code.INVALID_ARGUMENT, "Cannot convert empty ClassificationResults to JSON")
+    writer = JsonWriter()
+    writer.open_object()
+    writer.string("results")
+    writer.open_list()
+    for example in result.classifications:
+        writer.one_line = True
+        writer.open_list()
+        for each in example.classes:
+            writer.open_list()
+            writer.string(each.label)
+            writer.raw(_show_float(each.score))
+            writer.close_list()
+        writer.close_list()
+        writer.one_line = False
+    writer.close_list()
+    writer.close_object()
+    return writer.text()
+
+
+def regressions(result: Any) -> str:
+    """Print a RegressionResult: one number per example. Raises INVALID_ARGUMENT."""
+    if not result.regressions:
+        raise StatusError(Code.INVALID_ARGUMENT, "Cannot convert empty RegressionResults to JSON")
+    writer = JsonWriter()
+    writer.open_object()
+    writer.string("results")
+    writer.one_line = True
+    writer.open_list()
+    for each in result.regressions:
+        writer.raw(_show_float(each.value))
+    writer.close_list()
+    writer.close_object()
+    return writer.text()
 
 
 def status(response: Any) -> str:
     """Print a GetModelStatusResponse; versions are strings, as protobuf prints 64-bit integers."""
-    return _proto(response)
+    return proto_json(response)
 
 
 def metadata(response: Any) -> str:
@@ -156,17 +200,6 @@ def metadata(response: Any) -> str:
     signatures = stubs.get_model_metadata_pb2.SignatureDefMap()
     response.metadata[SIGNATURE_DEF].Unpack(signatures)
     return (
-        f'{{\n"model_spec":{_proto(response.model_spec)},\n"metadata": {{"signature_def": {_proto(signatures)}}}\n}}\n'
-    )
-
-
-def _proto(message: Any) -> str:
-    return str(
-        json_format.MessageToJson(
-            message,
-            always_print_fields_with_no_presence=True,
-            preserving_proto_field_name=True,
-            indent=1,
-            ensure_ascii=False,
-        )
+        f'{{\n"model_spec":{proto_json(response.model_spec)},\n'
+        f'"metadata": {{"signature_def": {proto_json(signatures)}}}\n}}\n'
     )

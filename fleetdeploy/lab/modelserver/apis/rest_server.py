@@ -13,7 +13,6 @@ import zlib
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import urlsplit
 
 from fleetdeploy.lab.modelserver import log
 from fleetdeploy.lab.modelserver.apis.json_writer import error_text
@@ -30,15 +29,18 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, api: RestApi, flags: Flags) -> None:
         self.api = api
+        if flags.rest_api_num_threads < 1:
+            log.abort("Check failed: num_threads >= 1: the REST API has no thread")
         # One of the real server's workers is taken by its event loop, so that with one nothing is ever answered.
-        self.workers = threading.Semaphore(max(0, flags.rest_api_num_threads - 1))
-        super().__init__(("", flags.rest_api_port), _Handler, bind_and_activate=False)
+        self.workers = threading.Semaphore(flags.rest_api_num_threads - 1)
+        port = flags.rest_api_port & 0xFFFF  # the real server hands it on as a number of 16 bits
+        super().__init__(("", port), _Handler, bind_and_activate=False)
         if socket.has_dualstack_ipv6():
             self.socket.close()
             self.address_family = socket.AF_INET6
             self.socket = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            self.server_address = ("::", flags.rest_api_port)
+            self.server_address = ("::", port)
         try:
             self.server_bind()
             self.server_activate()
@@ -61,9 +63,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             return
-        path = urlsplit(self.path).path if not self.path.startswith("//") else self.path
         with self.server.workers:
-            answer = self.server.api.answer(self.command, path, body=body, origin=self.headers.get("Origin", ""))
+            answer = self.server.api.answer(self.command, self.path, body=body, origin=self.headers.get("Origin", ""))
         self._send(answer)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = _serve  # noqa: N815
@@ -75,13 +76,11 @@ class _Handler(BaseHTTPRequestHandler):
                 body = self._chunks()
             else:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.headers.get("Content-Encoding", "").lower() == "gzip":
-                body = gzip.decompress(body)
-        except (ValueError, OSError, EOFError, zlib.error):
+        except (ValueError, OSError):
             self.close_connection = True
             self._send(Answer(400, error_text("Malformed request body")))
             return None
-        return body
+        return _unpacked(body) if "gzip" in self.headers.get("Content-Encoding", "") else body
 
     def _chunks(self) -> bytes:
         parts: list[bytes] = []
@@ -94,18 +93,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer) -> None:
         """Send head and body in one write, so that they leave in one segment."""
-        body = answer.body.encode(errors="surrogatepass")
+        body = answer.body.encode(errors="surrogateescape")
         try:
             reason = HTTPStatus(answer.status).phrase
         except ValueError:
             reason = "Client Closed Request"
         head = [
             f"HTTP/1.1 {answer.status} {reason}",
-            f"Content-Type: {answer.content_type}",
             f"Date: {self.date_time_string()}",
             f"Content-Length: {len(body)}",
         ]
-        if self.server.api.cors:
+        if answer.content_type:
+            head.append(f"Content-Type: {answer.content_type}")
+        if answer.cors:
             head += [
                 "Access-Control-Allow-Origin: *",
                 "Access-Control-Allow-Methods: POST, GET",
@@ -118,6 +118,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class's name
         """The real server logs no requests at its default level."""
+
+
+def _unpacked(body: bytes) -> bytes:
+    """A gzipped body; the real server goes on with an empty one where that cannot be unpacked."""
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 def start_rest_server(api: RestApi, flags: Flags) -> None:
