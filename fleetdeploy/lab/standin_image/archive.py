@@ -24,10 +24,21 @@ from typing import Final
 
 from fleetdeploy.errors import LabError
 from fleetdeploy.lab.modelserver import VERSION
-from fleetdeploy.lab.standin_image.rootfs import APP, TENSORFLOW_LIBRARIES, RootFs, plan_rootfs, tensorflow_directory
+from fleetdeploy.lab.standin_image.rootfs import (
+    APP,
+    LITE_LIBRARIES,
+    TENSORFLOW_LIBRARIES,
+    RootFs,
+    plan_rootfs,
+    programs,
+    tensorflow_libraries,
+)
 
 _LAYOUT: Final = 1
 """Raised when the tar changes in a way that the inputs of its key do not show."""
+_STRIPPED: Final = frozenset({*TENSORFLOW_LIBRARIES, LITE_LIBRARIES[1]})
+"""NumPy's libraries are left as they are: tools that bundled them moved things that `strip` does not expect moved."""
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
 _TIMEOUT_S: Final = 300
 
 
@@ -86,8 +97,9 @@ def build_rootfs_tar(destination: Path) -> ImageRecipe:
     plan = plan_rootfs()
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".rootfs-") as scratch:
         partial = Path(scratch) / "rootfs.tar"
-        for library in TENSORFLOW_LIBRARIES:
-            plan.files[f"{APP}/tensorflow/{library}"] = _stripped(tensorflow_directory() / library, Path(scratch))
+        for library, path in tensorflow_libraries().items():
+            if library in _STRIPPED:
+                plan.files[f"{APP}/tensorflow/{library}"] = _stripped(path, Path(scratch))
         with tarfile.open(partial, "w", format=tarfile.GNU_FORMAT) as tar:
             _write(tar, plan, Path(scratch))
         partial.replace(destination)
@@ -112,7 +124,7 @@ def _write(tar: tarfile.TarFile, plan: RootFs, scratch: Path) -> None:
     for target, path in sorted({**plan.files, **byte_code}.items()):
         entry = tarfile.TarInfo(target)
         status = path.stat()
-        runs = target.startswith("usr/bin/") or ".so" in path.name
+        runs = target.startswith("usr/bin/") or ".so" in Path(target).name
         entry.mode, entry.size, entry.mtime = (0o755 if runs else 0o644), status.st_size, int(status.st_mtime)
         with path.open("rb") as content:
             tar.addfile(entry, content)
@@ -167,18 +179,17 @@ def _stripped(library: Path, scratch: Path) -> Path:
     return output
 
 
-def _key() -> str:
-    """Hash over the stand-in's code, the interpreter, and the versions of what comes from packages."""
+def _key(package: Path = _PACKAGE) -> str:
+    """Hash over the stand-in's code, the interpreter, and what comes from packages and from this machine."""
     digest = hashlib.sha256(f"{_LAYOUT} {sys.version} {Path(sys.executable).resolve()}".encode())
-    for package in ("grpcio", "protobuf", "tensorflow-serving-api"):
-        digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
-    for library in TENSORFLOW_LIBRARIES:
-        status = (tensorflow_directory() / library).stat()
-        digest.update(f"{library} {status.st_size} {status.st_mtime_ns}\n".encode())
+    for distribution in ("grpcio", "protobuf", "tensorflow-serving-api", "numpy"):
+        digest.update(f"{distribution} {importlib.metadata.version(distribution)}\n".encode())
+    for name, path in {**tensorflow_libraries(), **programs()}.items():
+        status = path.stat()
+        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     digest.update(str(bool(shutil.which("strip"))).encode())
-    root = Path(__file__).resolve().parents[2]
-    rooms = (root / "lab" / "modelserver", Path(__file__).resolve().parent)
+    rooms = (package / "lab" / "modelserver", package / "lab" / "standin_image")
     sources = [file for room in rooms for file in sorted(room.rglob("*.py"))]
-    for source in [*sources, root / "tfserving" / "stubs.py"]:
-        digest.update(os.fsencode(source.relative_to(root)) + b"\0" + source.read_bytes() + b"\0")
+    for source in [*sources, package / "tfserving" / "stubs.py"]:
+        digest.update(os.fsencode(source.relative_to(package)) + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,16 +21,28 @@ from fleetdeploy.errors import LabError
 APP: Final = "opt/standin"
 PYTHON: Final = "usr/bin/python3"
 TENSORFLOW_LIBRARIES: Final = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
+LITE_LIBRARIES: Final = (
+    "lite/python/_pywrap_tensorflow_interpreter_wrapper.so",
+    "lite/python/libpywrap_tflite_common.so",
+)
+"""TensorFlow Lite's interpreter, which the server loads with its first model of that kind."""
 
-_TOOLS: Final = ("sh", "bash", "cat", "ls", "sleep", "id", "env", "head", "tail", "grep")
+_TOOLS: Final = ("sh", "cat", "ls", "sleep", "id", "env", "head", "tail", "grep")
 """For a look inside with `docker exec`; those that this machine lacks are left out."""
 _EMPTY_DIRECTORIES: Final = {"dev": 0o755, "proc": 0o755, "sys": 0o755, "run": 0o755, "models": 0o755, "tmp": 0o1777}
 _NOT_FROM_STDLIB: Final = {
     "site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip",
     "lib2to3", "pydoc_data", "__pycache__", "venv", "distutils",
 }  # fmt: skip
+_NOT_FROM_NUMPY: Final = {
+    "tests", "testing", "typing", "f2py", "distutils", "doc", "random", "polynomial", "fft", "include", "_pyinstaller",
+    "conftest.py", "__pycache__",
+}  # fmt: skip
+"""What `import numpy` does not touch."""
 _NOT_FROM_DYNLOAD: Final = ("_tkinter", "_test", "_ctypes_test", "_xxtest", "xx", "_dbm", "_gdbm", "nis", "readline")
+_OWN_RULES: Final = {"numpy"}
 _TIMEOUT_S: Final = 120
+_REQUIREMENTS: Final = "install the requirements of the lab, which include tensorflow-cpu and numpy"
 
 _ETC: Final = {
     "etc/passwd": "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
@@ -42,8 +54,8 @@ _SERVER: Final = f"""#!/bin/sh
 # fleetdeploy's stand-in for TensorFlow Serving's model server.
 PYTHONPATH=/{APP} exec /{PYTHON} -sSB -m fleetdeploy.lab.modelserver "$@"
 """
-_ENTRYPOINT: Final = """#!/bin/sh
-# The shell stays as process 1, as in TensorFlow Serving's image: it ignores SIGTERM, so that `docker stop` has to wait.
+_ENTRYPOINT: Final = """#!/bin/bash
+# Bash stays as process 1, as in TensorFlow Serving's image: it ignores SIGTERM, so that `docker stop` has to wait.
 /usr/bin/tensorflow_model_server --port=8500 --rest_api_port=8501 "--model_name=${MODEL_NAME}" \\
     "--model_base_path=${MODEL_BASE_PATH}/${MODEL_NAME}" "$@"
 """
@@ -80,14 +92,24 @@ def plan_rootfs() -> RootFs:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     plan.files[f"usr/bin/{version}"] = Path(sys.executable).resolve()
     plan.links[PYTHON] = version
+    plan.files |= {f"usr/bin/{name}": path for name, path in programs().items()}
+    plan.files |= {f"{APP}/tensorflow/{library}": path for library, path in tensorflow_libraries().items()}
+    _add_numpy(plan)
     _add_stdlib(plan, version)
     _add_packages(plan)
-    for tool in _TOOLS:
-        found = shutil.which(tool, path="/usr/bin:/bin")
-        if found:
-            plan.files[f"usr/bin/{tool}"] = Path(found).resolve()
     _add_shared_libraries(plan)
     return plan
+
+
+def programs() -> Mapping[str, Path]:
+    """Bash and other programs of this machine by their names.
+
+    Raises LabError without bash: it is the image's first process.
+    """
+    found = {name: shutil.which(name, path="/usr/bin:/bin") for name in ("bash", *_TOOLS)}
+    if found["bash"] is None:
+        raise LabError("bash is not installed: the stand-in's image has it as its first process", hint="install bash")
+    return {name: Path(path).resolve() for name, path in found.items() if path}
 
 
 def _add_stdlib(plan: RootFs, version: str) -> None:
@@ -107,7 +129,11 @@ def _add_packages(plan: RootFs) -> None:
     for name, file in _imported_modules().items():
         path = Path(file)
         top = name.partition(".")[0]
-        if name.startswith("_distutils_hack") or (stdlib in path.parents and "site-packages" not in path.parts):
+        if (
+            top in _OWN_RULES
+            or name.startswith("_distutils_hack")
+            or (stdlib in path.parents and "site-packages" not in path.parts)
+        ):
             continue
         if top in {"grpc", "google"}:
             root = next(parent for parent in path.parents if parent.name == top)
@@ -119,10 +145,33 @@ def _add_packages(plan: RootFs) -> None:
         else:
             inside = name.replace(".", "/") + ("/__init__.py" if path.name == "__init__.py" else path.suffix)
             plan.files[f"{APP}/{inside}"] = path
-    module = "fleetdeploy/lab/modelserver/__main__.py"
-    plan.files[f"{APP}/{module}"] = Path(__file__).parents[1] / "modelserver" / "__main__.py"
-    for library in TENSORFLOW_LIBRARIES:
-        plan.files[f"{APP}/tensorflow/{library}"] = tensorflow_directory() / library
+    server = Path(__file__).parents[1] / "modelserver"
+    for each in _walk(server, skip={"__pycache__"}):  # all of it: some modules are imported when they are needed
+        if each.suffix == ".py":
+            plan.files[f"{APP}/fleetdeploy/lab/modelserver/{each.relative_to(server)}"] = each
+
+
+def _add_numpy(plan: RootFs) -> None:
+    """NumPy, for TensorFlow Lite's interpreter, and the libraries that its wheel brings beside it."""
+    spec = importlib.util.find_spec("numpy")
+    if spec is None or not spec.submodule_search_locations:
+        raise LabError("NumPy is not installed: TensorFlow Lite's interpreter needs it", hint=_REQUIREMENTS)
+    package = Path(next(iter(spec.submodule_search_locations)))
+    for path in _walk(package, skip=_NOT_FROM_NUMPY):
+        if path.suffix in {".py", ".so"}:
+            plan.files[f"{APP}/numpy/{path.relative_to(package)}"] = path
+    beside = package.with_name("numpy.libs")
+    for path in _walk(beside, skip=()) if beside.is_dir() else ():
+        plan.files[f"{APP}/numpy.libs/{path.name}"] = path
+
+
+def tensorflow_libraries() -> Mapping[str, Path]:
+    """The libraries that the server loads, by their place in TensorFlow's directory. Raises LabError."""
+    directory = tensorflow_directory()
+    for library in LITE_LIBRARIES:
+        if not (directory / library).is_file():
+            raise LabError("TensorFlow Lite's interpreter is not installed", where=library, hint=_REQUIREMENTS)
+    return {library: directory / library for library in (*TENSORFLOW_LIBRARIES, *LITE_LIBRARIES)}
 
 
 def tensorflow_directory() -> Path:
@@ -133,7 +182,7 @@ def tensorflow_directory() -> Path:
             return Path(place)
     raise LabError(
         "TensorFlow's shared libraries are not installed",
-        hint="install the requirements of the lab, which include tensorflow-cpu",
+        hint=_REQUIREMENTS,
     )
 
 
@@ -168,12 +217,13 @@ def _walk(root: Path, *, skip: Iterable[str]) -> Iterator[Path]:
 
 def _add_shared_libraries(plan: RootFs) -> None:
     """Everything ldd names, in the directory of libc, and the loader at the path that is built into binaries."""
+    planned = {path.resolve() for path in plan.files.values()}  # libraries that lie beside what needs them
     binaries = [path for target, path in plan.files.items() if ".so" in path.name or target.startswith("usr/bin/")]
     found = {
         name: place
         for binary in binaries
         for name, place in _needed(binary).items()
-        if place is not None and name not in TENSORFLOW_LIBRARIES
+        if place is not None and place.resolve() not in planned
     }
     libc = found.get("libc.so.6")
     if libc is None:
