@@ -3,38 +3,37 @@
 import contextlib
 import http.client
 import os
-import shutil
+import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import pytest
+from contract_models import ModelStore, model_list
+from contract_target import (
+    DEADLINE_S,
+    FAST_CLOCKS,
+    IMAGE,
+    ROOT,
+    container_options,
+    is_stand_in,
+    kill_container,
+    program,
+)
 from google.protobuf import text_format
 
 from fleetdeploy.tfserving import stubs
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-DEADLINE_S: Final = 30.0
+__all__ = ["ROOT", "ModelStore", "is_stand_in", "model_list", "program"]  # for tests, next to what is defined here
+
 START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
 
 FAST_RETRIES: Final = ("--max_num_load_retries=1", "--load_retry_interval_micros=1000", "--num_load_threads=2")
-
-
-def program() -> list[str]:
-    """The binary named by SERVER, or the stand-in from this checkout."""
-    named = os.environ.get("SERVER")
-    return [named] if named else [sys.executable, "-m", "fleetdeploy.lab.modelserver"]
-
-
-def is_stand_in() -> bool:
-    """Whether the stand-in is tested, not some other binary."""
-    return "SERVER" not in os.environ
 
 
 def wait_for(condition: Callable[[], Any], what: str, *, deadline_s: float = DEADLINE_S) -> Any:
@@ -61,6 +60,7 @@ class HttpAnswer:
     status: int
     content_type: str
     body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class ModelServer:
@@ -70,22 +70,29 @@ class ModelServer:
         self.port, self.rest_port = free_port(), free_port()
         self._output = directory / "stdout"
         self._log = directory / "stderr"
-        # The clocks of the stand-in run faster; another server does not know these variables.
-        clocks = {"STANDIN_TICK_S": "0.02", "STANDIN_SCAN_S": "0.1", "PYTHONPATH": str(ROOT)}
+        environment = {**FAST_CLOCKS, **os.environ, "PYTHONPATH": str(ROOT)}
+        if any(flag.startswith("--file_system_poll_wait_seconds=") for flag in flags):
+            del environment["STANDIN_SCAN_S"]  # it would win over the flag
+        self._container = f"fleetdeploy-contract-{os.getpid()}-{self.port}" if IMAGE else ""
+        options = container_options(self._container, list(environment)) if IMAGE else ()
         with self._output.open("wb") as output, self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*program(), f"--port={self.port}", f"--rest_api_port={self.rest_port}", *flags],
+                [*program(*options), f"--port={self.port}", f"--rest_api_port={self.rest_port}", *flags],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=log,
-                env={**os.environ, **clocks},
+                env=environment,
                 cwd=directory,
             )
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
 
     def stop(self) -> None:
-        """End the process."""
+        """End the process, and the container that it runs in."""
         self.channel.close()
+        while self._container and self.process.poll() is None:
+            kill_container(self._container)  # again and again: it may not have been created yet
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(1)
         self.process.kill()
         self.process.wait(DEADLINE_S)
 
@@ -118,6 +125,10 @@ class ModelServer:
     def exit_status(self) -> int:
         """Wait for the end of the process."""
         return self.process.wait(DEADLINE_S)
+
+    def ended_by_sigterm(self) -> bool:
+        """Wait for the end of the process, and say whether SIGTERM was its cause."""
+        return self.exit_status() == (128 + signal.SIGTERM if self._container else -signal.SIGTERM)
 
     def call(self, method: str, request: Any, answer: Any, *, timeout_s: float = DEADLINE_S) -> Any:
         """Make one gRPC call, `Service/Method`."""
@@ -191,59 +202,27 @@ class ModelServer:
             "ModelService/HandleReloadConfigRequest", request, module.ReloadConfigResponse, timeout_s=timeout_s
         )
 
-    def http(self, method: str, path: str, body: str | bytes | None = None, **headers: str) -> HttpAnswer:
+    def http(
+        self,
+        method: str,
+        path: str,
+        body: str | bytes | None = None,
+        *,
+        host: str = "127.0.0.1",
+        timeout_s: float = DEADLINE_S,
+        **headers: str,
+    ) -> HttpAnswer:
         """Make one REST call."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.rest_port, timeout=DEADLINE_S)
+        connection = http.client.HTTPConnection(host, self.rest_port, timeout=timeout_s)
         with contextlib.closing(connection):
             connection.request(method, path, body, {key.replace("_", "-"): value for key, value in headers.items()})
             answer = connection.getresponse()
-            return HttpAnswer(answer.status, answer.getheader("Content-Type", ""), answer.read().decode())
+            content_type = answer.getheader("Content-Type", "")
+            return HttpAnswer(answer.status, content_type, answer.read().decode(), dict(answer.getheaders()))
 
 
 Start = Callable[..., ModelServer]
 """The fixture `start`: takes flags, and `config` as the text of the config file."""
-
-
-class ModelStore:
-    """A base directory for models, filled from the exported ones."""
-
-    def __init__(self, exported: Path, root: Path) -> None:
-        self.exported = exported
-        self.root = root
-
-    def place(self, model: str, version: int, *, of: str = "affine", from_version: int | None = None) -> Path:
-        """Put a version in place at once, by copy and rename."""
-        base = self.root / model
-        base.mkdir(parents=True, exist_ok=True)
-        staged = base / f"staged-{version}"
-        shutil.copytree(self.exported / of / str(version if from_version is None else from_version), staged)
-        return staged.rename(base / str(version))
-
-    def spoil(self, model: str, version: int, *, missing: str, of: str = "affine") -> Path:
-        """Put a version in place that lacks a file or a directory."""
-        whole = self.exported / of
-        staged = self.root / f"staged-{model}-{version}"
-        shutil.copytree(whole / ("1" if not (whole / str(version)).exists() else str(version)), staged)
-        gone = staged / missing
-        if gone.is_dir():
-            shutil.rmtree(gone)
-        else:
-            gone.unlink()
-        (self.root / model).mkdir(parents=True, exist_ok=True)
-        return staged.rename(self.root / model / str(version))
-
-    def config(self, model: str, *versions: int, extra: str = "") -> str:
-        """A `config {...}` entry; with versions, a specific policy."""
-        policy = f"model_version_policy {{ specific {{ {' '.join(f'versions: {each}' for each in versions)} }} }}"
-        return (
-            f'config {{ name: "{model}" base_path: "{self.root / model}" model_platform: "tensorflow" '
-            f"{policy if versions else ''} {extra} }}"
-        )
-
-
-def model_list(*entries: str) -> str:
-    """A ModelServerConfig of such entries."""
-    return "model_config_list { " + " ".join(entries) + " }"
 
 
 def model_spec(name: str, *, version: int | None = None, label: str = "", signature: str = "") -> Any:

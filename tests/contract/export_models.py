@@ -89,6 +89,46 @@ class Slow(tf.Module):
         return {"slept": ms + pause.reduce(tf.constant(0, tf.int64), lambda total, item: total + item)}
 
 
+class Vocabulary(tf.Module):
+    """A table that is filled from an asset file while the model is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        """Fill the table from a file with one word per line."""
+        super().__init__()
+        lines = tf.lookup.TextFileInitializer(
+            str(path), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+        )
+        self.table = tf.lookup.StaticHashTable(lines, -1)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="word")])
+    def serve(self, word: Any) -> dict[str, Any]:
+        """Answer each word's line number."""
+        return {"line": self.table.lookup(word)}
+
+
+class Leaflet(tf.Module):
+    """A model with an asset that nothing reads."""
+
+    def __init__(self, path: Path) -> None:
+        """Keep the file as an asset."""
+        super().__init__()
+        self.asset = tf.saved_model.Asset(str(path))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def serve(self, x: Any) -> dict[str, Any]:
+        """Answer twice the input."""
+        return {"y": 2.0 * x}
+
+
+def _save_with_assets(root: Path) -> None:
+    """Models with a file under assets/, read at load by one and never by the other."""
+    text = root / "words.txt"
+    text.write_text("zero\none\n")
+    vocabulary, leaflet = Vocabulary(text), Leaflet(text)
+    tf.saved_model.save(vocabulary, str(root / "vocabulary" / "1"), {"serving_default": vocabulary.serve})
+    tf.saved_model.save(leaflet, str(root / "leaflet" / "1"), {"serving_default": leaflet.serve})
+
+
 def _save_tf1(directory: Path) -> None:
     """A graph of the TF1 kind: ref variables, restored by the loader."""
     v1 = tf.compat.v1
@@ -122,6 +162,7 @@ def main(root: Path) -> None:
     tf.saved_model.save(echo, str(root / "echo" / "1"), signatures)
     slow = Slow()
     tf.saved_model.save(slow, str(root / "slow" / "1"), {"serving_default": slow.serve})
+    _save_with_assets(root)
     _save_tf1(root / "graph" / "1")
 
 

@@ -1,63 +1,12 @@
-"""Section 3.8 of the contract: the REST API."""
+"""Section 3.8 of the contract: predict over REST."""
 
 import gzip
 import json
 from typing import Any
 
 import pytest
-from contract_server import ModelServer
-
-
-def predict(server: ModelServer, model: str, **document: Any) -> Any:
-    """POST a predict request that must succeed, and return its JSON."""
-    answer = server.http("POST", f"/v1/models/{model}:predict", json.dumps(document))
-    assert answer.status == 200, answer.body
-    assert answer.content_type == "application/json"
-    return json.loads(answer.body)
-
-
-def refusal(server: ModelServer, method: str, path: str, body: str = "") -> tuple[int, str]:
-    """A request that must fail: status and the error's text."""
-    answer = server.http(method, path, body)
-    assert answer.content_type == "application/json"
-    document = json.loads(answer.body)
-    assert list(document) == ["error"]
-    assert answer.body.startswith('{\n    "error": "')
-    return answer.status, document["error"]
-
-
-def test_status_body(steady: ModelServer) -> None:
-    """Status has versions as strings, every field present, and one space of indent."""
-    answer = steady.http("GET", "/v1/models/affine/versions/1")
-    assert answer.status == 200
-    assert answer.body.rstrip("\n") == (
-        '{\n "model_version_status": [\n  {\n   "version": "1",\n   "state": "AVAILABLE",\n   "status": {\n'
-        '    "error_code": "OK",\n    "error_message": ""\n   }\n  }\n ]\n}'
-    )
-
-
-def test_status_of_all_versions_and_by_label(steady: ModelServer) -> None:
-    """Without a version all are listed, the largest first; a label in the path is ignored."""
-    for path in ("/v1/models/affine", "/v1/models/affine/labels/nope"):
-        document = json.loads(steady.http("GET", path).body)
-        assert [entry["version"] for entry in document["model_version_status"]] == ["2", "1"]
-
-
-def test_status_of_unknown_model_is_404(steady: ModelServer) -> None:
-    """A model that was never seen is 404 with a JSON error."""
-    assert refusal(steady, "GET", "/v1/models/nobody") == (404, "Could not find any versions of model nobody")
-
-
-def test_metadata_body(steady: ModelServer) -> None:
-    """Metadata nests signature_def twice, prints 64-bit integers as strings and defaults as well."""
-    document = json.loads(steady.http("GET", "/v1/models/affine/labels/stable/metadata").body)
-    assert document["model_spec"] == {"name": "affine", "signature_name": "", "version": "1"}
-    signature = document["metadata"]["signature_def"]["signature_def"]["serving_default"]
-    assert signature["inputs"]["x"] == {
-        "dtype": "DT_FLOAT",
-        "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False},
-        "name": "serving_default_x:0",
-    }
+from contract_rest import predict, refusal
+from contract_server import ModelServer, ModelStore, Start
 
 
 def test_rows(steady: ModelServer) -> None:
@@ -121,55 +70,6 @@ def test_binary_values(steady: ModelServer) -> None:
     }
 
 
-def test_versions_and_labels_in_the_path(steady: ModelServer) -> None:
-    """A path may name a version or a label; what does not exist is 404 for a version and 400 for a label."""
-    body = '{"instances": [2.0]}'
-    for path in ("versions/1", "labels/stable"):
-        answer = steady.http("POST", f"/v1/models/affine/{path}:predict", body)
-        assert json.loads(answer.body) == {"predictions": [3.0]}
-    status, text = refusal(steady, "POST", "/v1/models/affine/versions/9:predict", body)
-    assert (status, text) == (404, "Servable not found for request: Specific(affine, 9)")
-    status, text = refusal(steady, "POST", "/v1/models/affine/labels/canary:predict", body)
-    assert (status, text) == (400, "Unrecognized servable version label: canary")
-
-
-def test_paths_are_case_insensitive_and_percent_decoded(steady: ModelServer) -> None:
-    """The fixed parts of a path match in any case, and names are percent-decoded."""
-    assert steady.http("GET", "/V1/Models/affine").status == 200
-    assert steady.http("GET", "/v1/models/%61ffine?ignored=1").status == 200
-    assert steady.http("GET", "/v1/models/AFFINE").status == 404
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/v1/foo"),
-        ("GET", "/v1/models/affine/"),
-        ("GET", "/v1/models/affine/versions/one"),
-        ("GET", "/v1/models/affine/versions/1/labels/stable"),
-        ("GET", "/v1/models/affine:predict"),
-        ("POST", "/v1/models/affine"),
-        ("POST", "/v1/models/affine:train"),
-        ("DELETE", "/v1/models/affine"),
-    ],
-)
-def test_malformed_requests_are_400(steady: ModelServer, method: str, path: str) -> None:
-    """Whatever is no route under /v1/ is 400, wrong verbs and trailing slashes included."""
-    assert refusal(steady, method, path) == (400, f"Malformed request: {method} {path}")
-
-
-def test_no_model_list(steady: ModelServer) -> None:
-    """There is no list of models."""
-    assert refusal(steady, "GET", "/v1/models") == (400, "Missing model name in request.")
-
-
-def test_elsewhere_is_404_html(steady: ModelServer) -> None:
-    """Paths outside /v1/ are 404 from the HTTP library, in HTML."""
-    answer = steady.http("GET", "/metrics")
-    assert answer.status == 404
-    assert answer.content_type.startswith("text/html")
-
-
 @pytest.mark.parametrize(
     ("body", "fragment"),
     [
@@ -210,3 +110,19 @@ def test_gzipped_request(steady: ModelServer) -> None:
     body = gzip.compress(b'{"instances": [2.0]}')
     answer = steady.http("POST", "/v1/models/affine:predict", body, Content_Encoding="gzip")
     assert json.loads(answer.body) == {"predictions": [12.0]}
+
+
+def test_answers_are_never_compressed(steady: ModelServer) -> None:
+    """A client that would take a compressed answer gets a plain one all the same."""
+    body = json.dumps({"instances": [2.0] * 10_000})
+    answer = steady.http("POST", "/v1/models/affine:predict", body, Accept_Encoding="gzip")
+    assert "Content-Encoding" not in answer.headers
+    assert len(json.loads(answer.body)["predictions"]) == 10_000
+
+
+def test_failing_run_over_rest(start: Start, models: ModelStore) -> None:
+    """A request that the model refuses with FAILED_PRECONDITION is 400 with the runtime's text."""
+    models.spoil("affine", 1, missing="variables")
+    server = start("--model_name=affine", f"--model_base_path={models.root / 'affine'}").ready()
+    status, text = refusal(server, "POST", "/v1/models/affine:predict", '{"instances": [1.0]}')
+    assert (status, "Could not find variable" in text) == (400, True)

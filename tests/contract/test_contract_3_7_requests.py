@@ -1,32 +1,8 @@
-"""Sections 3.6 and 3.7 of the contract: status, metadata and Predict over gRPC."""
+"""Section 3.7 of the contract: Predict and GetModelMetadata over gRPC."""
 
-from contract_server import AVAILABLE, ModelServer, floats, milliseconds, refused, spec, tensor
+from contract_server import ModelServer, floats, milliseconds, refused, spec, tensor
 
 from fleetdeploy.tfserving import stubs
-
-
-def test_status_lists_versions_in_descending_order(steady: ModelServer) -> None:
-    """Without a version GetModelStatus answers every version seen, the largest first, with OK in each."""
-    entries = steady.status("affine")
-    assert [entry.version for entry in entries] == [2, 1]
-    assert {entry.state for entry in entries} == {AVAILABLE}
-    assert all(entry.HasField("status") and entry.status.error_code == 0 for entry in entries)
-
-
-def test_status_ignores_labels(steady: ModelServer) -> None:
-    """GetModelStatus does not look at a version label, not even at one that does not exist."""
-    assert [entry.version for entry in steady.status("affine", label="no-such-label")] == [2, 1]
-
-
-def test_status_of_unknown_model_and_version(steady: ModelServer) -> None:
-    """What was never seen is NOT_FOUND, and a request without a model spec is INVALID_ARGUMENT."""
-    with refused("NOT_FOUND", "Could not find any versions of model nobody"):
-        steady.status("nobody")
-    with refused("NOT_FOUND", "Could not find version 9 of model affine"):
-        steady.status("affine", version=9)
-    module = stubs.get_model_status_pb2
-    with refused("INVALID_ARGUMENT", "Missing ModelSpec"):
-        steady.call("ModelService/GetModelStatus", module.GetModelStatusRequest(), module.GetModelStatusResponse)
 
 
 def test_metadata_has_the_signatures(steady: ModelServer) -> None:
@@ -44,6 +20,24 @@ def test_metadata_knows_one_field(steady: ModelServer) -> None:
         steady.metadata("affine", "weights")
     with refused("INVALID_ARGUMENT", "at least one metadata_field"):
         steady.metadata("affine")
+
+
+def test_metadata_of_what_is_not_there(steady: ModelServer) -> None:
+    """Metadata of an unknown model or version is NOT_FOUND, without a model spec INVALID_ARGUMENT."""
+    with refused("NOT_FOUND", "Servable not found for request: Latest(nobody)"):
+        steady.metadata("nobody", "signature_def")
+    with refused("NOT_FOUND", "Servable not found for request: Specific(affine, 9)"):
+        steady.metadata("affine", "signature_def", version=9)
+    module = stubs.get_model_metadata_pb2
+    request = module.GetModelMetadataRequest(metadata_field=["signature_def"])
+    with refused("INVALID_ARGUMENT", "Missing ModelSpec"):
+        steady.call("PredictionService/GetModelMetadata", request, module.GetModelMetadataResponse)
+
+
+def test_metadata_by_version_and_label(steady: ModelServer) -> None:
+    """Metadata resolves versions and labels as requests do."""
+    for asked in ({"version": 1}, {"label": "stable"}):
+        assert steady.metadata("affine", "signature_def", **asked).model_spec.version.value == 1
 
 
 def test_predict_resolves_version_and_signature(steady: ModelServer) -> None:
@@ -139,6 +133,8 @@ def test_unknown_servables(steady: ModelServer) -> None:
         steady.y(version=7)
     with refused("INVALID_ARGUMENT", "Unrecognized servable version label: canary"):
         steady.y(label="canary")
+    with refused("NOT_FOUND", "Servable not found for request: Specific(affine, 0)"):
+        steady.y(version=0)
     with refused("INVALID_ARGUMENT", "ModelSpec has no name specified."):
         steady.predict("", x=floats(1.0))
 
