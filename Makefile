@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-dep
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit simulation contract fleet lint lock packages clean
+.PHONY: help demo test unit simulation contract upstream fleet bench lint lock packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,11 +26,17 @@ unit: packages $(DEV) ## no network, a few seconds
 simulation: packages $(DEV) ## whole rollouts on a simulated fleet, each call killed, refused, cut off or signalled
 	$(BIN)/python -m pytest -m simulation tests/unit
 
-contract: packages $(DEV) ## the model server held to TF Serving's contract; SERVER=PATH tries another binary
+contract: packages $(DEV) ## TF Serving's contract, held by the stand-in, or by SERVER=PATH or IMAGE=NAME:TAG
 	$(BIN)/python -m pytest tests/contract
+
+upstream: packages $(DEV) ## tensorflow/serving's own test against the stand-in; TFS_CHECKOUT=DIR names a checkout
+	$(BIN)/python -m pytest tests/upstream
 
 fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy (root)
 	$(BIN)/python -m pytest tests/fleet
+
+bench: packages $(DEV) ## what the stand-in manages, in figures; some minutes
+	$(BIN)/python tests/bench
 
 lint: packages $(DEV) ## ruff and mypy
 	$(BIN)/ruff check .
