@@ -27,7 +27,7 @@ simulation: packages $(DEV) ## whole rollouts on a simulated fleet, each call ki
 	$(BIN)/python -m pytest -m simulation tests/unit
 
 contract: packages $(DEV) ## TF Serving's contract, held by the stand-in, or by SERVER=PATH or IMAGE=NAME:TAG
-	$(BIN)/python -m pytest tests/contract
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/contract
 
 upstream: packages $(DEV) ## tensorflow/serving's own test against the stand-in; TFS_CHECKOUT=DIR names a checkout
 	$(BIN)/python -m pytest tests/upstream

@@ -1,14 +1,13 @@
 """Models, warm-up files and concurrent requests for the tests of section 5 of the contract."""
 
 import struct
-import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from contract_exports import exported_by
 from contract_server import ModelServer, ModelStore, Start, floats, tensor
 
 from fleetdeploy.lab.modelserver.loading.tfrecord import masked_crc32c
@@ -18,18 +17,8 @@ WARM_UP_FILE: Final = "assets.extra/tf_serving_warmup_requests"
 
 
 def empty_store(tmp_path: Path, factory: pytest.TempPathFactory) -> ModelStore:
-    """An empty place for this section's models, which are exported with real TensorFlow once in a run of the suite."""
-    exported = factory.getbasetemp() / "auxiliary"
-    if not exported.exists():
-        script = Path(__file__).with_name("export_auxiliary_models.py")
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(script), str(exported)],
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
+    """An empty place for this section's models."""
+    exported = exported_by("export_auxiliary_models.py", factory)
     root = tmp_path / "models"
     root.mkdir()
     return ModelStore(exported, root)

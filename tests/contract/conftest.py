@@ -1,12 +1,11 @@
 """Servers and models for the contract's tests. SERVER=path or IMAGE=tag tests another server than the stand-in."""
 
 import contextlib
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from contract_exports import exported_by, shared_directory
 from contract_server import ModelServer, ModelStore, Start, model_list
 from contract_target import IMAGE, MOUNTED, SERVER, containers_removed
 
@@ -21,24 +20,14 @@ def pytest_configure() -> None:
 def _target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Containers see the tests' directories, and none of them outlives the suite."""
     with pytest.MonkeyPatch.context() as environment, containers_removed():
-        environment.setenv(MOUNTED, str(tmp_path_factory.getbasetemp()))
+        environment.setenv(MOUNTED, str(shared_directory(tmp_path_factory)))
         yield
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The suite's SavedModels, exported once with real TensorFlow."""
-    root = tmp_path_factory.mktemp("exported")
-    script = Path(__file__).with_name("export_models.py")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), str(root)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return root
+    """The suite's SavedModels."""
+    return exported_by("export_models.py", tmp_path_factory)
 
 
 @contextlib.contextmanager

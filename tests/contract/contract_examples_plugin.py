@@ -1,27 +1,16 @@
 """A pytest plugin: the models over tf.Examples, and a server that has them."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from contract_exports import exported_by
 from contract_server import ModelServer, ModelStore, model_list
 
 
 @pytest.fixture(scope="session")
 def example_models(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
-    """The SavedModels `examples` and `functions`, exported once with real TensorFlow."""
-    root = tmp_path_factory.mktemp("examples")
-    script = Path(__file__).with_name("export_example_models.py")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), str(root)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    """The SavedModels `examples` and `functions`."""
+    root = exported_by("export_example_models.py", tmp_path_factory)
     return ModelStore(root, root)
 
 
