@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-dep
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit simulation contract upstream fleet bench lint lock packages clean
+.PHONY: help demo test unit simulation ansible contract upstream fleet bench lint lock packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,13 +18,16 @@ help: ## list the targets
 demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (root)
 	@$(BIN)/python -m fleetdeploy demo
 
-test: unit simulation contract fleet ## every test (root, for the fleet tests)
+test: unit simulation ansible contract fleet ## every test (root, for the fleet tests)
 
 unit: packages $(DEV) ## no network, a few seconds
 	$(BIN)/python -m pytest -m 'not simulation' tests/unit
 
 simulation: packages $(DEV) ## whole rollouts on a simulated fleet, each call killed, refused, cut off or signalled
 	$(BIN)/python -m pytest -m simulation tests/unit
+
+ansible: packages $(DEV) ## inventories and patterns held against Ansible itself
+	$(BIN)/python -m pytest --numprocesses 2 tests/ansible
 
 contract: packages $(DEV) ## TF Serving's contract, held by the stand-in, or by SERVER=PATH or IMAGE=NAME:TAG
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/contract

@@ -3,45 +3,62 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
 
 if TYPE_CHECKING:
-    from fleetdeploy.domain.inventory import Inventory
+    from fleetdeploy.config.inventory.explain import Explanation
+    from fleetdeploy.config.inventory.load import Loaded
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its verbs."""
     parser = commands.add_parser(
         "inventory",
-        help="list hosts, draw groups, show a host's variables",
+        help="list hosts, draw groups, show a host's variables and where they come from",
         description="What the inventory means. No host is contacted.",
         epilog="examples:\n  fleetdeploy inventory list 'ranking:!canary' -i inventories/prod\n"
         "  fleetdeploy inventory graph -i inventories/prod\n"
-        "  fleetdeploy inventory host gpu01 -i inventories/prod",
+        "  fleetdeploy inventory explain gpu01 services.ranking.image -i inventories/prod",
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb, text, run, argument in (
-        ("list", "hosts that match a pattern, one a line; with --json as ansible-inventory --list", _list, "pattern"),
-        ("graph", "groups and hosts as a tree", _graph, None),
-        ("host", "one host's merged variables", _host, "host"),
-    ):
-        verb_parser = verbs.add_parser(verb, help=text, description=text)
-        if argument == "pattern":
-            verb_parser.add_argument("pattern", nargs="?", default="all", metavar="PATTERN")
-        elif argument:
-            verb_parser.add_argument(argument, metavar=argument.upper())
-        options.add_inventory(verb_parser)
-        options.add_project(verb_parser)
-        options.add_output(verb_parser)
-        verb_parser.set_defaults(run=run)
+    text = "hosts that match a pattern, one a line; with --json as ansible-inventory --list"
+    listing = _verb(verbs, "list", text, _list)
+    listing.add_argument("pattern", nargs="?", default="all", metavar="PATTERN")
+    graph = _verb(verbs, "graph", "groups and hosts as a tree, as ansible-inventory --graph", _graph)
+    graph.add_argument("group", nargs="?", default="all", metavar="GROUP")
+    graph.add_argument("--vars", action="store_true", help="variables of hosts and groups as well")
+    host = _verb(verbs, "host", "one host's merged variables", _host)
+    host.add_argument("host", metavar="HOST")
+    explain = _verb(verbs, "explain", "where a host's variables come from, and what they override", _explain)
+    explain.add_argument("host", metavar="HOST")
+    explain.add_argument("key", nargs="?", metavar="KEY", help="a variable, or a key in it: services.ranking.image")
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    text: str,
+    run: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=text, description=text)
+    options.add_inventory(parser)
+    options.add_project(parser)
+    parser.add_argument(
+        "--playbook-dir", type=Path, metavar="DIR", help="where else group_vars and host_vars are (default: playbooks/)"
+    )
+    options.add_output(parser)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from fleetdeploy.cli.project import print_json, read_inventory
+    from fleetdeploy.cli.project import read_inventory
     from fleetdeploy.config.inventory.patterns import select
 
     inventory = read_inventory(arguments)
@@ -49,36 +66,66 @@ def _list(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         sys.stdout.writelines(f"{name}\n" for name in chosen)
         return 0
-    groups: dict[str, object] = {
-        "_meta": {"hostvars": {name: dict(inventory.hosts[name].variables) for name in chosen}}
-    }
+    variables = {name: dict(inventory.hosts[name].variables) for name in chosen}
+    groups: dict[str, object] = {"_meta": {"hostvars": {name: found for name, found in variables.items() if found}}}
+    meant = set(chosen)
     for group in inventory.groups.values():
         entry: dict[str, object] = {}
-        if hosts := [name for name in group.hosts if name in chosen]:
+        if hosts := [name for name in group.hosts if name in meant and group.name != "all"]:
             entry["hosts"] = hosts
         if group.children:
             entry["children"] = list(group.children)
         if entry:
             groups[group.name] = entry
-    print_json(groups)
+    _print_as_ansible(groups)
     return 0
+
+
+def _print_as_ansible(value: object) -> None:
+    """JSON in the form of ``ansible-inventory``: four blanks, keys sorted, letters as they are."""
+    text = json.dumps(_with_text_keys(value), indent=4, sort_keys=True, ensure_ascii=False, default=str)
+    sys.stdout.write(f"{text}\n")
+
+
+def _with_text_keys(value: object) -> object:
+    """Keys as JSON writes them, so that they can be sorted."""
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else json.dumps(key, default=str): _with_text_keys(item)
+                for key, item in value.items()}  # fmt: skip
+    return [_with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _graph(arguments: argparse.Namespace) -> int:
-    from fleetdeploy.cli.project import read_inventory
+    from fleetdeploy.cli.project import open_inventory
+    from fleetdeploy.config.syntax.suggest import hint_for
+    from fleetdeploy.errors import InputError
 
-    sys.stdout.writelines(f"{line}\n" for line in _tree(read_inventory(arguments), "all", 0))
+    loaded = open_inventory(arguments)
+    if arguments.group not in loaded.inventory.groups:
+        hint = hint_for(arguments.group, loaded.inventory.groups, what="groups")
+        raise InputError(f"no group {arguments.group!r}", hint=hint)
+    lines = _tree(loaded, arguments.group, 0, variables=arguments.vars)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0
 
 
-def _tree(inventory: Inventory, name: str, depth: int) -> Iterator[str]:
-    """As ``ansible-inventory --graph`` draws it: child groups first, then hosts."""
+def _tree(loaded: Loaded, name: str, depth: int, *, variables: bool) -> Iterator[str]:
+    """As ``ansible-inventory --graph`` draws it: child groups first, then hosts, then variables."""
     yield f"{'  |' * depth}--@{name}:" if depth else f"@{name}:"
-    group = inventory.groups[name]
+    group = loaded.inventory.groups[name]
+    inner = "  |" * (depth + 1)
     for child in group.children:
-        yield from _tree(inventory, child, depth + 1)
-    for host in group.hosts:
-        yield f"{'  |' * (depth + 1)}--{host}"
+        yield from _tree(loaded, child, depth + 1, variables=variables)
+    for host in group.hosts if name != "all" else ():
+        yield f"{inner}--{host}"
+        if variables:
+            yield from _drawn(loaded.inventory.hosts[host].variables, f"{inner}  |")
+    if variables:
+        yield from _drawn(loaded.group_variables(name), inner)
+
+
+def _drawn(variables: Mapping[str, object], indent: str) -> Iterator[str]:
+    yield from (f"{indent}--{{{key} = {value}}}" for key, value in sorted(variables.items()))
 
 
 def _host(arguments: argparse.Namespace) -> int:
@@ -95,3 +142,59 @@ def _host(arguments: argparse.Namespace) -> int:
         else:
             sys.stdout.write(yaml.safe_dump(variables, sort_keys=True, allow_unicode=True))
     return 0
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from fleetdeploy.cli.project import open_inventory, print_json
+    from fleetdeploy.config.inventory.explain import explain, explain_all
+    from fleetdeploy.config.inventory.patterns import select
+    from fleetdeploy.errors import PatternError
+
+    loaded = open_inventory(arguments)
+    names = select(loaded.inventory, arguments.host, limit=arguments.limit)
+    if len(names) != 1:
+        raise PatternError(
+            f"{arguments.host!r} stands for {len(names)} hosts", hint=f"name one: {', '.join(names[:8])}"
+        )
+    host = names[0]
+    if arguments.key is None:
+        found = explain_all(loaded, host)
+        if arguments.json:
+            print_json({"host": host, "variables": [_as_json(item) for item in found]})
+        else:
+            sys.stdout.writelines(f"{item.key}: {_flow(item.value)}    # {item.where}\n" for item in found)
+        return 0
+    item = explain(loaded, host, arguments.key)
+    if arguments.json:
+        print_json({"host": host, **_as_json(item)})
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in _history(item))
+    return 0
+
+
+def _as_json(item: Explanation) -> dict[str, object]:
+    settings = [
+        {"layer": said.layer, "where": str(said.where), "value": said.value, "removes": said.removes}
+        for said in item.settings
+    ]
+    return {"key": item.key, "value": item.value, "where": str(item.where), "layers": settings}
+
+
+def _history(item: Explanation) -> Iterator[str]:
+    """The value as YAML, then every layer that says something about it, the weakest first."""
+    import yaml
+
+    yield yaml.safe_dump({item.key: item.value}, sort_keys=False, allow_unicode=True).rstrip()
+    yield f"# set at {item.where}"
+    wide = max((len(said.layer) for said in item.settings), default=0)
+    for number, said in enumerate(item.settings, 1):
+        value = "removed" if said.removes else _flow(said.value)
+        yield f"#   {number}. {said.layer:{wide}}  {value}    {said.where}"
+
+
+def _flow(value: object) -> str:
+    """A value on one line of YAML."""
+    import yaml
+
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -33,8 +33,9 @@ def add_inventory(parser: argparse.ArgumentParser) -> None:
         "-i",
         "--inventory",
         action="append",
-        metavar="PATH",
-        help="inventory file or directory; may be given several times (default: inventories/)",
+        metavar="SOURCE",
+        help="a file (YAML, INI, a program), a directory of them, or a list h1,h2,; may be given several times "
+        "(default: inventories/)",
     )
     group.add_argument("-l", "--limit", metavar="PATTERN", help="only these hosts of those that are meant")
     group.add_argument(
@@ -43,7 +44,7 @@ def add_inventory(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="VARS",
-        help="key=value, JSON, or @FILE; wins over all",
+        help="key=value, a mapping, or @FILE; wins over all",
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fleetdeploy.cli import extra_vars
 from fleetdeploy.config.fields.schema import validate
-from fleetdeploy.config.inventory.load import load_inventory
+from fleetdeploy.config.inventory.load import Loaded, load
 from fleetdeploy.config.inventory.patterns import select
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.config.syntax.suggest import hint_for
@@ -22,6 +22,7 @@ from fleetdeploy.domain.playbook import Play, Playbook, TaskCall
 from fleetdeploy.errors import ArtefactRefused, InputError, PatternError, Problem
 from fleetdeploy.planning.resolve import Artefacts, resolve_host
 from fleetdeploy.remote.clock import SystemClock
+from fleetdeploy.remote.inventory_script import InventoryScripts
 from fleetdeploy.rollout.executor import BoundPlay
 from fleetdeploy.rollout.host_run import Call
 from fleetdeploy.rollout.targets import Target, Targets
@@ -48,9 +49,27 @@ def sources_of(arguments: argparse.Namespace) -> tuple[Path, ...]:
     return tuple(Path(item) for item in given)
 
 
+def playbook_dir_of(arguments: argparse.Namespace) -> Path:
+    """Where variable files may stand beside a playbook: of the one that was named, or of the default one."""
+    given = getattr(arguments, "playbook_dir", None)
+    if given is not None:
+        return Path(given)
+    return Path(getattr(arguments, "playbook", None) or arguments.project / DEFAULT_PLAYBOOK).parent
+
+
+def open_inventory(arguments: argparse.Namespace) -> Loaded:
+    """The inventory as it is written, with the places of its values."""
+    return load(
+        sources_of(arguments),
+        extra_vars=extra_vars.parse(arguments.extra_vars),
+        playbook_dir=playbook_dir_of(arguments),
+        run_script=InventoryScripts(),
+    )
+
+
 def read_inventory(arguments: argparse.Namespace) -> Inventory:
     """The inventory, with ``-u`` and ``--private-key`` filled in where it leaves them open."""
-    inventory = load_inventory(sources_of(arguments), extra_vars=extra_vars.parse(arguments.extra_vars))
+    inventory = open_inventory(arguments).inventory
     user, key = getattr(arguments, "user", None), getattr(arguments, "private_key", None)
     hosts = {
         name: replace(
@@ -65,6 +84,34 @@ def read_inventory(arguments: argparse.Namespace) -> Inventory:
     }
     _check_balancers(hosts)
     return replace(inventory, hosts=hosts)
+
+
+def _contactable(inventory: Inventory) -> Inventory:
+    """The inventory, for commands that reach its hosts.
+
+    Raises InputError for connection variables that are read but that no connection honours yet: a host must not be
+    reached in another way than the inventory says.
+    """
+    problems = []
+    for what, hint, hosts in (
+        (
+            "ansible_become is read, but commands on hosts are not run through sudo yet",
+            "let ansible_user be one that may use Docker and write below the services' directories",
+            [name for name, host in inventory.hosts.items() if host.connection.become],
+        ),
+        (
+            "a jump host in ansible_ssh_common_args is read, but not followed yet",
+            "write it into ~/.ssh/config as ProxyJump, which is followed",
+            [name for name, host in inventory.hosts.items() if host.connection.proxy_jump],
+        ),
+    ):
+        if hosts:
+            problems.append(
+                Problem(f"{what} ({hosts[0]}, {len(hosts)} in all)", ", ".join(map(str, inventory.sources)), hint)
+            )
+    if problems:
+        raise InputError(problems=problems)
+    return inventory
 
 
 def _check_balancers(hosts: Mapping[str, Host]) -> None:
@@ -82,7 +129,7 @@ def _check_balancers(hosts: Mapping[str, Host]) -> None:
 
 def read_status_targets(arguments: argparse.Namespace, pattern: str) -> tuple[Inventory, Targets]:
     """The inventory, and its hosts of ``pattern`` that shall run anything, resolved; no playbook is read."""
-    inventory = read_inventory(arguments)
+    inventory = _contactable(read_inventory(arguments))
     meant = set(select(inventory, pattern, limit=arguments.limit))
     hosts = [host for name, host in inventory.hosts.items() if name in meant and host.services]
     if not hosts:
@@ -92,7 +139,7 @@ def read_status_targets(arguments: argparse.Namespace, pattern: str) -> tuple[In
 
 def read_project(arguments: argparse.Namespace) -> Project:
     """Load, check and resolve everything. Raises InputError with all problems that can be told at once."""
-    inventory = read_inventory(arguments)
+    inventory = _contactable(read_inventory(arguments))
     path = Path(getattr(arguments, "playbook", None) or arguments.project / DEFAULT_PLAYBOOK)
     playbook = load_playbook(path, task_names=registry().keys())
     plays = tuple(bind(play, inventory, arguments.limit) for play in playbook.plays)

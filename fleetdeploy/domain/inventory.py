@@ -11,7 +11,11 @@ from fleetdeploy.domain.service import ServiceWish
 
 @dataclass(frozen=True)
 class Connection:
-    """How SSH reaches a host (Ansible's connection variables). ``None`` leaves it to ssh_config or the default."""
+    """How SSH reaches a host (Ansible's connection variables). ``None`` leaves it to ssh_config or the default.
+
+    ``ssh_config`` stands in for the user's own; ``proxy_jump`` is as OpenSSH's ``-J`` takes it; ``become`` asks for
+    root through sudo.
+    """
 
     address: str
     port: int | None = None
@@ -19,6 +23,8 @@ class Connection:
     private_key: Path | None = None
     known_hosts: Path | None = None
     ssh_config: Path | None = None
+    become: bool = False
+    proxy_jump: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Ansible's connection variables, read into a :class:`fleetdeploy.domain.inventory.Connection`.
 
 A variable that would change how a host is reached, and that fleetdeploy does not follow, is refused rather than
-ignored. Per-host SSH arguments are refused on purpose: they could run commands on the controller.
+ignored. Of SSH's arguments only a jump host and a configuration file are taken: others could run commands on the
+controller. See Ansible's guide "Connecting to hosts: behavioral inventory parameters".
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from fleetdeploy.config.fields.schema import shown
 from fleetdeploy.config.inventory.ranges import is_ip
+from fleetdeploy.config.inventory.ssh_arguments import SSH_ARGUMENTS, read_ssh_arguments
 from fleetdeploy.config.reserved.wishes import BaseOf, local_path
 from fleetdeploy.config.syntax.nodes import MapNode, Node, Scalar
 from fleetdeploy.config.syntax.suggest import hint_for
@@ -29,9 +31,36 @@ _NAMES = {
     "private_key": ("ansible_ssh_private_key_file", "ansible_private_key_file"),
     "known_hosts": (KNOWN_HOSTS,),
 }
+_INTO_CONFIG = "SSH options that differ from host to host belong into an ssh_config file"
+_ONLY_SUDO = "a host's user becomes root through sudo, and through nothing else"
 _SSH_TRANSPORTS = frozenset({"ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh"})
-_REFUSED = ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args", "ansible_ssh_executable")
+_REFUSED = {
+    "ansible_ssh_extra_args": _INTO_CONFIG,
+    "ansible_ssh_args": _INTO_CONFIG,
+    "ansible_ssh_executable": _INTO_CONFIG,
+    "ansible_become_exe": _ONLY_SUDO,
+    "ansible_become_flags": _ONLY_SUDO,
+    **dict.fromkeys(
+        ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"),
+        "passwords are not kept here: let sudo ask for none (NOPASSWD) for this user on the hosts",
+    ),
+    **dict.fromkeys(
+        ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "ansible_ssh_private_key_passphrase"),
+        "passwords are not kept here: hosts are reached with keys, an encrypted one through ssh-agent",
+    ),
+}
 _CHECKING = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
+_OTHERS = frozenset({
+    "ansible_become", "ansible_become_user", "ansible_become_method", "ansible_connection", SSH_ARGUMENTS,
+})  # fmt: skip
+_ALL = frozenset({*(alias for aliases in _NAMES.values() for alias in aliases), *_REFUSED, *_CHECKING, *_OTHERS})
+_TRUE = frozenset({"true", "yes", "on", "1", "y", "t"})
+_FALSE = frozenset({"false", "no", "off", "0", "n", "f"})
+
+
+def is_connection_variable(name: str) -> bool:
+    """Whether the variable is read or refused here; a template in it has to be rendered for that."""
+    return name in _ALL
 
 
 def read_connection(host: str, variables: MapNode, *, base_of: BaseOf, problems: list[Problem]) -> Connection:
@@ -44,7 +73,7 @@ def read_connection(host: str, variables: MapNode, *, base_of: BaseOf, problems:
         for name, node in found[:1]:
             value = parse(node) if isinstance(node, Scalar) else None
             if value is None:
-                hint = "templates are not rendered here: write the value itself" if _templated(node) else _HINTS[field]
+                hint = "write the value itself" if _templated(node) else _HINTS[field]
                 problems.append(Problem(f"{name}: {shown(node)} cannot be used", str(node.origin), hint))
             return value
         return None
@@ -59,12 +88,16 @@ def read_connection(host: str, variables: MapNode, *, base_of: BaseOf, problems:
     user = pick("user", _user)
     private_key = pick("private_key", path)
     known_hosts = pick("known_hosts", path)
+    arguments = read_ssh_arguments(variables.get(SSH_ARGUMENTS), problems=problems)
     return Connection(
         address=str(address) if address else host,
         port=port if isinstance(port, int) else None,
         user=str(user) if user else None,
         private_key=private_key if isinstance(private_key, Path) else None,
         known_hosts=known_hosts if isinstance(known_hosts, Path) else None,
+        ssh_config=local_path(arguments.config_file, arguments.origin, base_of) if arguments.config_file else None,
+        become=_become(variables, problems),
+        proxy_jump=arguments.proxy_jump or None,
     )
 
 
@@ -97,17 +130,27 @@ def _user(node: Scalar) -> str | None:
     return node.value if isinstance(node.value, str) and _USER.fullmatch(node.value) else None
 
 
-def _refuse_unfollowed(variables: MapNode, problems: list[Problem]) -> None:
-    for name in _REFUSED:
+def _become(variables: MapNode, problems: list[Problem]) -> bool:
+    """Whether ``ansible_become`` asks for root. Another user or method than root and sudo is a problem."""
+    for name, allowed in (("ansible_become_user", "root"), ("ansible_become_method", "sudo")):
         node = variables.get(name)
-        if node is not None and node.plain() not in {None, ""}:
-            problems.append(
-                Problem(
-                    f"{name} is not followed",
-                    str(node.origin),
-                    "SSH options that differ from host to host belong into an ssh_config file",
-                )
-            )
+        if node is not None and node.plain() not in {allowed, f"ansible.builtin.{allowed}"}:
+            problems.append(Problem(f"{name}: {shown(node)} is not followed", str(node.origin), _ONLY_SUDO))
+    node = variables.get("ansible_become")
+    if node is None:
+        return False
+    word = node.raw.lower() if isinstance(node, Scalar) else ""
+    if word in _TRUE | _FALSE:
+        return word in _TRUE
+    problems.append(Problem(f"ansible_become: {shown(node)} is neither true nor false", str(node.origin), "write true"))
+    return False
+
+
+def _refuse_unfollowed(variables: MapNode, problems: list[Problem]) -> None:
+    for name, hint in _REFUSED.items():
+        node = variables.get(name)
+        if node is not None and node.plain() not in (None, ""):
+            problems.append(Problem(f"{name} is not followed", str(node.origin), hint))
     transport = variables.get("ansible_connection")
     if transport is not None and transport.plain() not in _SSH_TRANSPORTS:
         problems.append(

@@ -1,13 +1,13 @@
-"""The groups and hosts of YAML inventory files, before variables are merged: Ansible's shape, and nothing else.
+"""The groups and hosts of all inventory sources, before variables are merged. Readers of every format feed it.
 
-See Ansible's ``ansible.builtin.yaml`` inventory plugin for the shape, and its inventory guide for ``all`` and
-``ungrouped``. What Ansible skips with a warning (an unknown section, an invalid name) is refused here.
+See Ansible's inventory guide for ``all`` and ``ungrouped``. What Ansible skips with a warning (an invalid name, a host
+and a group of one name, a loop) is refused here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fleetdeploy.config.fields.schema import shown
@@ -18,13 +18,13 @@ from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import Problem
 
-SECTIONS = ("hosts", "vars", "children")
+PRIORITY = "ansible_group_priority"
 _GROUP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass
 class GroupDraft:
-    """A group while files are read. ``defined`` is false while it was only named as a child."""
+    """A group while files are read. ``defined`` is false while it was only named, as a child or for its variables."""
 
     name: str
     origin: Origin
@@ -38,10 +38,11 @@ class GroupDraft:
 
 @dataclass
 class HostDraft:
-    """A host while files are read; ``variables`` in the order in which they were written."""
+    """A host while files are read; ``variables`` in the order in which they were written, ``port`` with its name."""
 
     name: str
     origin: Origin
+    port: int | None = None
     variables: list[MapNode] = field(default_factory=list)
 
 
@@ -58,145 +59,87 @@ class Draft:
     def problem(self, message: str, origin: Origin, hint: str = "") -> None:
         self.problems.append(Problem(message, str(origin), hint))
 
-    def read(self, root: Node) -> None:
-        """Take in one inventory file."""
-        if isinstance(root, Scalar) and root.is_null:
-            self.problem("no hosts defined: the file is empty", root.origin, "write `all:`, below it `hosts:`")
-        elif not isinstance(root, MapNode):
-            self.problem(
-                f"an inventory is a mapping of groups, got {shown(root)}",
-                root.origin,
-                "write `all:`, below it `hosts:` with one `name:` a line",
-            )
-        elif "plugin" in root.entries:
-            self.problem("inventory plugins are not run", root.origin, "write the hosts down, or export them as YAML")
-        elif not _looks_like_groups(root):
-            self.problem(
-                f"{', '.join(str(key) for key in root.entries)}: this stands where groups are expected",
-                root.origin,
-                "put it below `all:`",
-            )
-        else:
-            for entry in root:
-                self._group(entry, parent=None)
+    def may_name_group(self, name: str, origin: Origin) -> bool:
+        """Whether a group can have this name; a problem when it cannot."""
+        if _GROUP_NAME.fullmatch(name):
+            return True
+        self.problem(f"{name[:80]!r} is not a group's name", origin, "a letter or `_`, then letters, digits, `_-.`")
+        return False
 
-    def _group(self, entry: Entry, *, parent: GroupDraft | None) -> None:
-        name, origin = entry.key.value, entry.key.origin
-        if not isinstance(name, str) or not _GROUP_NAME.fullmatch(name):
-            self.problem(
-                f"{entry.key.raw[:80]!r} is not a group's name",
-                origin,
-                "a letter or `_`, then letters, digits, `_`, `-`, `.`",
-            )
-            return
-        if parent is not None and name == "all":
+    def group(self, name: str, origin: Origin) -> GroupDraft | None:
+        """The group of this name, made when there is none; None, and a problem, when it cannot be a name."""
+        return self.groups.setdefault(name, GroupDraft(name, origin)) if self.may_name_group(name, origin) else None
+
+    def add_child(self, parent: GroupDraft, child: GroupDraft, origin: Origin) -> bool:
+        """Put ``child`` below ``parent``; False, and a problem, for ``all``, which would contain itself."""
+        if child.name == "all":
             self.problem(f"group {parent.name!r} has `all` as a child, and so contains itself", origin, "remove it")
-            return
-        group = self.groups.setdefault(name, GroupDraft(name, origin))
-        if parent is not None:
-            parent.children.setdefault(name, origin)
-        elif name != "all":
-            group.defined = True
-        body = entry.value
-        if isinstance(body, Scalar) and body.is_null:
-            return
-        if not isinstance(body, MapNode):
-            self.problem(f"group {name!r}: expected {', '.join(SECTIONS)}, got {shown(body)}", body.origin)
-            return
-        group.defined = True
-        for section in body:
-            self._section(group, section)
+            return False
+        parent.children.setdefault(child.name, origin)
+        return True
 
-    def _section(self, group: GroupDraft, entry: Entry) -> None:
-        section = entry.key.value
-        if section not in SECTIONS:
-            self.problem(
-                f"group {group.name!r}: unknown key {entry.key.raw!r}",
-                entry.key.origin,
-                hint_for(entry.key.raw, SECTIONS, what="a group has"),
-            )
-            return
-        body = entry.value
-        if isinstance(body, Scalar) and body.is_null:
-            return
-        if isinstance(body, Scalar) and isinstance(body.value, str) and section != "vars":
-            # Ansible takes `hosts: name` for the mapping `name:`.
-            body = MapNode({body.value: Entry(body, Scalar(None, "", body.origin))}, body.origin)
-        if not isinstance(body, MapNode):
-            self.problem(
-                f"group {group.name!r}: `{section}` is a mapping, got {shown(body)}",
-                body.origin,
-                "write each name on its own line, followed by a colon" if section != "vars" else "",
-            )
-        elif section == "vars":
-            group.variables.append(body)
-            self._priority(group, body)
-        elif section == "children":
-            for child in body:
-                self._group(child, parent=group)
-        else:
-            for host in body:
-                self._hosts(group, host)
+    def add_group_variables(self, group: GroupDraft, variables: MapNode) -> None:
+        """Variables for all hosts of a group. ``ansible_group_priority`` is the group's, and no variable of hosts."""
+        node = variables.get(PRIORITY)
+        if node is not None:
+            self._priority(group, node)
+            rest = {key: entry for key, entry in variables.entries.items() if key != PRIORITY}
+            variables = MapNode(rest, variables.origin)
+        group.variables.append(variables)
 
-    def _priority(self, group: GroupDraft, variables: MapNode) -> None:
-        node = variables.get("ansible_group_priority")
-        if node is None:
-            return
+    def _priority(self, group: GroupDraft, node: Node) -> None:
         if isinstance(node, Scalar) and re.fullmatch(r"-?[0-9]{1,9}", node.raw) and not node.surprising:
             group.priority = int(node.raw)
         else:
-            self.problem(f"ansible_group_priority: {shown(node)} is not a whole number", node.origin)
+            self.problem(f"{PRIORITY}: {shown(node)} is not a whole number", node.origin)
 
-    def _hosts(self, group: GroupDraft, entry: Entry) -> None:
-        if not isinstance(entry.key.value, str):
-            self.problem(
-                f"the host name {shown(entry.key)} is not text", entry.key.origin, f'quote it: "{entry.key.raw}"'
-            )
-            return
+    def add_hosts(self, group: GroupDraft, written: str, origin: Origin, *, layers: Sequence[MapNode] = ()) -> None:
+        """The hosts that ``written`` stands for (ranges, a port after a colon), with their own variables."""
         try:
-            names, port = expand(entry.key.value)
+            names, port = expand(written)
         except Refused as error:
-            self.problem(error.message, entry.key.origin, error.hint)
+            self.problem(error.message, origin, error.hint)
             return
-        body = entry.value
-        if not isinstance(body, MapNode) and not (isinstance(body, Scalar) and body.is_null):
-            self.problem(
-                f"host {entry.key.value!r}: expected variables, got {shown(body)}",
-                body.origin,
-                "write `name: value` pairs below the host, or nothing",
-            )
-            return
-        layers = [_port_variable(port, entry.key)] if port else []
-        layers += [body] if isinstance(body, MapNode) else []
         if len(self.hosts) + len(names) > MOST_HOSTS * 5:
-            self.problem(f"more than {MOST_HOSTS * 5:,} hosts", entry.key.origin, "check the ranges")
+            self.problem(f"more than {MOST_HOSTS * 5:,} hosts", origin, "check the ranges")
             return
+        with_port = [_port_variable(port, origin)] if port else []
         for name in names:
-            group.hosts.setdefault(name, entry.key.origin)
-            self.hosts.setdefault(name, HostDraft(name, entry.key.origin)).variables.extend(layers)
+            known = self.hosts.get(name)
+            host = self.add_host(group, name, origin)
+            if known is None:
+                host.port = port
+                host.variables += with_port
+            elif port and host.port != port:
+                self.problem(
+                    f"host {name!r} is known by now, and not with port {port}",
+                    origin,
+                    f"Ansible takes a port where a host is first named: write it there, {host.origin}",
+                )
+                return
+            host.variables += layers
+
+    def add_host(self, group: GroupDraft, name: str, origin: Origin) -> HostDraft:
+        """One host of ``group``, by the name as it stands, which the caller has checked."""
+        group.hosts.setdefault(name, origin)
+        return self.hosts.setdefault(name, HostDraft(name, origin))
 
 
-def _looks_like_groups(root: MapNode) -> bool:
-    """False when the sections of a group stand at the top level, without a group above them."""
-    return not set(root.entries) & {"hosts", "children"} or all(
-        isinstance(entry.value, MapNode) and set(entry.value.entries) <= set(SECTIONS) and entry.value.entries
-        for entry in root
-    )
-
-
-def _port_variable(port: int, key: Scalar) -> MapNode:
-    value = Scalar(port, str(port), key.origin)
-    return MapNode({"ansible_port": Entry(Scalar("ansible_port", "ansible_port", key.origin), value)}, key.origin)
+def _port_variable(port: int, origin: Origin) -> MapNode:
+    value = Scalar(port, str(port), origin)
+    return MapNode({"ansible_port": Entry(Scalar("ansible_port", "ansible_port", origin), value)}, origin)
 
 
 def finish(draft: Draft) -> None:
     """Put every group below ``all`` and every lone host into ``ungrouped``; refuse cycles and undefined groups."""
     groups = draft.groups
+    children = {name for group in groups.values() for name in group.children}
     for group in groups.values():
         if not group.defined:
             known = [name for name, other in groups.items() if other.defined]
+            how = "is named as a child but" if group.name in children else "has variables, but"
             draft.problem(
-                f"group {group.name!r} is named as a child but nothing defines it",
+                f"group {group.name!r} {how} nothing defines it",
                 group.origin,
                 hint_for(group.name, known, what="groups") + "; an empty group says `hosts: {}`",
             )
@@ -211,9 +154,8 @@ def finish(draft: Draft) -> None:
         origin = groups[cycle[0]].children[cycle[1]]
         draft.problem(f"group {cycle[0]!r} contains itself: {' -> '.join(cycle)}", origin, "remove one of the links")
         return
-    has_parent = {child for group in groups.values() for child in group.children}
     for name in groups:
-        if name != "all" and name not in has_parent:
+        if name != "all" and name not in children:
             groups["all"].children[name] = groups[name].origin
     _settle_ungrouped(draft)
     _set_depths(groups)

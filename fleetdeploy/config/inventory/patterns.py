@@ -1,5 +1,5 @@
 """Ansible's host patterns, with Ansible's results: ``web:db``, ``web:&rack1``, ``all:!gpu03``, ``gpu*``,
-``~gpu[0-9]+``, ``web[0]``, ``web[0:2]``, ``@file``.
+``~gpu[0-9]+``, ``web[0]``, ``web[0:2]``, ``@file``; and ``gpu:memory>=40GiB``, which is ours.
 
 See Ansible's guide "Patterns: targeting hosts and groups". Terms are taken in the order union, intersection,
 exclusion, whatever their order in the text. Where Ansible warns and goes on (a name or glob that matches nothing,
@@ -13,6 +13,7 @@ import re
 import warnings
 from collections.abc import Iterator
 
+from fleetdeploy.config.inventory.gpu_selector import SELECTOR, hosts_with
 from fleetdeploy.config.inventory.load import host_order
 from fleetdeploy.config.inventory.ranges import is_ip
 from fleetdeploy.config.syntax.suggest import nearest
@@ -23,7 +24,7 @@ from fleetdeploy.errors import InputError, PatternError
 _SUBSCRIPT = re.compile(
     r"(?P<name>.+)\[(?:(?P<index>-?[0-9]{1,9})|(?P<first>[0-9]{1,9})(?P<between>[:-])(?P<last>[0-9]{0,9}))\]"
 )
-_BETWEEN_COLONS = re.compile(r"(?:[^\s:\[\]]|\[[^\]]*\])+")
+_BETWEEN_COLONS = re.compile(rf"[&!]?{SELECTOR.pattern}(?=\s*(?::|$))|(?:[^\s:\[\]]|\[[^\]]*\])+")
 _GLOB = frozenset("*?[")
 _LIST_LIMIT_BYTES = 4 * 1024 * 1024
 
@@ -54,7 +55,7 @@ def split(pattern: str) -> tuple[str, ...]:
     elif is_ip(text) or text.startswith("@"):
         terms = [text]
     else:
-        terms = _BETWEEN_COLONS.findall(text)
+        terms = [found[0] for found in _BETWEEN_COLONS.finditer(text)]
         if re.sub(r"[\s:]", "", text) != re.sub(r"[\s:]", "", "".join(terms)):
             raise PatternError(f"the pattern {pattern!r} has an unmatched bracket", hint="close or remove it")
     return tuple(term.strip() for term in terms if term.strip())
@@ -110,6 +111,8 @@ def _with_files(terms: tuple[str, ...]) -> Iterator[str]:
 
 def _matches(inventory: Inventory, term: str, pattern: str) -> tuple[str, ...]:
     """The hosts of one term, without its ``&`` or ``!``."""
+    if SELECTOR.fullmatch(term):
+        return hosts_with(inventory, term, order=host_order(inventory.groups, "all"))
     if term.startswith("~"):
         return _named(inventory, term, _regex(term[1:]), pattern)
     found = _SUBSCRIPT.fullmatch(term)

@@ -83,7 +83,7 @@ def test_any_playbook(tmp_path: Path, tree: object) -> None:
 
 @pytest.fixture(scope="module")
 def inventory() -> Inventory:
-    return load_inventory([Path(__file__).parent / "cases" / "ansible" / "layers"])
+    return load_inventory([Path(__file__).parent / "cases" / "ansible" / "layers" / "hosts.yml"])
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

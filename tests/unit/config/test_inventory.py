@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,9 +67,10 @@ def test_variables_merge_as_in_ansible(case: Path) -> None:
     assert ours == recorded["hostvars"]
 
 
-def test_directory_and_file_are_the_same_inventory() -> None:
+def test_directory_and_file_are_the_same_inventory(tmp_path: Path) -> None:
     """A directory stands for the inventory files in it, with the same variable files beside them."""
-    case = RECORDED[-1]
+    case = tmp_path / "case"
+    shutil.copytree(RECORDED[-1], case, ignore=shutil.ignore_patterns("ansible.json"))
     assert load_inventory([case]).hosts == load_inventory([case / "hosts.yml"]).hosts
 
 
@@ -285,11 +287,106 @@ def test_requirements_are_carried(write: Write) -> None:
     assert service.models[0].requires == Requirements(12 * 1024**3, ">=8.0")
 
 
-def test_other_formats_are_not_passed_over(write: Write) -> None:
-    """An INI inventory beside the YAML one is refused, not ignored: its hosts would be missing in silence."""
-    root = write({"hosts": "[web]\nw1\n", "hosts.yml": "web: {hosts: {w1: }}\n", "old.ini": "[x]\n", "README.md": "x"})
+def test_models_beside_an_inventory_are_no_inventories(write: Write) -> None:
+    """Models, golden requests and keys lie beside an inventory; any other file that cannot be one is refused."""
+    root = write({
+        "hosts.yml": "web: {hosts: {w1: }}\n", "known_hosts": "w1 ssh-ed25519 AAAA\n", "ssh_config": "Host *\n",
+        "models/ranker/7/saved_model.pb": "x", "models/ranker/7/assets/words.tsv": "a\tb\n",
+        "golden/ranker.jsonl": "{}\n", "elsewhere/ranker/7/saved_model.pb": "x", "elsewhere/ranker/7/words.yml": "a\n",
+    })  # fmt: skip
+    assert list(load_inventory([root]).hosts) == ["w1"]
+    (root / "elsewhere" / "words.tsv").write_text("a\tb\n")
+    assert f"{root}/elsewhere/words.tsv: .tsv is no inventory's ending" in problems(root)
+
+
+def test_a_directory_holds_inventories_of_every_kind(write: Write) -> None:
+    """YAML, JSON and INI files of one directory add up in the order of their names; notes beside them are no hosts."""
+    root = write({
+        "20-hosts": "[web]\nw1 rack=r1\n", "10-hosts.yml": "web: {hosts: {w2: }}\n", "30.ini": "w3\n",
+        "40.json": '{"db": {"hosts": {"d1": {}}}}', "50": "# YAML without a suffix\ndb: {hosts: {d2: }}\n",
+        "README.md": "x", "old.bak": "x", "notes.txt": "x", "ansible.cfg": "x", ".hidden": "x", "h~": "x",
+        "sub/more": "[db]\nd3\n", "group_vars/db.yml": "a: 1\n",
+    })  # fmt: skip
+    inventory = load_inventory([root])
+    assert inventory.groups["web"].hosts == ("w2", "w1")
+    assert inventory.groups["db"].hosts == ("d1", "d2", "d3")
+    assert inventory.groups["ungrouped"].hosts == ("w3",)
+    assert inventory.hosts["d3"].variables == {"a": 1}
+    assert inventory.hosts["w1"].variables == {"rack": "r1"}
+
+
+def test_what_no_reader_takes_is_not_passed_over(write: Write) -> None:
+    """A file that is no inventory, beside one that is, is refused: its hosts would be missing in silence."""
+    root = write({"hosts.yml": "web: {hosts: {w1: }}\n", "old.toml": "[web]\n", "Makefile": "all:\n\techo\n"})
     found = problems(root)
-    assert found.count("only YAML inventories are read") == 2
+    assert "old.toml: TOML inventories are not read" in found
+    assert "Makefile" in found
+
+
+def test_variable_files_that_would_not_be_read(write: Write) -> None:
+    """Variable files below a directory inside an inventory are refused: Ansible passes over them in silence."""
+    root = write({"hosts": "w1\n", "sub/hosts": "w2\n", "sub/group_vars/all.yml": "a: 1\n"})
+    assert "sub has variable files of its own, which would not be read" in problems(root)
+
+
+def test_a_list_of_hosts(write: Write) -> None:
+    """``h1,h2,`` is an inventory of these hosts, with ports, and without ranges."""
+    inventory = load_inventory([Path("w1, w2:2222,10.0.0.1,::1,")])
+    assert inventory.groups["ungrouped"].hosts == ("w1", "w2", "10.0.0.1", "::1")
+    assert inventory.hosts["w2"].connection.port == 2222
+    assert "a list of hosts has no ranges" in problems(Path("w[1:2],"))
+    assert "no hosts defined" in problems(Path(","))
+    root = write({"a,b": "w9\n"})
+    assert list(load_inventory([root / "a,b"]).hosts) == ["w9"]
+
+
+def test_variables_beside_the_playbook(write: Write) -> None:
+    """They outrank those of the same kind beside the inventory, and groups stay weaker than hosts, as in Ansible."""
+    root = write({
+        "inv/hosts": "[g]\nh a=inline b=inline\n", "inv/group_vars/all.yml": "c: 1\n",
+        "inv/group_vars/g.yml": "d: 1\ne: 1\n", "inv/host_vars/h.yml": "a: file\n",
+        "play/group_vars/all.yml": "c: 2\nd: 2\nb: 2\n", "play/group_vars/g.yml": "e: 2\n",
+        "play/host_vars/h.yml": "a: play\n",
+    })  # fmt: skip
+    host = load_inventory([root / "inv"], playbook_dir=root / "play").hosts["h"]
+    assert host.variables == {"a": "play", "b": "inline", "c": 2, "d": 1, "e": 2}
+
+
+def test_variables_beside_the_playbook_of_unknown_names(write: Write) -> None:
+    """A variables file beside the playbook for a group that the inventory lacks is refused, as one beside it."""
+    root = write({"inv/hosts": "[g]\nh\n", "play/group_vars/gg.yml": "a: 1\n"})
+    with pytest.raises(InputError, match="group_vars for group 'gg', which the inventory does not have"):
+        load_inventory([root / "inv"], playbook_dir=root / "play")
+
+
+def test_priority_is_of_inventory_files_only(write: Write) -> None:
+    """``ansible_group_priority`` decides between groups of one depth, and is refused where it would do nothing."""
+    files = {"hosts": "[a]\nh\n[b]\nh\n[a:vars]\nansible_group_priority=2\nv=a\n[b:vars]\nv=b\n"}
+    root = write(files)
+    assert load_inventory([root]).hosts["h"].variables == {"v": "a"}
+    write({"group_vars/b.yml": "ansible_group_priority: 9\n"})
+    assert "b.yml:1:1: ansible_group_priority has no effect in a variables file" in problems(root)
+
+
+def test_the_last_of_two_sources_in_one_directory_decides(write: Write) -> None:
+    """Variable files are read for each source in turn, so the directory of the last source wins."""
+    root = write({
+        "a/x": "h\n", "b/y": "h\n", "a/z": "h\n",
+        "a/group_vars/all.yml": "v: a\n", "b/group_vars/all.yml": "v: b\nw: b\n",
+    })  # fmt: skip
+    assert load_inventory([root / "a/x", root / "b/y", root / "a/z"]).hosts["h"].variables == {"v": "a", "w": "b"}
+
+
+def test_a_port_belongs_where_a_host_is_first_named(write: Write) -> None:
+    """A port that Ansible would pass over, as the host is known without it, is refused; the same one again is not."""
+    assert load_inventory([write({"x": "[a]\nh:22\n[b]\nh:22\n"}) / "x"]).hosts["h"].connection.port == 22
+    assert "host 'h' is known by now, and not with port 22" in problems(write({"x": "[a]\nh\n[b]\nh:22\n"}) / "x")
+
+
+def test_variable_names(write: Write) -> None:
+    """A variable's name that Ansible only complains about is refused in an inventory file."""
+    root = write({"hosts.yml": "g: {hosts: {h: {a-b: 1}}}\n"})
+    assert "hosts.yml:1:17: 'a-b' is not a variable's name" in problems(root)
 
 
 def test_variable_files_of_unknown_names(write: Write) -> None:

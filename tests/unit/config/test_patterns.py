@@ -28,7 +28,7 @@ def recorded() -> list[tuple[str, str, str]]:
 
 @pytest.fixture(scope="module")
 def inventories() -> dict[str, Inventory]:
-    return {case.name: load_inventory([case]) for case in CASES.iterdir()}
+    return {case.name: load_inventory([case / "hosts.yml"]) for case in CASES.iterdir()}
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_split() -> None:
 NAMES = st.sampled_from(["web", "db", "cache", "east", "west", "region", "all", "w*", "~.*[13]", "edge", "lone"])
 
 
-DIAMOND = load_inventory([CASES / "diamond"])
+DIAMOND = load_inventory([CASES / "diamond/hosts.yml"])
 
 
 @given(NAMES, NAMES)
@@ -159,3 +159,86 @@ def test_home_that_is_not_known(diamond: Inventory) -> None:
     """A ``~user`` that does not exist is a missing file, not a failure."""
     with pytest.raises(PatternError, match="no such host list"):
         select(diamond, "@~nobody-has-this-name/list")
+
+
+GPUS = """
+gpu:
+  hosts:
+    a1: {gpus: {count: 8, model: "NVIDIA A100-SXM4-80GB", memory: 80GiB, compute_capability: "8.0"}}
+    a2: {gpus: {count: 4, model: "NVIDIA A100-PCIE-40GB", memory: 40GiB, compute_capability: "8.0"}}
+    l1: {gpus: {count: 2, model: "NVIDIA L40S", memory: 48GB, compute_capability: "8.9"}}
+    h1: {gpus: {count: 8, model: "NVIDIA H100", memory: 80GiB, compute_capability: "10.0"}}
+    part: {gpus: {count: 1}}
+web: {hosts: {w1: , a1: }}
+"""
+
+
+@pytest.fixture(scope="module")
+def gpu_fleet(tmp_path_factory: pytest.TempPathFactory) -> Inventory:
+    path = tmp_path_factory.mktemp("gpus") / "hosts.yml"
+    path.write_text(GPUS)
+    return load_inventory([path])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "hosts"),
+    [
+        ("gpu:memory>=40GiB", "a1 a2 l1 h1"),
+        ("gpu:memory>40GiB", "a1 l1 h1"),
+        ("gpu:memory<48GB", "a2"),
+        ("gpu:count>=4", "a1 a2 h1"),
+        ("gpu:count=8", "a1 h1"),
+        ("gpu:count!=8", "a2 l1 part"),
+        ("gpu:model=A100*", "a1 a2"),
+        ("gpu:model=nvidia a100*", "a1 a2"),
+        ("gpu:model=*", "a1 a2 l1 h1"),
+        ("gpu:model!=A100*", "l1 h1"),
+        ("gpu:compute_capability>=8.9", "l1 h1"),
+        ("gpu:compute_capability<10.0", "a1 a2 l1"),
+        ("web:&gpu:count>=4", "a1"),
+        ("web,&gpu:count>=4", "a1"),
+        ("gpu:count>=4:web", "a1 a2 h1 w1"),
+        ("gpu:count>=4:!web", "a2 h1"),
+        ("all:!gpu:count>=4", "w1 l1 part"),
+        ("gpu:model=A100*,gpu:model=L40S,!a1", "a2 l1"),
+        ("gpu:memory>=40GiB:&gpu:count>=8", "a1 h1"),
+        ("gpu:gpu:count>=8", "a1 a2 l1 h1 part"),
+        ("gpu:web", "a1 a2 l1 h1 part w1"),
+        ("gpu", "a1 a2 l1 h1 part"),
+    ],
+)
+def test_gpu_selectors(pattern: str, hosts: str, gpu_fleet: Inventory) -> None:
+    """Hosts are chosen by what they declare, in any place of a pattern; a group called ``gpu`` keeps its meaning."""
+    assert set(select(gpu_fleet, pattern)) == set(hosts.split())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("gpu:memory>=900GiB", "'gpu:memory>=900GiB' matches none of the 5 hosts that declare `gpus`"),
+        ("gpu:model=A1000", "matches none"),
+        ("all:!gpu:count>99", "matches none"),
+        ("gpu:memroy>=40GiB", "GPUs have no 'memroy'"),
+        ("gpu:memory>=40", "'40' is not a size"),
+        ("gpu:memory>=40XB", "'40XB' is not a size"),
+        ("gpu:count>=many", "'many' is not a number of GPUs"),
+        ("gpu:compute_capability>=8", "'8' is not a compute capability"),
+        ("gpu:model>=A100", "not larger or smaller"),
+        ("gpu:count>=", "'=' is not a number of GPUs"),
+        ("gpu:count>=4:wbe", "'wbe' is neither a group nor a host"),
+        ("gpu:memory>=40GiB:web,a1", "neither a group nor a host"),
+    ],
+)
+def test_gpu_selectors_refused(pattern: str, message: str, gpu_fleet: Inventory) -> None:
+    """A property, a value or a comparison that cannot be meant is an error, and so is one that no host has."""
+    with pytest.raises(PatternError) as caught:
+        select(gpu_fleet, pattern)
+    assert message in str(caught.value)
+    assert caught.value.hint
+
+
+def test_gpu_selector_without_declarations(diamond: Inventory) -> None:
+    """Hosts that declare no GPUs never match."""
+    with pytest.raises(PatternError, match="matches none of the 0 hosts") as caught:
+        select(diamond, "gpu:count>=1")
+    assert "set the variable `gpus`" in caught.value.hint

@@ -1,0 +1,270 @@
+"""Variables that hold ``{{ … }}``, rendered when something needs them: connection variables and the reserved ones.
+
+As in Ansible, an expression is looked at only when its variable is used, sees the variables of its host and
+``inventory_hostname``, ``inventory_hostname_short``, ``group_names``, ``groups`` and ``hostvars``, and one that is the
+whole value keeps its type. See Ansible's guides "Using variables" and "Special variables". Statements (``{% %}``) are
+refused; what is undefined, and variables that need each other, are errors with the place of the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from fleetdeploy.config.inventory.draft import GroupDraft
+from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar, from_python
+from fleetdeploy.config.syntax.suggest import hint_for
+from fleetdeploy.errors import Problem
+
+_LONGEST = 1024
+"""Characters of one template; with the next it bounds what one expression can build out of other variables."""
+_LARGEST = 8192
+_DEEPEST = 32
+_ONE_EXPRESSION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
+_FILTERS = frozenset({
+    "abs", "capitalize", "count", "d", "default", "first", "float", "int", "join", "last", "length", "list", "lower",
+    "max", "min", "replace", "reverse", "round", "sort", "string", "sum", "title", "trim", "unique", "upper",
+})  # fmt: skip
+SPECIAL = ("inventory_hostname", "inventory_hostname_short", "group_names", "groups", "hostvars")
+
+
+class _Failed(Exception):
+    """An expression that gives no value; the text says why, ``hint`` what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class _Expressions(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox with strict undefined, the filters that put names together, and nothing that builds much."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def __init__(self) -> None:
+        super().__init__(undefined=StrictUndefined, autoescape=False)
+        self.filters = {name: item for name, item in self.filters.items() if name in _FILTERS}
+        self.globals = {}
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        small = all(isinstance(item, (int, float)) and abs(item) < 10**6 for item in (left, right))
+        if operator == "**" or not small:
+            raise _Failed(f"`{operator}` is for small numbers here", "write the value itself")
+        return super().call_binop(context, operator, left, right)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Methods of texts and numbers are not needed: filters do that."""
+        return isinstance(obj, Mapping) and not callable(value) and super().is_safe_attribute(obj, attr, value)
+
+
+class LazyVariables:
+    """The variables of all hosts, rendered when they are asked for."""
+
+    def __init__(
+        self,
+        merged: Mapping[str, MapNode],
+        groups: Mapping[str, GroupDraft],
+        groups_of: Callable[[str], tuple[str, ...]],
+    ) -> None:
+        self._merged = merged
+        self._groups = groups
+        self._groups_of = groups_of
+        self._environment = _Expressions()
+        self._templated: dict[int, tuple[Node, bool]] = {}
+        self._hosts_of: Mapping[str, list[str]] | None = None
+        self._done: dict[tuple[str, str], object] = {}
+        self._known: dict[str, tuple[set[str], Callable[[dict[str, object]], object]]] = {}
+
+    def resolved(self, host: str, used: Callable[[str], bool], problems: list[Problem]) -> MapNode:
+        """The host's variables with those that are ``used`` rendered; the very same mapping when none needs it."""
+        merged = self._merged[host]
+        wanted = [
+            (key, entry)
+            for key, entry in merged.entries.items()
+            if isinstance(key, str) and used(key) and self._is_templated(entry.value)
+        ]
+        if not wanted:
+            return merged
+        entries = dict(merged.entries)
+        for key, entry in wanted:
+            known = len(problems)
+            rendered = self._node(host, entry.value, (f"{host}.{key}",), problems)
+            if len(problems) == known:
+                entries[key] = Entry(entry.key, rendered)
+            else:
+                del entries[key]  # what is wrong with it has been said
+        return MapNode(entries, merged.origin)
+
+    def _is_templated(self, node: Node) -> bool:
+        """Whether an expression stands anywhere in ``node``; hosts of one group share their nodes and the answer."""
+        if isinstance(node, Scalar):
+            return isinstance(node.value, str) and "{{" in node.value
+        known = self._templated.get(id(node))
+        if known is None:
+            inner = node.items if isinstance(node, ListNode) else tuple(entry.value for entry in node)
+            known = self._templated[id(node)] = (node, any(map(self._is_templated, inner)))
+        return known[1]
+
+    def _node(self, host: str, node: Node, trail: tuple[str, ...], problems: list[Problem]) -> Node:
+        """``node`` with its expressions rendered; one that fails is a problem."""
+        if not self._is_templated(node):
+            return node
+        if isinstance(node, ListNode):
+            return ListNode(tuple(self._node(host, item, trail, problems) for item in node.items), node.origin)
+        if isinstance(node, MapNode):
+            entries = {
+                key: Entry(entry.key, self._node(host, entry.value, trail, problems))
+                for key, entry in node.entries.items()
+            }
+            return MapNode(entries, node.origin)
+        try:
+            return from_python(self._value(host, str(node.value), trail), node.origin)
+        except _Failed as error:
+            name = trail[0].removeprefix(f"{host}.")
+            problems.append(Problem(f"{name}: {error}", str(node.origin), error.hint))
+            return node
+
+    def _value(self, host: str, text: str, trail: tuple[str, ...]) -> object:
+        """What ``text`` gives. Raises _Failed."""
+        try:
+            needed, compiled = self._prepared(text)
+            context = {name: self._variable(host, name, trail) for name in needed if self._is_known(host, name)}
+            value = compiled(context)
+            if isinstance(value, StrictUndefined):
+                str(value)  # raises, with the name
+            return _plain(value, 0, [_LARGEST])
+        except _Failed:
+            raise
+        except TemplateError as error:
+            known = [*(str(key) for key in self._merged[host].entries), *SPECIAL]
+            name = str(error.message).partition("'")[2].partition("'")[0]
+            hint = hint_for(name, known, what="variables", most=20) if name else ""
+            raise _Failed(f"{text[:80]!r}: {error.message}", hint or "write the value itself") from None
+        except Exception as error:  # noqa: BLE001  an expression may fail with any exception; all become one kind
+            raise _Failed(f"{text[:80]!r}: {type(error).__name__}: {error}", "write the value itself") from None
+
+    def _prepared(self, text: str) -> tuple[set[str], Callable[[dict[str, object]], object]]:
+        """The names that ``text`` needs, and what makes a value of them; many hosts share one text."""
+        if text in self._known:
+            return self._known[text]
+        if "{%" in text or "{#" in text:
+            raise _Failed("statements and comments are not rendered in an inventory", "write one {{ expression }}")
+        if len(text) > _LONGEST:
+            raise _Failed(f"a template of more than {_LONGEST} characters", "write less")
+        needed = meta.find_undeclared_variables(self._environment.parse(text))
+        whole = _ONE_EXPRESSION.fullmatch(text.strip())
+        compiled: Callable[[dict[str, object]], object]
+        if whole is None:
+            compiled = self._environment.from_string(text).render
+        else:
+            compiled = self._environment.compile_expression(whole[1], undefined_to_none=False)
+        self._known[text] = (needed, compiled)
+        return needed, compiled
+
+    def _is_known(self, host: str, name: str) -> bool:
+        return name in SPECIAL or name in self._merged[host].entries
+
+    def _variable(self, host: str, name: str, trail: tuple[str, ...]) -> object:
+        if name == "inventory_hostname":
+            return host
+        if name == "inventory_hostname_short":
+            return host.split(".", maxsplit=1)[0]
+        if name == "group_names":
+            return sorted(group for group in self._groups_of(host) if group != "all")
+        if name == "groups":
+            return self._members()
+        if name == "hostvars":
+            return _HostVars(self, trail)
+        return self.value_of(host, name, trail)
+
+    def _members(self) -> Mapping[str, list[str]]:
+        """All groups with all of their hosts, those of inner groups included."""
+        if self._hosts_of is None:
+            found: dict[str, list[str]] = {name: [] for name in self._groups}
+            for host in self._merged:
+                for group in self._groups_of(host):
+                    found[group].append(host)
+            self._hosts_of = found
+        return self._hosts_of
+
+    def names_of(self, host: str) -> list[str]:
+        """The variables that ``hostvars`` has for a host. Raises KeyError for a host that does not exist."""
+        return [*(str(key) for key in self._merged[host].entries), "inventory_hostname", "group_names"]
+
+    def hosts(self) -> Mapping[str, MapNode]:
+        return self._merged
+
+    def value_of(self, host: str, name: str, trail: tuple[str, ...]) -> object:
+        """The rendered value of one variable of a host. Raises _Failed, also when it needs itself."""
+        step = f"{host}.{name}"
+        if step in trail:
+            names = [item.removeprefix(f"{host}.") for item in (*trail[trail.index(step) :], step)]
+            raise _Failed(f"variables that need each other: {' -> '.join(names)}", "write one of them as a plain value")
+        if len(trail) > _DEEPEST:
+            raise _Failed(f"more than {_DEEPEST} variables need one another", "write one of them as a plain value")
+        if name in {"inventory_hostname", "group_names"}:
+            return self._variable(host, name, trail)
+        if (host, name) in self._done:
+            return self._done[host, name]
+        problems: list[Problem] = []
+        node = self._node(host, self._merged[host].entries[name].value, (*trail, step), problems)
+        if problems:
+            raise _Failed(problems[0].message.partition(": ")[2], problems[0].hint)
+        return self._done.setdefault((host, name), node.plain())
+
+
+class _HostVars(Mapping[str, object]):
+    """``hostvars``: every host by name, each with its variables, rendered one by one."""
+
+    def __init__(self, lazy: LazyVariables, trail: tuple[str, ...]) -> None:
+        self._lazy = lazy
+        self._trail = trail
+
+    def __getitem__(self, host: str) -> object:
+        if host not in self._lazy.hosts():
+            raise KeyError(host)
+        return _VarsOf(self._lazy, host, self._trail)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lazy.hosts())
+
+    def __len__(self) -> int:
+        return len(self._lazy.hosts())
+
+
+class _VarsOf(Mapping[str, object]):
+    """One host of ``hostvars``."""
+
+    def __init__(self, lazy: LazyVariables, host: str, trail: tuple[str, ...]) -> None:
+        self._lazy = lazy
+        self._host = host
+        self._trail = trail
+
+    def __getitem__(self, name: str) -> object:
+        if name not in self._lazy.names_of(self._host):
+            raise KeyError(name)
+        return self._lazy.value_of(self._host, name, self._trail)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lazy.names_of(self._host))
+
+    def __len__(self) -> int:
+        return len(self._lazy.names_of(self._host))
+
+
+def _plain(value: object, depth: int, left: list[int]) -> object:
+    """A value that a file could hold, of a bearable size. Raises _Failed for anything else an expression may give."""
+    left[0] -= len(value) + 1 if isinstance(value, (str, list, tuple, Mapping)) else 1
+    if depth > _DEEPEST or left[0] < 0:
+        raise _Failed(f"more than {_LARGEST} characters or items", "write less")
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, depth + 1, left) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, depth + 1, left) for item in value]
+    raise _Failed(f"the expression gives a {type(value).__name__}", "let it give text, a number, a list or a mapping")

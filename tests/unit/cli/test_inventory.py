@@ -1,0 +1,66 @@
+"""``fleetdeploy inventory``: explain, graph and the refusal of what connections do not follow yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .conftest import Project
+
+
+def refused(project: Project, command: str, *arguments: str) -> str:
+    """What a command that ends with exit code 2 says."""
+    result = project.run(command, *arguments)
+    assert result.code == 2
+    return " ".join(result.err.split())
+
+
+def test_explain_one_key(project: Project) -> None:
+    """The value as YAML, the place that set it, and every layer, the weakest first."""
+    lines = project.run("inventory", "explain", "gpu1", "rack", "-e", "rack=r9").out.splitlines()
+    assert lines[0] == "rack: r9"
+    assert lines[1] == "# set at --extra-vars"
+    assert lines[2].startswith("#   1. ")
+    assert "inventory.yml:" in lines[2]
+    assert lines[-1].split() == ["#", f"{len(lines) - 2}.", "-e", "r9", "--extra-vars"]
+
+
+def test_explain_as_json(project: Project) -> None:
+    """The same for programs; without a key, every variable."""
+    one = project.run("inventory", "explain", "gpu1", "rack", "--json").json
+    assert (one["host"], one["key"], one["value"]) == ("gpu1", "rack", "r1")
+    assert one["layers"][-1]["where"] == one["where"]
+    every = project.run("inventory", "explain", "gpu1", "--json").json
+    assert "rack" in {item["key"] for item in every["variables"]}
+    text = project.run("inventory", "explain", "gpu1").out
+    assert f"rack: r1    # {one['where']}\n" in text
+
+
+def test_explain_names_one_host(project: Project) -> None:
+    """A pattern for several hosts, an unknown host and an unknown key are bad input."""
+    assert "stands for 2 hosts" in refused(project, "inventory", "explain", "gpu")
+    assert "neither a group nor a host" in refused(project, "inventory", "explain", "gpu9")
+    assert "did you mean 'rack'?" in refused(project, "inventory", "explain", "gpu1", "rakc")
+
+
+def test_graph_of_a_group(project: Project) -> None:
+    """One group can be drawn, with variables; an unknown one is bad input."""
+    lines = project.run("inventory", "graph", "gpu", "--vars").out.splitlines()
+    assert lines[0] == "@gpu:"
+    assert "  |  |--{rack = r1}" in lines
+    assert "no group 'gpuu'" in refused(project, "inventory", "graph", "gpuu")
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [("ansible_become: true", "not run through sudo yet"), ("ansible_ssh_common_args: -J b", "not followed yet")],
+)
+def test_what_no_connection_follows_yet(variable: str, message: str, project: Project) -> None:
+    """An inventory that asks for it can be looked at, and is refused before any host would be reached another way."""
+    folder = Path(project.path) / "group_vars"
+    folder.mkdir()
+    (folder / "all.yml").write_text(f"{variable}\n")
+    assert project.run("inventory", "list").out
+    for command in ("validate", "plan", "status", "deploy"):
+        assert message in refused(project, command)
