@@ -112,6 +112,13 @@ def test_gzipped_request(steady: ModelServer) -> None:
     assert json.loads(answer.body) == {"predictions": [12.0]}
 
 
+def test_gzipped_request_of_more_than_100_mib(steady: ModelServer) -> None:
+    """A body that would unpack to more than 100 MiB counts as empty."""
+    body = gzip.compress(b" " * 100 * 2**20 + b'{"instances": [2.0]}', compresslevel=1)
+    answer = steady.http("POST", "/v1/models/affine:predict", body, Content_Encoding="gzip")
+    assert (answer.status, json.loads(answer.body)) == (400, {"error": "JSON Parse error: The document is empty"})
+
+
 def test_answers_are_never_compressed(steady: ModelServer) -> None:
     """A client that would take a compressed answer gets a plain one all the same."""
     body = json.dumps({"instances": [2.0] * 10_000})

@@ -99,6 +99,26 @@ def test_elsewhere_is_404_html(steady: ModelServer, path: str) -> None:
     assert "404 Not Found" in answer.body
 
 
+def test_zeros_before_a_version_count_for_nothing(steady: ModelServer) -> None:
+    """A version number may be as long as it likes if zeros make it so; a larger one than int64 is 400."""
+    assert steady.http("GET", f"/v1/models/affine/versions/{'0' * 5000}1").status == 200
+    assert refusal(steady, "GET", f"/v1/models/affine/versions/{2**63}")[0] == 400
+
+
+def test_two_leading_slashes_begin_an_authority(steady: ModelServer) -> None:
+    """What follows `//` is a host's name to the HTTP library, not the beginning of the path (from source)."""
+    assert steady.http("GET", "//v1/models/affine").status == 404
+    assert steady.http("GET", "//anywhere/v1/models/affine").status == 200
+
+
+@pytest.mark.parametrize("length", ["-1", "ten", "1_0", "0x10"])
+def test_content_length_that_is_no_number_is_400(steady: ModelServer, length: str) -> None:
+    """A Content-Length that cannot be one is refused at once by the HTTP library, in HTML (from source)."""
+    answer = steady.http("POST", "/v1/models/affine:predict", Content_Length=length)
+    assert answer.status == 400
+    assert answer.content_type.startswith("text/html")
+
+
 def test_metadata_in_capitals_is_status(steady: ModelServer) -> None:
     """The path of metadata matches in any case, but answers the status unless it is in small letters (from source)."""
     answer = steady.http("GET", "/v1/models/affine/Metadata")

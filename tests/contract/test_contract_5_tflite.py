@@ -118,6 +118,20 @@ def test_texts_go_in(start: Start, store: ModelStore) -> None:
         assert list(answer.bool_val) == [text == b"yes" for text in texts]
 
 
+@stand_in_only("the real one reads beyond the last text")
+@pytest.mark.parametrize("flags", [(), ("--num_tflite_interpreters_per_pool=2",)])
+def test_fewer_texts_than_rows_are_refused(start: Start, store: ModelStore, flags: tuple[str, ...]) -> None:
+    """A request of two rows without any text is an error, and the server lives on."""
+    server = serving(start, store, "lite_text", *flags)
+    empty = stubs.tensor_pb2.TensorProto(dtype="DT_STRING")
+    for size in (2, 0):
+        empty.tensor_shape.dim.add().size = size
+    with refused("INVALID_ARGUMENT", "Got 0 texts in a batch of 2."):
+        server.predict("lite_text", text=empty)
+    one = tensor("DT_STRING", "string_val", [b"yes"])
+    assert list(server.predict("lite_text", text=one).outputs["Identity"].bool_val) == [True]
+
+
 def test_texts_come_out(start: Start, store: ModelStore) -> None:
     """Strings are answered as strings."""
     server = serving(start, store, "lite_words")

@@ -329,13 +329,16 @@ def test_broken_faults_file_keeps_the_server_from_starting(start: Start, models:
     assert "faults.json: models: affine: latency: is no fault" in server.output
 
 
-def test_broken_shipped_file_fails_the_load(start: Start, models: ModelStore) -> None:
+@pytest.mark.parametrize(
+    ("load_s", "rule"), [(-1, "is a number, 0 or more"), (10**400, "is 1000000000 at most"), (1e30, "is 1000000000")]
+)
+def test_broken_shipped_file_fails_the_load(start: Start, models: ModelStore, load_s: float, rule: str) -> None:
     """A version with a faults file that does not read fails to load with INVALID_ARGUMENT."""
-    ship(models.place("affine", 1), load_s=-1)
+    ship(models.place("affine", 1), load_s=load_s)
     server = start(*FAST_RETRIES, config=model_list(models.config("affine")))
     assert server.exit_status() == 255
     assert "due to error: INVALID_ARGUMENT: " in server.output
-    assert "standin_faults.json: load_s: is a number, 0 or more; got -1" in server.output
+    assert f"standin_faults.json: load_s: {rule}" in server.output
 
 
 def test_config_poll_clock(start: Start, models: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:

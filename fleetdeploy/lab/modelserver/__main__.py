@@ -114,7 +114,7 @@ def _build_core(flags: Flags, environment: Environment, metrics: ServerMetrics) 
         load_threads=flags.num_load_threads,
         unload_threads=flags.num_unload_threads,
         max_retries=max(0, flags.max_num_load_retries),
-        retry_interval_s=flags.load_retry_interval_micros / 1e6,
+        retry_interval_s=min(flags.load_retry_interval_micros / 1e6, 1e9),  # a sleep cannot be much longer
         tick_s=environment.tick_s,
     )
     faults = FaultBoard(environment.faults_file, memory_budget_bytes=environment.memory_budget_bytes)

@@ -3,9 +3,13 @@
 import math
 import os
 from dataclasses import dataclass
+from typing import Final
 
 from fleetdeploy.lab.modelserver import VERSION
 from fleetdeploy.lab.modelserver.status import Code, StatusError
+
+_LONGEST_S: Final = 10**9
+"""A sleep cannot be much longer."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ def _seconds(variable: str) -> float | None:
         raise _refused(variable, "is a number of seconds") from problem
     if not math.isfinite(value) or value < 0:
         raise _refused(variable, "is a number of seconds, 0 or more and not infinite")
+    if value > _LONGEST_S:
+        raise _refused(variable, f"is {_LONGEST_S} seconds at most")
     return value
 
 

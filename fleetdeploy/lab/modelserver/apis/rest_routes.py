@@ -4,6 +4,7 @@ Follows tensorflow_serving/model_servers/http_rest_api_handler.cc, http_rest_api
 """
 
 import re
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -70,6 +71,11 @@ class Answer(NamedTuple):
     """Whether the headers for requests from other origins go with it."""
 
 
+def html_page(status: HTTPStatus) -> Answer:
+    """What the HTTP library answers by itself."""
+    return Answer(status, _PAGE.format(status.value, status.phrase), "text/html")
+
+
 class RestApi:
     """Turns a request into an answer."""
 
@@ -90,12 +96,12 @@ class RestApi:
         """
         match = _TARGET.fullmatch(target)
         if match is None:
-            return Answer(400, _PAGE.format(400, "Bad Request"), "text/html")
+            return html_page(HTTPStatus.BAD_REQUEST)
         path = (match["path"] or "/") + match["rest"]
         if self._monitoring is not None and (match["path"] or "/") == self._monitoring.path:
             return Answer(*self._monitoring.answer(path), CONTENT_TYPE)
         if not _API.fullmatch(path):
-            return Answer(404, _PAGE.format(404, "Not Found"), "text/html")
+            return html_page(HTTPStatus.NOT_FOUND)
         began_us = now_us()
         model, api = _counted_as(method, path)
         code, answer = Code.OK, Answer(200, "", "", cors=self.cors)
@@ -193,9 +199,10 @@ def _model_spec(match: re.Match[str]) -> Any:
     """ModelSpec of a matched path: name, version, label."""
     spec = stubs.model_pb2.ModelSpec(name=unquote(match[1] or ""))
     if match[2]:
-        if len(match[2].lstrip("0")) > 19 or int(match[2]) >= 2**63:
+        digits = match[2].lstrip("0") or "0"
+        if len(digits) > 19 or int(digits) >= 2**63:
             raise StatusError(Code.INVALID_ARGUMENT, f"Failed to convert version: {match[2]} to numeric.")
-        spec.version.value = int(match[2])
+        spec.version.value = int(digits)
     if match[3]:
         spec.version_label = unquote(match[3])
     return spec

@@ -4,6 +4,7 @@ See tensorflow_serving/util/net_http and tensorflow_serving/model_servers/http_s
 """
 
 import gzip
+import io
 import socket
 import socketserver
 import sys
@@ -12,12 +13,15 @@ import traceback
 import zlib
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, Final
 
 from fleetdeploy.lab.modelserver import log
-from fleetdeploy.lab.modelserver.apis.json_writer import error_text
-from fleetdeploy.lab.modelserver.apis.rest_routes import Answer, RestApi
-from fleetdeploy.lab.modelserver.flags import Flags
+from fleetdeploy.lab.modelserver.apis.rest_routes import Answer, RestApi, html_page
+from fleetdeploy.lab.modelserver.flags import Flags, integer
+
+_PIECE_BYTES: Final = 2**20
+_UNPACKED_BYTES: Final = 100 * 2**20
+"""Most that a gzipped body may unpack to (ZLib::kMaxUncompressedBytes)."""
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -63,33 +67,56 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             return
+        target = self.requestline.split()[1]  # `self.path` lacks the second of two leading slashes
         with self.server.workers:
-            answer = self.server.api.answer(self.command, self.path, body=body, origin=self.headers.get("Origin", ""))
+            answer = self.server.api.answer(self.command, target, body=body, origin=self.headers.get("Origin", ""))
         self._send(answer)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = do_PATCH = _serve  # noqa: N815
 
     def _body(self) -> bytes | None:
-        """The request's body, unpacked; None after an answer has been sent because it cannot be read."""
+        """The request's body, unpacked; None where it cannot be read, and the connection ends."""
         try:
             if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
                 body = self._chunks()
             else:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        except (ValueError, OSError):
+                body = self._exactly(integer(self.headers.get("Content-Length", "0"), bits=64))
+        except ValueError:
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return None
+        except (EOFError, OSError):  # the client has gone
             self.close_connection = True
-            self._send(Answer(400, error_text("Malformed request body")))
             return None
         return _unpacked(body) if "gzip" in self.headers.get("Content-Encoding", "") else body
+
+    def _exactly(self, size: int) -> bytes:
+        """So many bytes, read piece by piece: a client may announce more than there is memory."""
+        if size < 0:
+            raise ValueError(size)
+        parts: list[bytes] = []
+        while size:
+            part = self.rfile.read(min(size, _PIECE_BYTES))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
 
     def _chunks(self) -> bytes:
         parts: list[bytes] = []
         while size := int(self.rfile.readline(64).split(b";")[0], 16):
-            parts.append(self.rfile.read(size))
+            parts.append(self._exactly(size))
             self.rfile.readline(8)
         while self.rfile.readline(65536).strip():
             pass  # trailers
         return b"".join(parts)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer a request that cannot be read, with a page like libevent's instead of Python's."""
+        del message, explain
+        self.close_connection = True
+        unknown_method = code == HTTPStatus.NOT_IMPLEMENTED
+        self._send(html_page(HTTPStatus.NOT_IMPLEMENTED if unknown_method else HTTPStatus.BAD_REQUEST))
 
     def _send(self, answer: Answer) -> None:
         """Send head and body in one write, so that they leave in one segment."""
@@ -121,11 +148,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _unpacked(body: bytes) -> bytes:
-    """A gzipped body; the real server goes on with an empty one where that cannot be unpacked."""
+    """A gzipped body; the real server goes on with an empty one where it cannot be unpacked, or is too large."""
     try:
-        return gzip.decompress(body)
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as packed:
+            unpacked = packed.read(_UNPACKED_BYTES + 1)
     except (OSError, EOFError, zlib.error):
         return b""
+    return unpacked if len(unpacked) <= _UNPACKED_BYTES else b""
 
 
 def start_rest_server(api: RestApi, flags: Flags) -> None:

@@ -4,13 +4,15 @@ A key of `null` asks for nothing, which is how a more specific description takes
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from fleetdeploy.lab.modelserver.status import Code, StatusError
+
+_LONGEST: Final = 10**9
+"""In seconds or milliseconds; a sleep cannot be much longer."""
 
 
 class Failure(NamedTuple):
@@ -143,8 +145,10 @@ def _checked(kind: Callable[[Any], Any], value: Any, where: str, key: str) -> An
 
 
 def _amount(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise ValueError("is a number, 0 or more")
+    if value > _LONGEST:
+        raise ValueError(f"is {_LONGEST} at most")
     return float(value)
 
 
@@ -176,6 +180,7 @@ def _failure(value: Any) -> Failure:
     name, colon, message = value.partition(": ") if isinstance(value, str) else ("", "", "")
     if not colon or name == "OK" or name not in Code.__members__:
         raise ValueError('is "CODE: text" with the name of a code that is an error')
+    message.encode()  # JSON can hold half of a surrogate pair, and gRPC cannot send one
     return Failure(Code[name], message)
 
 

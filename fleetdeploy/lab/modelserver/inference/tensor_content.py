@@ -7,13 +7,13 @@ tensorflow/core/platform/tensor_coding.cc.
 import struct
 from typing import Any
 
-from fleetdeploy.lab.modelserver.runtime.tensors import DT_STRING, typed_field
+from fleetdeploy.lab.modelserver.runtime.tensors import DT_STRING, typed_field, varint
 
 
 def to_tensor_content(tensor: Any) -> None:
     """Move a TensorProto's values from its typed field to `tensor_content`: memory, or a list of strings."""
     if tensor.dtype == DT_STRING:
-        lengths = b"".join(_varint(len(value)) for value in tensor.string_val)
+        lengths = b"".join(varint(len(value)) for value in tensor.string_val)
         tensor.tensor_content = lengths + b"".join(tensor.string_val)
         tensor.ClearField("string_val")
         return
@@ -21,13 +21,3 @@ def to_tensor_content(tensor: Any) -> None:
     values = getattr(tensor, typed.field)
     tensor.tensor_content = struct.pack(f"<{len(values)}{typed.letter}", *values)
     tensor.ClearField(typed.field)
-
-
-def _varint(number: int) -> bytes:
-    """Protobuf's variable-length encoding of a number that is not negative."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

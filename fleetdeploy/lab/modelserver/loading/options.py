@@ -128,6 +128,11 @@ def _session_config(flags: Flags) -> Any:
             "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
             "separately. You cannot configure all.",
         )
-    config.intra_op_parallelism_threads = intra if intra > 0 or inter > 0 else both
-    config.inter_op_parallelism_threads = inter if intra > 0 or inter > 0 else both
+    config.intra_op_parallelism_threads = _int32(intra if intra > 0 or inter > 0 else both)
+    config.inter_op_parallelism_threads = _int32(inter if intra > 0 or inter > 0 else both)
     return config
+
+
+def _int32(number: int) -> int:
+    """What C++ keeps of a number that does not fit into 32 bits."""
+    return (number + 2**31) % 2**32 - 2**31

@@ -102,9 +102,13 @@ class TensorFlow:
     """The loaded shared libraries. Every method raises StatusError with the runtime's own code and text."""
 
     def __init__(self) -> None:
+        """Load them. Raises NOT_FOUND."""
         directory = tensorflow_directory()
-        ctypes.CDLL(str(directory / "libtensorflow_framework.so.2"), mode=ctypes.RTLD_GLOBAL)
-        self.c = _bind(ctypes.CDLL(str(directory / "libtensorflow_cc.so.2"), mode=ctypes.RTLD_GLOBAL))
+        try:
+            ctypes.CDLL(str(directory / "libtensorflow_framework.so.2"), mode=ctypes.RTLD_GLOBAL)
+            self.c = _bind(ctypes.CDLL(str(directory / "libtensorflow_cc.so.2"), mode=ctypes.RTLD_GLOBAL))
+        except OSError as problem:
+            raise StatusError(Code.NOT_FOUND, str(problem)) from problem
 
     @property
     def version(self) -> str:

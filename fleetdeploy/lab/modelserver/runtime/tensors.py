@@ -90,7 +90,7 @@ def fill(proto: Any, *, dtype: int, shape: Iterable[int], data: bytes | Sequence
     typed = typed_field(dtype)
     tag = _PACKED_AS_IN_MEMORY.get(typed.field)
     if tag is not None:
-        proto.MergeFromString(tag + _varint(len(data)) + bytes(data))  # type: ignore[arg-type]
+        proto.MergeFromString(tag + varint(len(data)) + bytes(data))  # type: ignore[arg-type]
         return
     values: Any = memoryview(data).cast(typed.letter)  # type: ignore[arg-type,call-overload,unused-ignore]
     getattr(proto, typed.field).extend(values)
@@ -104,7 +104,7 @@ def typed_field(dtype: int) -> Typed:
     return typed
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
     """Protobuf's variable-length encoding of a number that is not negative."""
     encoded = bytearray()
     while number > 0x7F:

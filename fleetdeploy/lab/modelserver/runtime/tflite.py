@@ -135,6 +135,8 @@ class _Interpreter:
             self._resize(index, shape)
             self._allocate()
         if isinstance(block.data, list):
+            if len(block.data) < batch:  # there it reads beyond the last text
+                raise StatusError(Code.INVALID_ARGUMENT, f"Got {len(block.data)} texts in a batch of {batch}.")
             value = self._numpy.array(block.data[:batch], dtype=object)
         else:
             kind = self._numpy.dtype(self._wrapper.TensorType(index, 0))
@@ -153,7 +155,7 @@ class _Interpreter:
     def _resize(self, index: int, shape: Sequence[int]) -> None:
         try:
             self._wrapper.ResizeInputTensor(index, self._numpy.array(shape, dtype=self._numpy.int32), False, 0)
-        except (RuntimeError, ValueError) as problem:
+        except (RuntimeError, ValueError, OverflowError) as problem:  # the last for a size beyond 32 bits
             log.error(f"TensorFlow Lite: {problem}")
             name = self._wrapper.TensorName(index, 0)
             raise StatusError(Code.INTERNAL, f"Failed to resize input tensor: {name}") from problem
