@@ -260,6 +260,18 @@ def test_hanging_request_holds_its_version(start: Start, models: ModelStore, ask
     assert time.monotonic() - began >= 1.4
 
 
+def test_withdrawn_hang_lets_requests_go(start: Start, models: ModelStore, ask: Ask) -> None:
+    """A request that hangs is answered when the fault is withdrawn, also one without a deadline."""
+    ask(affine=HANGS)
+    server = serve(start, models)
+    waiting = [_begin(server, timeout_s=timeout_s) for timeout_s in (30, None)]
+    assert [outcome(server, timeout_s=0.5), *(request.done() for request in waiting)] == [
+        "DEADLINE_EXCEEDED", False, False,
+    ]  # fmt: skip
+    ask()
+    assert [request.result(30).outputs["y"].float_val[0] for request in waiting] == [3.0, 3.0]
+
+
 def test_hanging_unload(start: Start, models: ModelStore, ask: Ask) -> None:
     """An unload that hangs leaves the version UNLOADING, until it is no longer asked for."""
     server = serve(start, models)
@@ -371,7 +383,7 @@ def test_variable_that_is_not_valid(
     assert f"INVALID_ARGUMENT: {variable} is a " in server.output
 
 
-def _begin(server: ModelServer, *, timeout_s: float) -> Any:
+def _begin(server: ModelServer, *, timeout_s: float | None) -> Any:
     """Send a request to the affine model and return its future, without waiting for the answer."""
     request = stubs.predict_pb2.PredictRequest(model_spec=model_spec("affine"))
     request.inputs["x"].CopyFrom(floats(2.0))

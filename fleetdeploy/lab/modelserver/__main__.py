@@ -163,6 +163,7 @@ def _end_process(event: threading.ExceptHookArgs) -> NoReturn:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once, as SIGTERM does
     threading.excepthook = _end_process
-    status = main(sys.argv[1:])
+    # C++ takes any bytes; what is not UTF-8 in an argument is named nowhere else, so it need not be kept.
+    status = main([os.fsencode(argument).decode(errors="replace") for argument in sys.argv[1:]])
     sys.stdout.flush()
     os._exit(status)  # threads of TensorFlow and pools with loads in progress must not hold up the end

@@ -50,3 +50,11 @@ class Servable(NamedTuple):
 
     id: ServableId
     model: Model
+
+
+class ModelLoader(Protocol):
+    """Makes models of version directories."""
+
+    def load(self, servable: ServableId, path: str) -> Model:
+        """Load the version at `path`. Raises StatusError."""
+        ...

@@ -1,6 +1,8 @@
 """Codes and errors, as absl::Status has them: the same numbers that gRPC uses."""
 
 import enum
+import errno
+from typing import Final
 
 
 class Code(enum.IntEnum):
@@ -32,3 +34,23 @@ class StatusError(Exception):
         super().__init__(f"{code.name}: {message}")
         self.code = code
         self.message = message
+
+
+_OF_ERRNO: Final = {
+    errno.ENOENT: Code.NOT_FOUND,
+    errno.EEXIST: Code.ALREADY_EXISTS,
+    errno.EACCES: Code.PERMISSION_DENIED,
+    errno.EPERM: Code.PERMISSION_DENIED,
+    errno.ENOTDIR: Code.FAILED_PRECONDITION,
+    errno.EISDIR: Code.FAILED_PRECONDITION,
+    errno.EINVAL: Code.INVALID_ARGUMENT,
+    errno.ENAMETOOLONG: Code.INVALID_ARGUMENT,
+    errno.ENOSPC: Code.RESOURCE_EXHAUSTED,
+    errno.EMFILE: Code.RESOURCE_EXHAUSTED,
+    errno.ENFILE: Code.RESOURCE_EXHAUSTED,
+}
+
+
+def from_os_error(problem: OSError, path: object) -> StatusError:
+    """What TensorFlow makes of an errno (ErrnoToCode in absl/status), with the file as its file system puts it."""
+    return StatusError(_OF_ERRNO.get(problem.errno or 0, Code.UNKNOWN), f"{path}; {problem.strerror}")

@@ -7,7 +7,7 @@ from google.protobuf import text_format
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from fleetdeploy.lab.modelserver import log
-from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.status import Code, StatusError, from_os_error
 
 
 def read_text_proto(path: str, message: Any, *, pool: DescriptorPool | None = None) -> Any:
@@ -15,14 +15,13 @@ def read_text_proto(path: str, message: Any, *, pool: DescriptorPool | None = No
 
     `pool` knows the messages that may be written out inside an `Any`.
 
-    Raises NOT_FOUND for a missing file, INVALID_ARGUMENT for an empty one and for text that does not parse.
+    Raises INVALID_ARGUMENT for an empty file and for text that does not parse, and what a file gives that cannot be
+    read: NOT_FOUND where it is missing.
     """
     try:
         text = Path(path).read_bytes()
-    except FileNotFoundError as problem:
-        raise StatusError(Code.NOT_FOUND, f"{path}; No such file or directory") from problem
     except OSError as problem:
-        raise StatusError(Code.PERMISSION_DENIED, f"{path}; {problem.strerror}") from problem
+        raise from_os_error(problem, path) from problem
     if not text:  # the real server maps the file into memory, and a map of length 0 is refused
         raise StatusError(Code.INVALID_ARGUMENT, f"{path}; Invalid argument")
     try:

@@ -34,25 +34,17 @@ def prediction_service(prediction: Prediction) -> Any:
             stubs.predict_pb2.PredictResponse,
         ),
         "Classify": method(
-            _counted(
-                lambda request, context: prediction.classify(request, timeout_ms=timeout_ms(context)),
-                prediction.metrics,
-                api="Classify",
-            ),
+            _counted(_until_deadline(prediction.classify), prediction.metrics, api="Classify"),
             stubs.classification_pb2.ClassificationRequest,
             stubs.classification_pb2.ClassificationResponse,
         ),
         "Regress": method(
-            _counted(
-                lambda request, context: prediction.regress(request, timeout_ms=timeout_ms(context)),
-                prediction.metrics,
-                api="Regress",
-            ),
+            _counted(_until_deadline(prediction.regress), prediction.metrics, api="Regress"),
             stubs.regression_pb2.RegressionRequest,
             stubs.regression_pb2.RegressionResponse,
         ),
         "MultiInference": method(
-            lambda request, context: prediction.multi_inference(request, timeout_ms=timeout_ms(context)),
+            _until_deadline(prediction.multi_inference),
             stubs.inference_pb2.MultiInferenceRequest,
             stubs.inference_pb2.MultiInferenceResponse,
         ),
@@ -66,6 +58,10 @@ def prediction_service(prediction: Prediction) -> Any:
 
 
 _Answer = Callable[[Any, grpc.ServicerContext], Any]
+
+
+def _until_deadline(answer: Callable[..., Any]) -> _Answer:
+    return lambda request, context: answer(request, timeout_ms=timeout_ms(context))
 
 
 def _counted(answer: _Answer, metrics: ServerMetrics, *, api: str) -> _Answer:

@@ -20,6 +20,7 @@ from fleetdeploy.lab.modelserver.apis.json_writer import debug_text
 from fleetdeploy.lab.modelserver.runtime.tensors import DT_STRING, dtype_name
 from fleetdeploy.lab.modelserver.status import Code, StatusError
 
+_FLOATS: Final = frozenset({1, 2})
 _INT32: Final = range(-(2**31), 2**31)
 
 
@@ -202,8 +203,22 @@ def _append_nested(value: Any, dtype: int, shape: list[int], *, level: int, tens
         raise invalid(
             f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
         )
+    if level + 1 == len(shape) and _append_all(value, dtype, tensor):
+        return
     for item in value:
         _append_nested(item, dtype, shape, level=level + 1, tensor=tensor)
+
+
+def _append_all(values: list[Any], dtype: int, tensor: Any) -> bool:
+    """Append numbers of one kind at once, for speed; False where each has to be looked at."""
+    kinds = set(map(type, values))
+    if dtype in _FLOATS and kinds <= {int, float}:
+        getattr(tensor, _FIELDS[dtype].name).extend(values)
+        return True
+    if dtype in _FIELDS and kinds == {int} and all(map(_FIELDS[dtype].accepts, (min(values), max(values)))):
+        getattr(tensor, _FIELDS[dtype].name).extend(values)
+        return True
+    return False
 
 
 def _append(value: Any, dtype: int, tensor: Any) -> None:

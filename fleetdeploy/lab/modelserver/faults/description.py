@@ -50,11 +50,11 @@ class Description:
     """All values of outputs of float types are NaN."""
     nan_rate: float = 1.0
     hang: str | None = None
-    """`load` and `unload` hang for as long as this is asked for; a `request` until the client's deadline."""
+    """`load` and `unload` hang for as long as this is asked for; a `request` also until its deadline."""
     hang_rate: float = 1.0
     """Share of requests that hang."""
     crash_after_requests: int | None = None
-    """The process answers that many requests to the version, and dies of the next."""
+    """The process dies of the request after so many; answers to requests that still run then are lost."""
     crash_on_load: bool = False
     """The process dies while it loads the version, after `load_s`."""
 

@@ -3,24 +3,16 @@
 import os
 import time
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from fleetdeploy.lab.modelserver.faults.board import NOTHING_SHIPPED, FaultBoard
 from fleetdeploy.lab.modelserver.faults.description import read_description
 from fleetdeploy.lab.modelserver.faults.memory import MemoryBudget
 from fleetdeploy.lab.modelserver.faults.model import FaultyModel, die, wait_while
-from fleetdeploy.lab.modelserver.servable import Model, ServableId
+from fleetdeploy.lab.modelserver.servable import Model, ModelLoader, ServableId
 
 SHIPPED: Final = "assets.extra/standin_faults.json"
 """Where in a version's directory the description of its faults travels with it."""
-
-
-class ModelLoader(Protocol):
-    """Makes models of version directories."""
-
-    def load(self, servable: ServableId, path: str) -> Model:
-        """Load the version at `path`. Raises StatusError."""
-        ...
 
 
 class FaultyLoader:

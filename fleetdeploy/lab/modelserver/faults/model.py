@@ -47,7 +47,7 @@ class FaultyModel:
         """Run the model unless a fault comes first; see `servable.Model`."""
         plan = self._plan()
         if plan.touches_requests:
-            timeout_ms = _before(plan, timeout_ms)
+            timeout_ms = self._before(plan, timeout_ms)
             spoilt = plan.spoilt.hits()
         else:
             spoilt = False
@@ -55,6 +55,27 @@ class FaultyModel:
         if spoilt:
             for answer in answers:
                 spoil(answer)
+
+    def _before(self, plan: Plan, timeout_ms: int | None) -> int | None:
+        """Carry out what comes before the model runs; what is left of the request's time."""
+        if plan.request_kills():
+            die(f"after {plan.asked.crash_after_requests} requests")
+        if plan.hanging.hits():
+            return self._hang(timeout_ms)
+        left_ms = _pass_time(plan.asked.latency_ms / 1000, timeout_ms) if plan.slow.hits() else timeout_ms
+        if plan.failing.hits():
+            raise plan.asked.error.error()
+        return left_ms
+
+    def _hang(self, timeout_ms: int | None) -> int | None:
+        """Wait until the fault is withdrawn, or the request's time is over."""
+        ends = math.inf if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        while self._plan().asked.hang == "request":
+            left_s = ends - time.monotonic()
+            if left_s <= 0:
+                raise _timed_out()
+            time.sleep(min(_LOOK_S, left_s))
+        return None if timeout_ms is None else max(1, int((ends - time.monotonic()) * 1000))
 
     def close(self) -> None:
         """Free the model's memory, after `unload_s` at the soonest."""
@@ -88,24 +109,14 @@ def spoil(answer: Any) -> None:
     answer.tensor_content = _NAN_BYTES[kind] * (len(answer.tensor_content) // size)
 
 
-def _before(plan: Plan, timeout_ms: int | None) -> int | None:
-    """Carry out what comes before the model runs; what is left of the request's time."""
-    if plan.request_kills():
-        die(f"after {plan.asked.crash_after_requests} requests")
-    if plan.hanging.hits():
-        return _pass_time(math.inf, timeout_ms)
-    left_ms = _pass_time(plan.asked.latency_ms / 1000, timeout_ms) if plan.slow.hits() else timeout_ms
-    if plan.failing.hits():
-        raise plan.asked.error.error()
-    return left_ms
-
-
 def _pass_time(wait_s: float, timeout_ms: int | None) -> int | None:
     """Wait, but no longer than the request may take: then it ends as a run of TensorFlow does."""
     if timeout_ms is not None and wait_s * 1000 >= timeout_ms:
         time.sleep(timeout_ms / 1000)
-        raise StatusError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
-    while math.isinf(wait_s):  # without a deadline nothing but the end of the process ends it
-        time.sleep(3600)
+        raise _timed_out()
     time.sleep(wait_s)
     return None if timeout_ms is None else timeout_ms - int(wait_s * 1000)
+
+
+def _timed_out() -> StatusError:
+    return StatusError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")

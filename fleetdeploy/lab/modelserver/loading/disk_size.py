@@ -1,17 +1,9 @@
 """The size of a version, by which the real server estimates the memory that it will take."""
 
-import errno
 from collections import deque
 from pathlib import Path
-from typing import Final
 
-from fleetdeploy.lab.modelserver.status import Code, StatusError
-
-_CODES: Final = {
-    errno.ENOENT: Code.NOT_FOUND,
-    errno.ENOTDIR: Code.FAILED_PRECONDITION,
-    errno.EACCES: Code.PERMISSION_DENIED,
-}
+from fleetdeploy.lab.modelserver.status import Code, StatusError, from_os_error
 
 
 def disk_size_bytes(directory: str) -> int:
@@ -34,6 +26,5 @@ def disk_size_bytes(directory: str) -> int:
                 else:
                     total += child.stat().st_size
         except OSError as problem:
-            code = _CODES.get(problem.errno or 0, Code.UNKNOWN)
-            raise StatusError(code, f"{path}; {problem.strerror}") from problem
+            raise from_os_error(problem, path) from problem
     return total

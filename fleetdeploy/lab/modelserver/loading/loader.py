@@ -20,7 +20,7 @@ from fleetdeploy.lab.modelserver.runtime.saved_model import SavedModel
 from fleetdeploy.lab.modelserver.runtime.tensorflow_c import TensorFlow
 from fleetdeploy.lab.modelserver.runtime.tflite import LiteModel, LiteRuntime
 from fleetdeploy.lab.modelserver.servable import Model, Servable, ServableId
-from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.status import StatusError, from_os_error
 from fleetdeploy.lab.modelserver.text_proto import read_text_proto
 from fleetdeploy.tfserving import stubs
 
@@ -101,7 +101,7 @@ class Loader:
         try:
             content = file.read_bytes()
         except OSError as problem:
-            raise StatusError(Code.PERMISSION_DENIED, f"{file}; {problem.strerror}") from problem
+            raise from_os_error(problem, file) from problem
         model = LiteModel(self._tensorflow, self._lite, content, interpreters=self._lite_pools)
         if self._lite_scheduler is None:
             return model

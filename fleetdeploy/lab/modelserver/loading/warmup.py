@@ -18,7 +18,7 @@ from fleetdeploy.lab.modelserver.loading import tfrecord
 from fleetdeploy.lab.modelserver.metrics.measured import counting_examples, timed
 from fleetdeploy.lab.modelserver.metrics.server_metrics import ServerMetrics, now_us
 from fleetdeploy.lab.modelserver.servable import Servable
-from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.status import Code, StatusError, from_os_error
 from fleetdeploy.tfserving import stubs
 
 REQUESTS_FILE: Final = "assets.extra/tf_serving_warmup_requests"
@@ -84,8 +84,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as problem:
-        code = Code.PERMISSION_DENIED if isinstance(problem, PermissionError) else Code.FAILED_PRECONDITION
-        raise StatusError(code, f"{path}; {problem.strerror}") from problem
+        raise from_os_error(problem, path) from problem
 
 
 def _parse(record: bytes, path: Path) -> Any:

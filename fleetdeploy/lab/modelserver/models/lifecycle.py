@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fleetdeploy.lab.modelserver import log
-from fleetdeploy.lab.modelserver.faults.loader import ModelLoader
 from fleetdeploy.lab.modelserver.models.serving_table import ServingTable
 from fleetdeploy.lab.modelserver.models.states import State, StateBus, VersionState
-from fleetdeploy.lab.modelserver.servable import Model, Servable, ServableId
+from fleetdeploy.lab.modelserver.servable import Model, ModelLoader, Servable, ServableId
 from fleetdeploy.lab.modelserver.status import Code, StatusError
 
 
