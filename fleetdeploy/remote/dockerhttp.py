@@ -11,6 +11,7 @@ import urllib3.connection
 from docker import APIClient
 
 from fleetdeploy.errors import DockerFailed, HostError
+from fleetdeploy.remote.failures import is_refused_channel
 from fleetdeploy.remote.ssh import SshConnection
 
 SOCKET = "/var/run/docker.sock"
@@ -83,20 +84,24 @@ class ChannelClient(APIClient):
 
 
 def _dial(connection: SshConnection) -> Any:
-    """A channel to the socket; through the docker CLI where sshd forbids forwarding to sockets."""
+    """A channel to the socket; through the docker CLI where sshd forbids forwarding to sockets, or as root."""
+    if connection.becomes:  # sshd opens sockets as the user that logged in
+        return _dial_by_cli(connection)
     try:
         return connection.open_unix_channel(SOCKET, deadline_s=_CONNECT_S)
     except HostError as refused:
-        if not _refused_a_channel(refused):
+        if not is_refused_channel(refused):
             raise
-        done = connection.run(["docker", "version", "--format", "{{.Server.Version}}"], deadline_s=_CONNECT_S)
-        if done.status:
-            raise DockerFailed(
-                f"{SOCKET} cannot be reached: {done.last_lines(1)}", where=connection.host.name,
-                hint="is dockerd running, and is the SSH user in the docker group?",
-            ) from refused  # fmt: skip
-        return connection.open_command_channel(["docker", "system", "dial-stdio"], deadline_s=_CONNECT_S)
+        return _dial_by_cli(connection, refused)
 
 
-def _refused_a_channel(error: HostError) -> bool:
-    return "refused a channel" in error.message
+def _dial_by_cli(connection: SshConnection, refused: HostError | None = None) -> Any:
+    docker = ["docker", "-H", f"unix://{SOCKET}"]
+    done = connection.run([*docker, "version", "--format", "{{.Server.Version}}"], deadline_s=_CONNECT_S)
+    if done.status:
+        raise DockerFailed(
+            f"{SOCKET} cannot be reached: {done.last_lines(1)}", where=connection.host.name,
+            hint="is dockerd running?" if connection.becomes
+            else "is dockerd running, and is the SSH user in the docker group?",
+        ) from refused  # fmt: skip
+    return connection.open_command_channel([*docker, "system", "dial-stdio"], deadline_s=_CONNECT_S)

@@ -114,3 +114,8 @@ def is_early_drop(error: BaseException) -> bool:
     if isinstance(error, (ConnectionResetError, EOFError, BrokenPipeError)):
         return True
     return isinstance(error, paramiko.SSHException) and "banner" in str(error)
+
+
+def is_refused_channel(error: HostError) -> bool:
+    """Whether sshd, or the socket behind it, refused a channel on a connection that works."""
+    return "refused a channel" in error.message

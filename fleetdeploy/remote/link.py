@@ -15,8 +15,10 @@ import fabric
 import paramiko
 
 from fleetdeploy.domain.inventory import Host
+from fleetdeploy.errors import HostError
 from fleetdeploy.remote.failures import translated
 from fleetdeploy.remote.hostkeys import KnownHosts, PinnedKeys, PinnedPolicy
+from fleetdeploy.remote.jumps import gateway
 from fleetdeploy.remote.sshconfig import Hop
 
 KEEPALIVE_S = 5
@@ -65,13 +67,24 @@ def make_link(host: Host, *, timeout_s: float) -> Any:
             user=wish.user,
             port=wish.port,
             config=config,
+            gateway=_gateway(host, config.clone()),
             forward_agent=False,
             connect_timeout=max(1, round(timeout_s)),
             connect_kwargs={"key_filename": [str(wish.private_key.expanduser())]} if wish.private_key else {},
         )
     for hop in hops(link):
-        _pin(host, hop, timeout_s=timeout_s)
+        name = host.name if hop is link else f"{host.name}'s jump host {hop.original_host}"
+        _pin(host, hop, name=name, timeout_s=timeout_s)
     return link
+
+
+def _gateway(host: Host, config: fabric.Config) -> Any:
+    wish = host.connection
+    try:
+        return gateway(config, wish.address, port=wish.port, jump=wish.proxy_jump)
+    except HostError as error:
+        error.where = error.where or host.name
+        raise
 
 
 def hops(link: Any) -> Iterator[Any]:
@@ -86,6 +99,15 @@ def open_link(link: Any) -> None:
     link.open()
     for hop in hops(link):
         hop.client.get_transport().set_keepalive(KEEPALIVE_S)
+
+
+def phase_of(link: Any) -> str:
+    """What a link that does not open is busy with, for an error: which of the machines on the way does not answer."""
+    for hop in reversed(list(hops(link))):
+        if hop is not link and not hop.is_connected:
+            return f"connecting to the jump host {hop.original_host}"
+    gateways = [hop.original_host for hop in hops(link)][1:]
+    return f"connecting through the jump host {gateways[0]}" if gateways else "connecting"
 
 
 def close_link(link: Any) -> None:
@@ -109,10 +131,9 @@ def route(link: Any) -> tuple[Hop, ...]:
     )
 
 
-def _pin(host: Host, hop: Any, *, timeout_s: float) -> None:
+def _pin(host: Host, hop: Any, *, name: str, timeout_s: float) -> None:
     files = [host.connection.known_hosts] if host.connection.known_hosts else _known_hosts_files(hop.ssh_config)
     known = KnownHosts.load([path.expanduser() for path in files])
-    name = host.name if hop.original_host == host.connection.address else f"{host.name}'s gateway {hop.original_host}"
     hop.client = _PinnedClient(
         known.pinned(name, hop.host, port=hop.port, alias=hop.ssh_config.get("hostkeyalias", ""))
     )

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import Manifest
 from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, NoSpace, TransferFailed, Unreachable
+from fleetdeploy.remote import become
 from fleetdeploy.remote.sshconfig import TARGET
 from fleetdeploy.remote.verbs import ContentDiffers, ServiceDirectory, safe_name
 
@@ -139,7 +140,11 @@ class Stager:
         end = time.monotonic() + 120.0 + item.version.manifest.size_bytes / _SLOWEST_BYTES_PER_S
         target = self._directory.directory / "staging" / _staged(item)
         argv = rsync_argv(
-            self._ssh_config(), item.version.directory, target, fsync=_fsync(_local_version(), remote_version)
+            self._ssh_config(),
+            item.version.directory,
+            target,
+            fsync=_fsync(_local_version(), remote_version),
+            as_root=self._directory.connection.becomes,
         )
         names = b"".join(path.encode() + b"\0" for path in paths)
         for attempt in range(1, _ATTEMPTS + 1):
@@ -154,13 +159,22 @@ class Stager:
                     hint="what was copied is removed again; free space on the host, or prune old versions",
                     detail=said,
                 )
+            if self._directory.connection.becomes and become.is_refusal(said):
+                raise TransferFailed("sudo does not let rsync run as root", where=self._host,
+                                     hint="the sudoers rule must cover rsync too: ... ALL=(root) NOPASSWD: ALL",
+                                     detail=said)  # fmt: skip
             if code not in _RETRIED or attempt == _ATTEMPTS or "Host key verification failed" in said:
                 raise _failure(code, said, self._host)
             time.sleep(0.5 * 2 ** (attempt - 1))
 
 
-def rsync_argv(ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: bool) -> list[str]:
-    """The copy as a command: names on standard input, ended by NUL; nothing is deleted, no link is followed."""
+def rsync_argv(
+    ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: bool, as_root: bool = False
+) -> list[str]:
+    """The copy as a command: names on standard input, ended by NUL; nothing is deleted, no link is followed.
+
+    ``as_root`` lets the host's rsync run through sudo.
+    """
     # The copy must end with us: one that outlives its run would write beside the next one.
     prefix = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
     return [
@@ -180,6 +194,7 @@ def rsync_argv(ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: 
         "--partial-dir=.fleetdeploy-partial",
         "--timeout=60",
         *(["--fsync"] if fsync else []),
+        *([f"--rsync-path={become.RSYNC_PATH}"] if as_root else []),
         "-e",
         f'ssh -F "{ssh_config}"',
         f"{source}/",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import secrets
 import shlex
 import threading
 import time
@@ -17,9 +18,10 @@ import paramiko
 
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.errors import RemoteCommandFailed, Unreachable
+from fleetdeploy.remote import become
 from fleetdeploy.remote.channels import CommandResult, open_streamlocal, run_on, start_on
 from fleetdeploy.remote.failures import FOREIGN, is_early_drop, translate, translated
-from fleetdeploy.remote.link import CHANNEL_S, close_link, make_link, open_link, route
+from fleetdeploy.remote.link import CHANNEL_S, close_link, make_link, open_link, phase_of, route
 from fleetdeploy.remote.sshconfig import Hop
 
 CAP_BYTES = 8 * 1024 * 1024
@@ -57,8 +59,8 @@ class SshConnection:
         self._handshakes = handshakes
         self._lock = threading.Lock()
         self._fabric: Any = None
-        # sshd's MaxSessions is 10 by default; forwarding channels do not count.
-        self._sessions = threading.BoundedSemaphore(8)
+        # sshd's MaxSessions is 10 by default. Forwarding channels do not count; root's way to Docker is a session too.
+        self._sessions = threading.BoundedSemaphore(6 if self.becomes else 8)
 
     def open(self) -> None:
         """Connect unless connected. Raises HostKeyRefused or Unreachable."""
@@ -73,14 +75,25 @@ class SshConnection:
         cap_bytes: int = CAP_BYTES,
         check: bool = False,
     ) -> CommandResult:
-        """Run a command. A status other than 0 is a value, or RemoteCommandFailed with ``check``.
+        """Run a command, as root where the host says ``ansible_become``.
 
-        Also raises DeadlineExceeded, Unreachable, and RemoteCommandFailed for output beyond ``cap_bytes``.
+        A status other than 0 is a value, or RemoteCommandFailed with ``check``. Also raises DeadlineExceeded,
+        Unreachable, and RemoteCommandFailed for output beyond ``cap_bytes`` and for a sudo that refuses.
         """
-        words = ["sh", "-c", _GUARD, "fleetdeploy", str(int(deadline_s) + 2), *argv]
+        done = self._run(argv, stdin=stdin, deadline_s=deadline_s, cap_bytes=cap_bytes)
+        if self.becomes and done.status in become.SUSPECT:
+            self._prove_root(deadline_s=deadline_s)
+        if check and done.status != 0:
+            raise RemoteCommandFailed(
+                f"{argv[0]} ended with status {done.status}", where=self.host.name, detail=done.last_lines()
+            )
+        return done
+
+    def _run(self, argv: Sequence[str], *, stdin: bytes, deadline_s: float, cap_bytes: int) -> CommandResult:
+        words = self._as_root(["sh", "-c", _GUARD, "fleetdeploy", str(int(deadline_s) + 2), *argv])
         with self._sessions, translated(self.host.name, f"running {argv[0]}"):
             channel = self._transport().open_session(timeout=min(deadline_s, CHANNEL_S))
-            result = run_on(
+            return run_on(
                 channel,
                 shlex.join(words),
                 stdin=stdin,
@@ -88,11 +101,24 @@ class SshConnection:
                 cap_bytes=cap_bytes,
                 host=self.host.name,
             )
-        if check and result.status != 0:
-            raise RemoteCommandFailed(
-                f"{argv[0]} ended with status {result.status}", where=self.host.name, detail=result.last_lines()
-            )
-        return result
+
+    @property
+    def becomes(self) -> bool:
+        """Whether commands are run as root through sudo."""
+        return self.host.connection.become
+
+    def _as_root(self, argv: Sequence[str]) -> list[str]:
+        return become.as_root(argv) if self.becomes else list(argv)
+
+    def _prove_root(self, *, deadline_s: float) -> None:
+        """Raise sudo's refusal, if it was sudo that ended the last command and not the command itself.
+
+        Asked only after such an end: what a command says of itself could be anything, sudo's words included.
+        """
+        proof = secrets.token_hex(8)
+        done = self._run(["echo", proof], stdin=b"", deadline_s=min(deadline_s, CHANNEL_S), cap_bytes=CAP_BYTES)
+        if proof not in done.text.split():
+            raise become.refusal(self.host.name, done.error_text, user=self._fabric.user, status=done.status)
 
     def script(
         self, text: str, *args: str, stdin: bytes = b"", deadline_s: float, check: bool = False
@@ -111,12 +137,15 @@ class SshConnection:
             return self._transport().open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=deadline_s)
 
     def open_command_channel(self, argv: Sequence[str], *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
-        """A byte stream to a command's standard input and output, for as long as the channel is open."""
+        """A byte stream to a command's standard input and output, for as long as the channel is open.
+
+        The command is run as by :meth:`run`, but a sudo that refuses is only seen as an end without an answer.
+        """
         with translated(self.host.name, f"starting {argv[0]}"):
             channel = self._transport().open_session(timeout=deadline_s)
             channel.settimeout(deadline_s)
             try:
-                start_on(channel, shlex.join(argv), deadline_s=deadline_s)
+                start_on(channel, shlex.join(self._as_root(argv)), deadline_s=deadline_s)
             except BaseException:
                 channel.close()
                 raise
@@ -157,9 +186,10 @@ class SshConnection:
                     open_link(link)
                 return link
             except FOREIGN as error:
+                doing = phase_of(link)
                 close_link(link)
                 if attempt == _ATTEMPTS or not is_early_drop(error):
-                    raise translate(error, host=self.host.name, doing="connecting") from error
+                    raise translate(error, host=self.host.name, doing=doing) from error
                 time.sleep(random.uniform(0.1, 0.4) * 2 ** (attempt - 1))  # noqa: S311  only spreads the retries
             except BaseException:
                 close_link(link)

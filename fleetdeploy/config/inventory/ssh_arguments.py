@@ -29,6 +29,7 @@ class SshArguments:
 
     origin: Origin
     proxy_jump: str = ""
+    """Hops with commas between them, or ``none``: no hop, whatever an ssh_config says."""
     config_file: str = ""
 
 
@@ -49,8 +50,7 @@ def read_ssh_arguments(node: Node | None, *, problems: list[Problem]) -> SshArgu
             problems.append(Problem(f"{SSH_ARGUMENTS}: {name} is given twice", str(origin), "keep one of the two"))
         else:
             found[name] = value
-    jump = found.get("ProxyJump", "")
-    return SshArguments(origin, "" if jump == "none" else jump, found.get("-F", ""))
+    return SshArguments(origin, found.get("ProxyJump", ""), found.get("-F", ""))
 
 
 def _options(node: Node, problems: list[Problem]) -> Iterator[tuple[str, str]]:

@@ -26,7 +26,7 @@ def connection(path: Path, **variables: object) -> Connection:
         ("-o ProxyJump=bastion", "bastion", ""),
         ("-oProxyJump=bastion -F ssh.cfg", "bastion", "ssh.cfg"),
         ("-o 'proxyjump bastion'", "bastion", ""),
-        ("-o ProxyJump=none", None, ""),
+        ("-o ProxyJump=none", "none", ""),
         ("-F '/etc/with blank'", None, "/etc/with blank"),
         ("-J [::1]:22", "[::1]:22", ""),
         ("", None, ""),
