@@ -18,6 +18,7 @@ from fleetdeploy.config.reserved.wishes import BaseOf, local_path
 from fleetdeploy.config.syntax.nodes import MapNode, Node, Scalar
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.inventory import Connection
+from fleetdeploy.domain.secret import Secret
 from fleetdeploy.errors import Problem
 
 _ADDRESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
@@ -73,7 +74,7 @@ def read_connection(host: str, variables: MapNode, *, base_of: BaseOf, problems:
         for name, node in found[:1]:
             value = parse(node) if isinstance(node, Scalar) else None
             if value is None:
-                hint = "write the value itself" if _templated(node) else _HINTS[field]
+                hint = "write the value itself" if _templated(node) or _secret(node) else _HINTS[field]
                 problems.append(Problem(f"{name}: {shown(node)} cannot be used", str(node.origin), hint))
             return value
         return None
@@ -112,6 +113,10 @@ _HINTS = {
 
 def _templated(node: Node) -> bool:
     return isinstance(node, Scalar) and "{{" in node.raw
+
+
+def _secret(node: Node) -> bool:
+    return isinstance(node, Scalar) and isinstance(node.value, Secret)
 
 
 def _address(node: Scalar) -> str | None:

@@ -18,6 +18,7 @@ from fleetdeploy.config.inventory.draft import PRIORITY, Draft
 from fleetdeploy.config.inventory.script_reader import AT
 from fleetdeploy.config.inventory.sources import SourceFile
 from fleetdeploy.config.syntax.nodes import MapNode
+from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import Problem
 
@@ -37,8 +38,15 @@ class Layers:
     """The layers of every host. Problems of variable files are collected while they are read."""
 
     def __init__(
-        self, draft: Draft, files: Sequence[SourceFile], *, playbook_dir: Path | None, extra: MapNode | None
+        self,
+        draft: Draft,
+        files: Sequence[SourceFile],
+        *,
+        playbook_dir: Path | None,
+        extra: MapNode | None,
+        secrets: Secrets | None = None,
     ) -> None:
+        self._secrets = secrets
         self.problems: list[Problem] = []
         self._draft = draft
         self._bases = {str(file.path): file.base for file in files}
@@ -60,7 +68,7 @@ class Layers:
 
     def _read(self, base: Path, kind: str) -> VarsFiles:
         known = self._draft.groups if kind == "group" else self._draft.hosts
-        found = vars_files.read(base, kind, known=known.keys(), problems=self.problems)
+        found = vars_files.read(base, kind, known=known.keys(), problems=self.problems, secrets=self._secrets)
         for nodes in found.values():
             self._bases.update({node.origin.file: base for node in nodes})
         return found

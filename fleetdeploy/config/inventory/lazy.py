@@ -3,7 +3,8 @@
 As in Ansible, an expression is looked at only when its variable is used, sees the variables of its host and
 ``inventory_hostname``, ``inventory_hostname_short``, ``group_names``, ``groups`` and ``hostvars``, and one that is the
 whole value keeps its type. See Ansible's guides "Using variables" and "Special variables". Statements (``{% %}``) are
-refused; what is undefined, and variables that need each other, are errors with the place of the value.
+refused; what is undefined, and variables that need each other, are errors with the place of the value. A value that
+is computed from a secret is one itself, and is computed when it is opened.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fleetdeploy.config.inventory.draft import GroupDraft
+from fleetdeploy.config.secrets.sealed import NeedsSecret, Sealed, View, opened, sealed
 from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar, from_python
 from fleetdeploy.config.syntax.suggest import hint_for
-from fleetdeploy.errors import Problem
+from fleetdeploy.domain.secret import Secret
+from fleetdeploy.errors import InputError, Problem
 
 _LONGEST = 1024
 """Characters of one template; with the next it bounds what one expression can build out of other variables."""
@@ -32,7 +35,7 @@ _FILTERS = frozenset({
 SPECIAL = ("inventory_hostname", "inventory_hostname_short", "group_names", "groups", "hostvars")
 
 
-class _Failed(Exception):
+class NoValue(Exception):
     """An expression that gives no value; the text says why, ``hint`` what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -40,7 +43,7 @@ class _Failed(Exception):
         self.hint = hint
 
 
-class _Expressions(ImmutableSandboxedEnvironment):
+class Expressions(ImmutableSandboxedEnvironment):
     """Jinja2's sandbox with strict undefined, the filters that put names together, and nothing that builds much."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
@@ -53,7 +56,7 @@ class _Expressions(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         small = all(isinstance(item, (int, float)) and abs(item) < 10**6 for item in (left, right))
         if operator == "**" or not small:
-            raise _Failed(f"`{operator}` is for small numbers here", "write the value itself")
+            raise NoValue(f"`{operator}` is for small numbers here", "write the value itself")
         return super().call_binop(context, operator, left, right)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -73,7 +76,7 @@ class LazyVariables:
         self._merged = merged
         self._groups = groups
         self._groups_of = groups_of
-        self._environment = _Expressions()
+        self._environment = Expressions()
         self._templated: dict[int, tuple[Node, bool]] = {}
         self._hosts_of: Mapping[str, list[str]] | None = None
         self._done: dict[tuple[str, str], object] = {}
@@ -123,38 +126,55 @@ class LazyVariables:
             return MapNode(entries, node.origin)
         try:
             return from_python(self._value(host, str(node.value), trail), node.origin)
-        except _Failed as error:
+        except NeedsSecret as error:
+            return from_python(self._secret(error.secret, host, node, trail), node.origin)
+        except NoValue as error:
             name = trail[0].removeprefix(f"{host}.")
             problems.append(Problem(f"{name}: {error}", str(node.origin), error.hint))
             return node
 
-    def _value(self, host: str, text: str, trail: tuple[str, ...]) -> object:
-        """What ``text`` gives. Raises _Failed."""
+    def _secret(self, secret: Secret, host: str, node: Scalar, trail: tuple[str, ...]) -> Secret:
+        """What the expression in ``node``, which looks into ``secret``, will give."""
+        text, where = str(node.value), str(node.origin)
+
+        def compute() -> str:
+            try:
+                return str(self._value(host, text, trail, opened))
+            except NoValue:
+                # The reason may quote a value.
+                raise InputError(
+                    f"{text[:80]!r} gives no value with the secrets in it", where=where, hint="look at its filters"
+                ) from None
+
+        return secret.derived(compute, where=where)
+
+    def _value(self, host: str, text: str, trail: tuple[str, ...], view: View = sealed) -> object:
+        """What ``text`` gives. Raises NoValue; NeedsSecret when it looks into a sealed secret."""
         try:
             needed, compiled = self._prepared(text)
-            context = {name: self._variable(host, name, trail) for name in needed if self._is_known(host, name)}
+            context = {name: self._variable(host, name, trail, view) for name in needed if self._is_known(host, name)}
             value = compiled(context)
             if isinstance(value, StrictUndefined):
                 str(value)  # raises, with the name
             return _plain(value, 0, [_LARGEST])
-        except _Failed:
+        except (NoValue, NeedsSecret, InputError):
             raise
         except TemplateError as error:
             known = [*(str(key) for key in self._merged[host].entries), *SPECIAL]
             name = str(error.message).partition("'")[2].partition("'")[0]
             hint = hint_for(name, known, what="variables", most=20) if name else ""
-            raise _Failed(f"{text[:80]!r}: {error.message}", hint or "write the value itself") from None
+            raise NoValue(f"{text[:80]!r}: {error.message}", hint or "write the value itself") from None
         except Exception as error:  # noqa: BLE001  an expression may fail with any exception; all become one kind
-            raise _Failed(f"{text[:80]!r}: {type(error).__name__}: {error}", "write the value itself") from None
+            raise NoValue(f"{text[:80]!r}: {type(error).__name__}: {error}", "write the value itself") from None
 
     def _prepared(self, text: str) -> tuple[set[str], Callable[[dict[str, object]], object]]:
         """The names that ``text`` needs, and what makes a value of them; many hosts share one text."""
         if text in self._known:
             return self._known[text]
         if "{%" in text or "{#" in text:
-            raise _Failed("statements and comments are not rendered in an inventory", "write one {{ expression }}")
+            raise NoValue("statements and comments are not rendered in an inventory", "write one {{ expression }}")
         if len(text) > _LONGEST:
-            raise _Failed(f"a template of more than {_LONGEST} characters", "write less")
+            raise NoValue(f"a template of more than {_LONGEST} characters", "write less")
         needed = meta.find_undeclared_variables(self._environment.parse(text))
         whole = _ONE_EXPRESSION.fullmatch(text.strip())
         compiled: Callable[[dict[str, object]], object]
@@ -168,7 +188,7 @@ class LazyVariables:
     def _is_known(self, host: str, name: str) -> bool:
         return name in SPECIAL or name in self._merged[host].entries
 
-    def _variable(self, host: str, name: str, trail: tuple[str, ...]) -> object:
+    def _variable(self, host: str, name: str, trail: tuple[str, ...], view: View) -> object:
         if name == "inventory_hostname":
             return host
         if name == "inventory_hostname_short":
@@ -178,8 +198,8 @@ class LazyVariables:
         if name == "groups":
             return self._members()
         if name == "hostvars":
-            return _HostVars(self, trail)
-        return self.value_of(host, name, trail)
+            return _HostVars(self, trail, view)
+        return self.value_of(host, name, trail, view)
 
     def _members(self) -> Mapping[str, list[str]]:
         """All groups with all of their hosts, those of inner groups included."""
@@ -198,36 +218,37 @@ class LazyVariables:
     def hosts(self) -> Mapping[str, MapNode]:
         return self._merged
 
-    def value_of(self, host: str, name: str, trail: tuple[str, ...]) -> object:
-        """The rendered value of one variable of a host. Raises _Failed, also when it needs itself."""
+    def value_of(self, host: str, name: str, trail: tuple[str, ...], view: View) -> object:
+        """The rendered value of one variable of a host. Raises NoValue, also when it needs itself."""
         step = f"{host}.{name}"
         if step in trail:
             names = [item.removeprefix(f"{host}.") for item in (*trail[trail.index(step) :], step)]
-            raise _Failed(f"variables that need each other: {' -> '.join(names)}", "write one of them as a plain value")
+            raise NoValue(f"variables that need each other: {' -> '.join(names)}", "write one of them as a plain value")
         if len(trail) > _DEEPEST:
-            raise _Failed(f"more than {_DEEPEST} variables need one another", "write one of them as a plain value")
+            raise NoValue(f"more than {_DEEPEST} variables need one another", "write one of them as a plain value")
         if name in {"inventory_hostname", "group_names"}:
-            return self._variable(host, name, trail)
+            return self._variable(host, name, trail, view)
         if (host, name) in self._done:
-            return self._done[host, name]
+            return view(self._done[host, name])
         problems: list[Problem] = []
         node = self._node(host, self._merged[host].entries[name].value, (*trail, step), problems)
         if problems:
-            raise _Failed(problems[0].message.partition(": ")[2], problems[0].hint)
-        return self._done.setdefault((host, name), node.plain())
+            raise NoValue(problems[0].message.partition(": ")[2], problems[0].hint)
+        return view(self._done.setdefault((host, name), node.plain()))
 
 
 class _HostVars(Mapping[str, object]):
     """``hostvars``: every host by name, each with its variables, rendered one by one."""
 
-    def __init__(self, lazy: LazyVariables, trail: tuple[str, ...]) -> None:
+    def __init__(self, lazy: LazyVariables, trail: tuple[str, ...], view: View) -> None:
         self._lazy = lazy
         self._trail = trail
+        self._view = view
 
     def __getitem__(self, host: str) -> object:
         if host not in self._lazy.hosts():
             raise KeyError(host)
-        return _VarsOf(self._lazy, host, self._trail)
+        return _VarsOf(self._lazy, host, self._trail, self._view)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._lazy.hosts())
@@ -239,15 +260,16 @@ class _HostVars(Mapping[str, object]):
 class _VarsOf(Mapping[str, object]):
     """One host of ``hostvars``."""
 
-    def __init__(self, lazy: LazyVariables, host: str, trail: tuple[str, ...]) -> None:
+    def __init__(self, lazy: LazyVariables, host: str, trail: tuple[str, ...], view: View) -> None:
         self._lazy = lazy
         self._host = host
         self._trail = trail
+        self._view = view
 
     def __getitem__(self, name: str) -> object:
         if name not in self._lazy.names_of(self._host):
             raise KeyError(name)
-        return self._lazy.value_of(self._host, name, self._trail)
+        return self._lazy.value_of(self._host, name, self._trail, self._view)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._lazy.names_of(self._host))
@@ -257,14 +279,16 @@ class _VarsOf(Mapping[str, object]):
 
 
 def _plain(value: object, depth: int, left: list[int]) -> object:
-    """A value that a file could hold, of a bearable size. Raises _Failed for anything else an expression may give."""
+    """A value that a file could hold, of a bearable size. Raises NoValue for anything else an expression may give."""
     left[0] -= len(value) + 1 if isinstance(value, (str, list, tuple, Mapping)) else 1
     if depth > _DEEPEST or left[0] < 0:
-        raise _Failed(f"more than {_LARGEST} characters or items", "write less")
+        raise NoValue(f"more than {_LARGEST} characters or items", "write less")
+    if isinstance(value, Sealed):
+        return value.secret
     if isinstance(value, (str, int, float, bool)) or value is None:
         return value
     if isinstance(value, Mapping):
         return {str(key): _plain(item, depth + 1, left) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item, depth + 1, left) for item in value]
-    raise _Failed(f"the expression gives a {type(value).__name__}", "let it give text, a number, a list or a mapping")
+    raise NoValue(f"the expression gives a {type(value).__name__}", "let it give text, a number, a list or a mapping")

@@ -26,6 +26,7 @@ from fleetdeploy.config.inventory.sources import (
 from fleetdeploy.config.reserved.names import BALANCER, GPUS, SERVICES
 from fleetdeploy.config.reserved.near_misses import near_misses
 from fleetdeploy.config.reserved.reader import ReservedReader
+from fleetdeploy.config.secrets.store import SecretStore
 from fleetdeploy.config.syntax.nodes import MapNode, from_python
 from fleetdeploy.domain.inventory import BalancerWish, Connection, DeclaredGpus, Group, Host, Inventory
 from fleetdeploy.domain.origin import Origin
@@ -58,9 +59,12 @@ def load_inventory(
     extra_vars: Mapping[str, object] | MapNode | None = None,
     playbook_dir: Path | None = None,
     run_script: RunScript | None = None,
+    secrets: SecretStore | None = None,
 ) -> Inventory:
     """The inventory that ``sources`` (files, directories, lists with commas) describe together; see :func:`load`."""
-    return load(sources, extra_vars=extra_vars, playbook_dir=playbook_dir, run_script=run_script).inventory
+    return load(
+        sources, extra_vars=extra_vars, playbook_dir=playbook_dir, run_script=run_script, secrets=secrets
+    ).inventory
 
 
 def load(
@@ -69,15 +73,17 @@ def load(
     extra_vars: Mapping[str, object] | MapNode | None = None,
     playbook_dir: Path | None = None,
     run_script: RunScript | None = None,
+    secrets: SecretStore | None = None,
 ) -> Loaded:
     """The inventory of ``sources``, with the places of all values.
 
     ``extra_vars`` outrank every file; relative paths in them start from the working directory. Variable files beside
-    the playbook are looked for in ``playbook_dir``. ``run_script`` runs an executable inventory. Raises InputError
-    with every problem of every file.
+    the playbook are looked for in ``playbook_dir``. ``run_script`` runs an executable inventory, ``secrets`` opens
+    secrets. Raises InputError with every problem of every file.
     """
     if not sources:
         raise InputError("no inventory given", hint="name one with -i, such as -i inventories/lab")
+    secrets = secrets or SecretStore()
     problems: list[Problem] = []
     draft = Draft()
     files: list[SourceFile] = []
@@ -88,7 +94,7 @@ def load(
         for file in files_of(source, problems):
             files.append(file)
             try:
-                read_source_file(file, draft, run_script=run_script)
+                read_source_file(file, draft, run_script=run_script, secrets=secrets)
             except InputError as error:
                 problems += error.problems
     finish(draft)
@@ -99,7 +105,7 @@ def load(
         raise InputError(problems=dict.fromkeys([*problems, *draft.problems]))
     extra = from_python({} if extra_vars is None else extra_vars, EXTRA_VARS)
     assert isinstance(extra, MapNode)
-    layers = Layers(draft, files, playbook_dir=playbook_dir, extra=extra)
+    layers = Layers(draft, files, playbook_dir=playbook_dir, extra=extra, secrets=secrets)
     return _Merger(draft, layers).loaded(tuple(map(Path, sources)))
 
 

@@ -16,22 +16,31 @@ from fleetdeploy.config.inventory.draft import Draft, GroupDraft
 from fleetdeploy.config.inventory.ranges import check_host_name
 from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar
 from fleetdeploy.config.syntax.refusal import Refused
+from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.config.syntax.yaml import MAX_DEPTH, MAX_NODES
 from fleetdeploy.domain.origin import Origin
+from fleetdeploy.domain.redaction import SHOWN
 from fleetdeploy.errors import InputError
 
 SECTIONS = ("hosts", "vars", "children")
 _META = "_meta"
+_VAULT = "__ansible_vault"
 AT = ":$"
 """Stands between the program's path and the place in its JSON: ``inventory.py:$.web.vars.rack``."""
 
 
-def read_script(path: Path, draft: Draft, *, run_script: Callable[[Path, Sequence[str]], str] | None) -> None:
+def read_script(
+    path: Path,
+    draft: Draft,
+    *,
+    run_script: Callable[[Path, Sequence[str]], str] | None,
+    secrets: Secrets | None = None,
+) -> None:
     """Take the groups and hosts of a program into ``draft``. Raises InputError when it fails or prints no JSON."""
     if run_script is None:
         raise InputError("executable inventories are not run here", where=str(path), hint="write its output to a file")
-    root = _parse(run_script(path, ("--list",)), f"{path}{AT}")
+    root = _vaulted(_parse(run_script(path, ("--list",)), f"{path}{AT}"), secrets)
     if not isinstance(root, MapNode):
         raise InputError(
             f"--list gave {shown(root)}", where=str(path), hint="expected a JSON mapping of groups, and `_meta`"
@@ -43,7 +52,7 @@ def read_script(path: Path, draft: Draft, *, run_script: Callable[[Path, Sequenc
     if meta is None:
         for name in _hosts_of(root):
             variables = _parse(run_script(path, ("--host", name)) or "{}", f"{path} --host {name}{AT}")
-            _host_variables(draft, name, variables)
+            _host_variables(draft, name, _vaulted(variables, secrets))
         return
     hostvars = meta.get("hostvars") if isinstance(meta, MapNode) else meta
     if not isinstance(hostvars, MapNode):
@@ -158,6 +167,22 @@ def _parse(text: str, place: str) -> Node:
         where = place.removesuffix(AT)
         raise InputError(f"what it printed is no JSON: {error}", where=where, hint="run it by hand") from None
     return _node(value, place, _Budget())
+
+
+def _vaulted(node: Node, secrets: Secrets | None) -> Node:
+    """Ansible's JSON for an inline vault block, ``{"__ansible_vault": "…"}``, as the secret that it is."""
+    if secrets is None or isinstance(node, Scalar):
+        return node
+    if isinstance(node, ListNode):
+        return ListNode(tuple(_vaulted(item, secrets) for item in node.items), node.origin)
+    block = node.get(_VAULT)
+    if len(node.entries) == 1 and isinstance(block, Scalar) and isinstance(block.value, str):
+        try:
+            return Scalar(secrets.vaulted(block.value, node.origin), SHOWN, node.origin, quoted=True)
+        except Refused as error:
+            raise InputError(error.message, where=str(node.origin), hint=error.hint) from None
+    entries = {key: Entry(entry.key, _vaulted(entry.value, secrets)) for key, entry in node.entries.items()}
+    return MapNode(entries, node.origin)
 
 
 def _no_constant(text: str) -> object:

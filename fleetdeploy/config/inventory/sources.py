@@ -19,6 +19,7 @@ from fleetdeploy.config.inventory.ini_reader import read_ini
 from fleetdeploy.config.inventory.script_reader import read_script
 from fleetdeploy.config.inventory.yaml_reader import read_yaml
 from fleetdeploy.config.syntax import yaml
+from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.config.syntax.text_file import read_text
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError, Problem
@@ -72,20 +73,28 @@ def files_of(source: Path, problems: list[Problem]) -> list[SourceFile]:
     return files
 
 
-def read_source_file(file: SourceFile, draft: Draft, *, run_script: RunScript | None) -> None:
+def read_source_file(
+    file: SourceFile, draft: Draft, *, run_script: RunScript | None, secrets: Secrets | None = None
+) -> None:
     """Take one inventory file of any kind into ``draft``. Raises InputError with the file's own problems."""
     path = file.path
     if path.suffix == ".toml":
         raise InputError("TOML inventories are not read", where=str(path), hint="convert it to YAML or INI")
     head = _head(path)
     if _is_script(path, head):
-        read_script(path, draft, run_script=run_script)
+        read_script(path, draft, run_script=run_script, secrets=secrets)
     elif head.startswith(b"#!") and path.suffix not in _YAML and os.name == "posix":
         raise InputError(
             "begins with `#!`, but is not executable", where=str(path), hint=f"chmod +x {path}, or remove that line"
         )
     elif path.suffix in _YAML or (not path.suffix and _looks_like_yaml(path)):
-        read_yaml(yaml.load(path, what="inventory"), draft)
+        read_yaml(yaml.load(path, what="inventory", secrets=secrets), draft)
+    elif head == yaml.VAULT_HEADER[:4].encode() and read_text(path, what="inventory").startswith(yaml.VAULT_HEADER):
+        raise InputError(
+            "an encrypted inventory is read as YAML only",
+            where=str(path),
+            hint=f"call it {path.name}.yml if it is YAML; or encrypt a variables file instead",
+        )
     else:
         read_ini(path, draft)
 

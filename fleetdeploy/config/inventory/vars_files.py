@@ -13,6 +13,7 @@ from pathlib import Path
 from fleetdeploy.config.fields.schema import shown
 from fleetdeploy.config.syntax import yaml
 from fleetdeploy.config.syntax.nodes import MapNode, Scalar
+from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.errors import InputError, Problem
 
@@ -21,7 +22,9 @@ SUFFIXES = (".yml", ".yaml", ".json")
 _NOT_VARIABLES = (".bak", ".md", ".orig", ".pyc", ".retry", ".rst", ".swp", ".txt", "~")
 
 
-def read(base: Path, kind: str, *, known: Collection[str], problems: list[Problem]) -> dict[str, tuple[MapNode, ...]]:
+def read(
+    base: Path, kind: str, *, known: Collection[str], problems: list[Problem], secrets: Secrets | None = None
+) -> dict[str, tuple[MapNode, ...]]:
     """The variable files of one kind (``group`` or ``host``) below ``base``, by the name they belong to."""
     folder = base / FOLDERS[kind]
     if not folder.exists() and not folder.is_symlink():
@@ -53,7 +56,7 @@ def read(base: Path, kind: str, *, known: Collection[str], problems: list[Proble
                 )
             )
         else:
-            result[name] = tuple(_files(paths[0], problems))
+            result[name] = tuple(_files(paths[0], problems, secrets))
     return result
 
 
@@ -65,7 +68,7 @@ def _ignored(path: Path) -> bool:
     return path.name.startswith(".") or path.name.endswith(_NOT_VARIABLES)
 
 
-def _files(path: Path, problems: list[Problem]) -> Iterator[MapNode]:
+def _files(path: Path, problems: list[Problem], secrets: Secrets | None) -> Iterator[MapNode]:
     if path.is_dir():
         try:
             children = sorted(path.iterdir())
@@ -74,10 +77,10 @@ def _files(path: Path, problems: list[Problem]) -> Iterator[MapNode]:
             return
         for child in children:
             if not _ignored(child) and (child.is_dir() or child.suffix in {"", *SUFFIXES}):
-                yield from _files(child, problems)
+                yield from _files(child, problems, secrets)
         return
     try:
-        node = yaml.load(path, what="variables file")
+        node = yaml.load(path, what="variables file", secrets=secrets)
     except InputError as error:
         problems.extend(error.problems)
         return

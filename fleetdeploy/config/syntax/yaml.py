@@ -24,10 +24,22 @@ from yaml.events import (
 )
 
 from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar
+from fleetdeploy.config.syntax.refusal import Refused
+from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.config.syntax.text_file import read_text
 from fleetdeploy.config.syntax.yaml_errors import UNQUOTED_TEMPLATE, Unfinished, explain, explain_character
-from fleetdeploy.config.syntax.yaml_scalars import CORE_TAGS, MERGE_TAG, implicit_tag, scalar_value, short_tag
+from fleetdeploy.config.syntax.yaml_scalars import (
+    CORE_TAGS,
+    MERGE_TAG,
+    SECRET_TAG,
+    SECRET_TAGS,
+    implicit_tag,
+    scalar_value,
+    short_tag,
+)
 from fleetdeploy.domain.origin import Origin
+from fleetdeploy.domain.redaction import SHOWN
+from fleetdeploy.domain.secret import Secret
 from fleetdeploy.errors import InputError, Problem
 
 MAX_NODES = 500_000
@@ -36,20 +48,37 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 VAULT_HEADER = "$ANSIBLE_VAULT;"
 
 
-def load(path: Path, *, what: str = "file") -> Node:
-    """The one document of a YAML file; an empty file is a null. Raises InputError with every problem found."""
-    return loads(read_text(path, what=what), file=str(path))
+def load(path: Path, *, what: str = "file", secrets: Secrets | None = None) -> Node:
+    """The one document of a YAML file; an empty file is a null. Raises InputError with every problem found.
+
+    Secrets, and files that are encrypted with Ansible Vault, are read where ``secrets`` is given.
+    """
+    return loads(read_text(path, what=what), file=str(path), secrets=secrets)
 
 
-def loads(text: str, *, file: str) -> Node:
+def loads(text: str, *, file: str, secrets: Secrets | None = None) -> Node:
     """The one document in ``text``; ``file`` is the name used for places."""
-    if text.startswith(VAULT_HEADER):
+    if not text.startswith(VAULT_HEADER):
+        return _composed(text, file, secrets)
+    if secrets is None:
         raise InputError(
-            "the file is encrypted with Ansible Vault, which is not read yet",
+            "the file is encrypted with Ansible Vault, which is read for inventories and their variables only",
             where=file,
-            hint="keep secrets out of the inventory, or decrypt the file first",
+            hint="keep secrets in variables files, or decrypt this one",
         )
-    composer = _Composer(file)
+    plain = secrets.decrypted(text, file=file)
+    try:
+        return secrets.sealed(_composed(plain, file, secrets))
+    except InputError as error:
+        # What is wrong would be quoted, and is secret.
+        where = [problem.where for problem in error.problems]
+        hint = f"look at it with `ansible-vault view {file}`"
+        message = "the decrypted content is not valid here; what it says is not shown"
+    raise InputError(problems=[Problem(message, place, hint) for place in where])
+
+
+def _composed(text: str, file: str, secrets: Secrets | None) -> Node:
+    composer = _Composer(file, secrets)
     try:
         root = composer.document(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
@@ -72,8 +101,9 @@ class _TooMuch(Exception):
 class _Composer:
     """Makes nodes of PyYAML's events and notes everything that is wrong with them."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, secrets: Secrets | None) -> None:
         self.file = file
+        self.secrets = secrets
         self.problems: list[Problem] = []
         self.unfinished = Unfinished()
         self._anchors: dict[str, tuple[Node, int]] = {}
@@ -126,7 +156,9 @@ class _Composer:
                 self._problem(event, f"the anchor &{anchor} is defined twice", "give the second one another name")
             self._open.add(anchor)
         node: Node
-        if isinstance(event, ScalarEvent):
+        if event.tag in SECRET_TAGS and self.secrets is not None:
+            node = self._secret(event, depth, self.secrets)
+        elif isinstance(event, ScalarEvent):
             node = self._scalar(event)
         elif isinstance(event, SequenceStartEvent):
             node = self._sequence(event, depth)
@@ -177,9 +209,37 @@ class _Composer:
             value = event.value
         return Scalar(value, event.value, origin, quoted=not plain)
 
+    def _secret(
+        self, event: ScalarEvent | SequenceStartEvent | MappingStartEvent, depth: int, secrets: Secrets
+    ) -> Scalar:
+        """``!vault`` with a block, ``!secret`` with a mapping; neither its value nor its text is kept in the node."""
+        origin = self._place(event)
+        body: Node
+        if isinstance(event, ScalarEvent):
+            body = Scalar(event.value, event.value, origin, quoted=True)
+        elif isinstance(event, SequenceStartEvent):
+            body = self._sequence(event, depth)
+        else:
+            body = self._mapping(event, depth)
+        value: object = None
+        try:
+            if event.tag == SECRET_TAG:
+                value = secrets.referred(body, origin)
+            elif isinstance(event, ScalarEvent):
+                value = secrets.vaulted(event.value, origin)
+            else:
+                raise Refused("`!vault` stands before a block of text", "write `!vault |`, below it the payload")
+        except Refused as error:
+            self._problem(event, error.message, error.hint)
+        return Scalar(value, SHOWN, origin, quoted=True)
+
     def _check_tag(self, event: ScalarEvent | SequenceStartEvent | MappingStartEvent, tag: str) -> None:
-        if tag not in CORE_TAGS:
-            allowed = ", ".join(sorted(short_tag(item) for item in CORE_TAGS))
+        if tag in SECRET_TAGS and self.secrets is None:
+            self._problem(
+                event, f"the tag {tag} is not allowed here", "secrets belong into the inventory and its variables files"
+            )
+        elif tag not in CORE_TAGS and tag not in SECRET_TAGS:
+            allowed = ", ".join(sorted(short_tag(item) for item in CORE_TAGS | SECRET_TAGS))
             self._problem(
                 event,
                 f"the tag {short_tag(tag)} is not allowed",
@@ -216,6 +276,8 @@ class _Composer:
                     self._problem(inner, "`<<` is given twice", "merge several with `<<: [*first, *second]`")
                 merge_key = key
                 merged = self._merged(key, value)
+            elif isinstance(key.value, Secret):
+                self._problem(inner, "a key cannot be a secret", "write the key itself")
             elif key.is_null:
                 self._problem(inner, "a key is missing before `:`", "write the key, or quote it if null is meant")
             elif key.value in entries:

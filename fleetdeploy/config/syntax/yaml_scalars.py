@@ -7,6 +7,9 @@ from yaml.constructor import SafeConstructor
 
 _PREFIX = "tag:yaml.org,2002:"
 MERGE_TAG = f"{_PREFIX}merge"
+VAULT_TAG = "!vault"
+SECRET_TAG = "!secret"  # noqa: S105  a tag
+SECRET_TAGS = frozenset({VAULT_TAG, SECRET_TAG})
 CORE_TAGS = frozenset(_PREFIX + name for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 
 
