@@ -20,17 +20,15 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from fleetdeploy.domain.signatures import Signature
 from fleetdeploy.errors import ArtefactRefused, Problem
-from fleetdeploy.tfserving import dtypes, stubs
+from fleetdeploy.tfserving import stubs
+from fleetdeploy.tfserving.signature_reader import GRAPH_FILE, SERVING_TAGS, serving_graph, signatures_of, tags_of
 from fleetdeploy.tfserving.tree import walk
 
-GRAPH_FILE: Final = "saved_model.pb"
 INDEX_FILE: Final = "variables/variables.index"
 MAX_GRAPH_BYTES: Final = (2 << 30) - 1
 """protobuf reads no larger message."""
-
-SERVING_TAGS: Final = ("serve",)
-"""The server's ``--saved_model_tags`` default; a tag set must be equal to it, not only contain it."""
 
 _LAYOUT: Final = "expected saved_model.pb, variables/variables.index, variables/variables.data-00000-of-0000N, assets/"
 _SHARD: Final = re.compile(r"variables/variables\.data-(\d{5})-of-(\d{5})")
@@ -38,7 +36,6 @@ _TABLE_MAGIC: Final = bytes.fromhex("57fb808b247547db")
 """The last eight bytes of every complete variables.index (an SSTable, tensorflow/core/lib/io/format.h)."""
 
 _VARIABLE_OPS: Final = frozenset({"VarHandleOp", "_VarHandlesOp", "Variable", "VariableV2", "AutoReloadVariable"})
-_INTERNAL_SIGNATURES: Final = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 
 
 @dataclass(frozen=True)
@@ -46,23 +43,6 @@ class IncompleteVariables(Problem):
     """Variables are missing or incomplete. Without variables.index the server even loads the version, calls it
     AVAILABLE, and then fails every request. Every other problem is a plain one: the server cannot load the version.
     """
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """A tensor of a signature. A dimension of any size is None; ``shape`` is None where even the rank is open."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...] | None
-
-
-@dataclass(frozen=True)
-class Signature:
-    """A signature's inputs and outputs by the names that requests use."""
-
-    inputs: Mapping[str, TensorSpec]
-    outputs: Mapping[str, TensorSpec]
 
 
 @dataclass(frozen=True)
@@ -87,27 +67,33 @@ class SavedModelInfo:
 
 def inspect(directory: Path) -> SavedModelInfo:
     """Read a version directory. Raises nothing for bad content: that is in the result, for :func:`problems`."""
+    return read(directory)[0]
+
+
+def read(directory: Path) -> tuple[SavedModelInfo, Any | None]:
+    """A version directory as :func:`inspect` tells it, and its whole SavedModel message where it has one."""
     tree = walk(directory)
     files = {path: status.st_size for path, status in tree.files.items()}
     if tree.problems:  # nothing in a tree with links in it is opened
-        return SavedModelInfo(directory, files, tree.problems)
+        return SavedModelInfo(directory, files, tree.problems), None
     model, failure = _read_graph(directory, files)
     if model is None:
         where = str(directory / GRAPH_FILE)
-        return SavedModelInfo(directory, files, (Problem(failure, where, _LAYOUT),))
+        return SavedModelInfo(directory, files, (Problem(failure, where, _LAYOUT),)), None
     graphs = list(model.meta_graphs)
-    chosen = next((graph for graph in graphs if _tags(graph) == SERVING_TAGS), graphs[0] if graphs else None)
-    return SavedModelInfo(
+    chosen = serving_graph(graphs)
+    info = SavedModelInfo(
         directory,
         files,
         parsed=True,
-        tag_sets=tuple(_tags(graph) for graph in graphs),
-        signatures=_signatures(chosen) if chosen is not None else {},
+        tag_sets=tuple(tags_of(graph) for graph in graphs),
+        signatures=signatures_of(chosen) if chosen is not None else {},
         has_variables=chosen is not None and not _VARIABLE_OPS.isdisjoint(_ops(chosen.graph_def)),
         assets=tuple(sorted({item.filename for item in chosen.asset_file_def})) if chosen is not None else (),
         index_complete=INDEX_FILE not in files or _ends_with_magic(directory / INDEX_FILE),
         tensorflow_version=chosen.meta_info_def.tensorflow_version if chosen is not None else "",
     )
+    return info, model
 
 
 def problems(info: SavedModelInfo) -> tuple[Problem, ...]:
@@ -151,33 +137,12 @@ def _read_graph(directory: Path, files: Mapping[str, int]) -> tuple[Any, str]:
         return None, f"cannot be read: {error.strerror}"
 
 
-def _tags(meta_graph: Any) -> tuple[str, ...]:
-    return tuple(sorted(set(meta_graph.meta_info_def.tags)))
-
-
 def _ops(graph: Any) -> Iterable[str]:
     for node in graph.node:
         yield node.op
     for function in graph.library.function:
         for node in function.node_def:
             yield node.op
-
-
-def _signatures(meta_graph: Any) -> dict[str, Signature]:
-    return {
-        name: Signature(_specs(definition.inputs), _specs(definition.outputs))
-        for name, definition in sorted(meta_graph.signature_def.items())
-        if name not in _INTERNAL_SIGNATURES
-    }
-
-
-def _specs(tensors: Mapping[str, Any]) -> dict[str, TensorSpec]:
-    specs: dict[str, TensorSpec] = {}
-    for name, tensor in sorted(tensors.items()):
-        shape = tensor.tensor_shape
-        sizes = tuple(dim.size if dim.size >= 0 else None for dim in shape.dim)
-        specs[name] = TensorSpec(name, dtypes.name_of(tensor.dtype), None if shape.unknown_rank else sizes)
-    return specs
 
 
 def _ends_with_magic(file: Path) -> bool:
@@ -215,7 +180,7 @@ def _asset_problems(info: SavedModelInfo) -> Iterator[Problem]:
 def _variable_problems(info: SavedModelInfo) -> Iterator[IncompleteVariables]:
     """See the loader's RunRestore (tensorflow/cc/saved_model/loader.cc): no index means that nothing is restored."""
     where = str(info.directory / INDEX_FILE)
-    shards = _shards(info.files)
+    shards = shards_of(info.files)
     if INDEX_FILE not in info.files:
         if info.has_variables:
             text = "is missing, and the graph has variables: every request would fail"
@@ -237,7 +202,7 @@ def _variable_problems(info: SavedModelInfo) -> Iterator[IncompleteVariables]:
             yield IncompleteVariables(text, str(info.directory / shard), "copy the version directory again")
 
 
-def _shards(files: Iterable[str]) -> dict[int, set[int]]:
+def shards_of(files: Iterable[str]) -> dict[int, set[int]]:
     """The shard numbers that are there, by the count in their names."""
     shards: defaultdict[int, set[int]] = defaultdict(set)
     for path in files:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from fleetdeploy.domain.signatures import TensorSpec
 from fleetdeploy.errors import ArtefactRefused
 from fleetdeploy.tfserving import saved_model
-from fleetdeploy.tfserving.saved_model import IncompleteVariables, TensorSpec
+from fleetdeploy.tfserving.saved_model import IncompleteVariables
 
 Version = Callable[..., Path]
 
