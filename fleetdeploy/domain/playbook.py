@@ -22,6 +22,10 @@ class Quantity:
             return self.amount
         return max(1, total * self.amount // 100) if self.amount else 0
 
+    def at_least_of(self, total: int) -> int:
+        """The count for ``total`` hosts where too few would be the careless side: a percentage is rounded up."""
+        return -(-total * self.amount // 100) if self.percent else self.amount
+
     def __str__(self) -> str:
         return f"{self.amount}%" if self.percent else str(self.amount)
 
@@ -34,18 +38,53 @@ class OnFailure(str, Enum):
     REVERT_ALL = "revert_all"
 
 
-@dataclass(frozen=True)
-class TaskCall:
-    """A task as a play lists it: the task's name, its arguments (checked by the task), and where it stands."""
+class Order(str, Enum):
+    """In which order a play comes to its hosts, by Ansible's names; ``shuffle`` goes by a seed, so that it repeats."""
 
-    name: str
-    arguments: Mapping[str, object] = field(default_factory=dict)
+    INVENTORY = "inventory"
+    REVERSE_INVENTORY = "reverse_inventory"
+    SORTED = "sorted"
+    REVERSE_SORTED = "reverse_sorted"
+    SHUFFLE = "shuffle"
+
+
+@dataclass(frozen=True)
+class When:
+    """A condition over a host's variables, as it stands in the playbook."""
+
+    text: str
     origin: Origin = Origin("")
 
 
 @dataclass(frozen=True)
+class TaskCall:
+    """A task as a play lists it: the task's name, its arguments (checked by the task), and where it stands.
+
+    ``label`` is what the playbook calls it; ``tags`` are its own and those of its play and of what includes it; all of
+    ``when`` must hold; ``delegate_to`` names the host it is done on instead.
+    """
+
+    name: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    origin: Origin = Origin("")
+    label: str = ""
+    tags: tuple[str, ...] = ()
+    when: tuple[When, ...] = ()
+    run_once: bool = False
+    delegate_to: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+
+@dataclass(frozen=True)
 class Play:
-    """One play. ``serial`` empty means all hosts at once; ``soak_s`` is waited between waves, in seconds."""
+    """One play. ``serial`` empty means all hosts at once; ``soak_s`` is waited between waves, in seconds.
+
+    ``spread`` names the variable that says in which failure domain a host stands, ``min_available`` how many hosts of
+    each domain stay in service.
+    """
 
     name: str
     hosts: str
@@ -57,6 +96,17 @@ class Play:
     on_failure: OnFailure = OnFailure.REVERT
     always: tuple[TaskCall, ...] = ()
     origin: Origin = Origin("")
+    tags: tuple[str, ...] = ()
+    order: Order = Order.INVENTORY
+    seed: int = 0
+    spread: str = ""
+    min_available: Quantity = Quantity(0)
+    variables: Mapping[str, object] = field(default_factory=dict)
+    rescue: tuple[TaskCall, ...] = ()
+
+    @property
+    def all_tasks(self) -> tuple[TaskCall, ...]:
+        return (*self.tasks, *self.rescue, *self.always)
 
 
 @dataclass(frozen=True)

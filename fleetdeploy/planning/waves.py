@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from hashlib import sha256
 
-from fleetdeploy.domain.playbook import Quantity
+from fleetdeploy.domain.playbook import Order, Quantity
+
+
+def ordered(hosts: Sequence[str], order: Order, *, seed: int = 0) -> tuple[str, ...]:
+    """The hosts in a play's order. See Ansible's guide "Controlling playbook execution", the keyword ``order``.
+
+    >>> ordered(["b", "a", "c"], Order.REVERSE_SORTED)
+    ('c', 'b', 'a')
+    """
+    if order is Order.SHUFFLE:
+        return tuple(sorted(hosts, key=lambda name: sha256(f"{seed} {name}".encode()).digest()))
+    found = sorted(hosts) if order in {Order.SORTED, Order.REVERSE_SORTED} else list(hosts)
+    return tuple(reversed(found) if order in {Order.REVERSE_INVENTORY, Order.REVERSE_SORTED} else found)
+
+
+def alternating(hosts: Sequence[str], domains: Mapping[str, str]) -> tuple[str, ...]:
+    """The hosts so that neighbours stand in different failure domains as long as there are any; else in their order.
+
+    >>> alternating(["a", "b", "c"], {"a": "r1", "b": "r1", "c": "r2"})
+    ('a', 'c', 'b')
+    """
+    seen: dict[str, int] = {}
+    turns = []
+    for name in hosts:
+        domain = domains[name]
+        seen[domain] = seen.get(domain, -1) + 1
+        turns.append((seen[domain], list(seen).index(domain), name))
+    return tuple(name for *_, name in sorted(turns, key=lambda turn: turn[:2]))
 
 
 def split(hosts: Sequence[str], serial: Sequence[Quantity]) -> tuple[tuple[str, ...], ...]:
@@ -42,3 +71,28 @@ def may_take_out(host: str, *, out: frozenset[str], max_unavailable: int) -> boo
     A host that is out already costs nothing more: repairing it is always allowed.
     """
     return host in out or len(out) < max_unavailable
+
+
+@dataclass(frozen=True)
+class Floor:
+    """How many hosts of each failure domain stay in service. Without ``domains`` all hosts stand in one."""
+
+    hosts: tuple[str, ...] = ()
+    least: Quantity = Quantity(0)
+    domains: Mapping[str, str] = field(default_factory=dict)
+
+    def denies(self, host: str, *, out: AbstractSet[str]) -> str:
+        """Why ``host`` may not leave service while ``out`` do not serve; empty where it may.
+
+        A host that does not serve already costs its domain nothing.
+        """
+        domain = self.domains.get(host, "")
+        members = [name for name in self.hosts if self.domains.get(name, "") == domain]
+        least = self.least.at_least_of(len(members))
+        left = sum(name not in out and name != host for name in members)
+        if host in out or left >= least:
+            return ""
+        where = f" of {domain}" if domain else ""
+        return (
+            f"min_available is {self.least}, which is {least} of the {len(members)} hosts{where}; {left} would be left"
+        )

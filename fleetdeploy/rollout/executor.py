@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
 from fleetdeploy.domain.plan import Plan
-from fleetdeploy.domain.playbook import OnFailure, Play
+from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import FleetdeployError, HostError, HostKeyRefused, PreflightRefused, RolloutFailed
 from fleetdeploy.planning.waves import FailureBudget, split
+from fleetdeploy.rollout.agreements import Agreements
+from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity import Capacity
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.host_run import Call, HostRun, work_of
@@ -22,32 +24,11 @@ from fleetdeploy.rollout.side_by_side import side_by_side
 from fleetdeploy.rollout.targets import Targets
 
 
-@dataclass(frozen=True)
-class BoundPlay:
-    """A play with its hosts selected and its tasks' arguments checked.
-
-    ``hosts`` are those that ``--limit`` leaves, ``everyone`` all that the play names: capacity is theirs together.
-    """
-
-    play: Play
-    hosts: tuple[str, ...]
-    everyone: Mapping[str, Host]
-    calls: tuple[Call, ...]
-    always: tuple[Call, ...]
-
-    @property
-    def touches_traffic(self) -> bool:
-        return any(call.task.touches_traffic for call in self.calls)
-
-    @property
-    def max_unavailable(self) -> int:
-        return self.play.max_unavailable.of(len(self.everyone))
-
-
 @dataclass
 class Executor:
     """One run. ``plan`` is what the fleet was seen to need when the run began; ``stopped`` why it ended early,
-    ``taken_back`` the hosts that went well and were reverted because another one failed.
+    ``taken_back`` the hosts that went well and were reverted because another one failed. With ``approve`` a person is
+    asked before each wave, by ``ask`` what a pause asks; ``held`` is true once somebody has not agreed.
     """
 
     targets: Targets
@@ -57,9 +38,13 @@ class Executor:
     clock: Clock
     interrupts: Interrupts
     forks: int
+    approve: Callable[[str], bool] | None = None
+    ask: Callable[[str], bool] = lambda _: False
     outcomes: dict[str, HostOutcome] = field(default_factory=dict)
     stopped: str = ""
+    held: bool = False
     taken_back: set[str] = field(default_factory=set)
+    _agreements: Agreements = field(default_factory=Agreements)
     _out: frozenset[str] = frozenset()
     _touched: set[str] = field(default_factory=set)
     _finished: list[HostRun] = field(default_factory=list)
@@ -111,6 +96,11 @@ class Executor:
                 detail=error.detail,
             ) from error
 
+    def _new(self, hosts: Sequence[str]) -> frozenset[str]:
+        """Hosts that never served, neither before this run nor since an earlier play of it."""
+        served = {name for name, outcome in self.outcomes.items() if outcome.activated}
+        return never_served(self.plan, hosts) - served
+
     def _guarded(self, bound: BoundPlay) -> None:
         """What fails between hosts, the journal above all, stops the run; the hosts so far keep their outcomes."""
         try:
@@ -123,15 +113,22 @@ class Executor:
         if not busy:
             return
         self.emit(Kind.PLAY_STARTED, bound.play.name, hosts=busy)
+        new = self._new(bound.hosts)
         capacity = Capacity(
             out=self._out & set(bound.everyone),
-            uncounted=never_served(self.plan, bound.hosts),
+            uncounted=new,
             max_unavailable=bound.max_unavailable,
             coming_back=[name for name in busy if self._has_traffic_work(name, bound)],
+            floor=bound.floor,
         )
-        # Hosts that are out already come first: repairing them costs no capacity and gains some.
-        waves = split(sorted(busy, key=lambda name: name not in self._out), bound.play.serial)
+        # Hosts that are out already come first: repairing them costs no capacity and gains some. So do new ones where
+        # a domain waits for them.
+        first = self._out | new if bound.play.min_available.amount else self._out
+        waves = split(sorted(busy, key=lambda name: name not in first), bound.play.serial)
         for number, wave in enumerate(waves, 1):
+            if self.approve and not self.approve(bound.question(wave, number, len(waves))):
+                self.held, self.stopped = True, f"held before wave {number} of {len(waves)} of play {bound.play.name!r}"
+                return
             self.emit(Kind.WAVE_STARTED, ", ".join(wave), wave=number, waves=len(waves), hosts=list(wave))
             self._wave(bound, wave, capacity)
             self._out = self._out - set(bound.everyone) | capacity.out
@@ -141,13 +138,17 @@ class Executor:
                 self._soak(bound.play.soak_s)
 
     def _wave(self, bound: BoundPlay, wave: Sequence[str], capacity: Capacity) -> None:
+        capacity.begin(wave)
+        self._agreements.forget_answers()
         budget = FailureBudget(len(bound.hosts), bound.play.max_fail_percentage)
 
         def one(name: str) -> None:
-            self._count(self._host(bound, name, capacity), budget)
+            self._count(self._host(bound, name, capacity), bound.hosts, budget)
 
         side_by_side(one, wave, forks=self.forks)
-        if self.stopped and bound.play.on_failure is OnFailure.REVERT_ALL:
+        # Who does not agree to more has not asked for what went well to be taken back.
+        failed = any(self.outcomes[name].state in FAILURES for name in wave if name in self.outcomes)
+        if self.stopped and (failed or not self.held) and bound.play.on_failure is OnFailure.REVERT_ALL:
             self._take_back_all()
 
     def _host(self, bound: BoundPlay, name: str, capacity: Capacity) -> HostOutcome:
@@ -161,6 +162,9 @@ class Executor:
             take_capacity=lambda: capacity.take(name, self._check_stop),
             look=lambda: self.targets.observe_one(self.fleet, name),
             on_failure=bound.play.on_failure,
+            claim=self._agreements.claim,
+            ask=lambda call, text: self._asked(call, text, bound.play.name),
+            changed_before=name in self.outcomes and self.outcomes[name].state is HostState.CHANGED,
         )
         if self._over:
             return HostOutcome(name, HostState.SKIPPED, self.stopped)
@@ -170,20 +174,30 @@ class Executor:
             capacity.settle(name, serves=False)
             return HostOutcome(name, HostState.UNREACHABLE, error.message, hint=error.hint)
         self._touched.add(name)
-        outcome = run.run(plan, bound.calls, bound.always)
-        capacity.settle(name, serves=_serves(outcome, bound))
+        outcome = run.run(plan, bound.calls, bound.always, bound.rescue)
+        # A new host that was taken back serves nothing, as before.
+        back_to_nothing = outcome.state is HostState.REVERTED and name in self._new([name])
+        capacity.settle(name, serves=False if back_to_nothing else _serves(outcome, bound))
         if outcome.state is HostState.CHANGED and bound.touches_traffic:
             self._finished.append(run)
         return outcome
 
-    def _count(self, outcome: HostOutcome, budget: FailureBudget) -> None:
+    def _count(self, outcome: HostOutcome, hosts: Sequence[str], budget: FailureBudget) -> None:
         self.outcomes[outcome.host] = merge(self.outcomes.get(outcome.host), outcome)
         data = {"state": outcome.state.value, "hint": outcome.hint, "detail": outcome.detail}
         self.emit(Kind.HOST_FINISHED, outcome.reason, host=outcome.host, **data)
-        failures = sum(outcome.state in FAILURES for outcome in self.outcomes.values())
+        # Of this play's hosts, those that could not be reached from the start included: the share is of these as well.
+        failures = sum(self.outcomes[name].state in FAILURES for name in hosts if name in self.outcomes)
         if outcome.state in FAILURES and budget.spent(failures) and not self.stopped:
             self.stopped = f"the rollout stopped after {outcome.host} failed"
             self.emit(Kind.ROLLOUT_STOPPED, outcome.reason, host=outcome.host, failures=failures)
+
+    def _asked(self, call: Call, text: str, play: str) -> bool:
+        """A person's answer, asked for once a wave. What is not a yes ends the rollout."""
+        agreed = self._agreements.answer(call, text, self.ask)
+        if not agreed and not self.stopped:
+            self.held, self.stopped = True, f"held at a pause of play {play!r}"
+        return agreed
 
     def _check_stop(self) -> None:
         self.interrupts.check()
@@ -215,6 +229,14 @@ class Executor:
                 if stay
                 else "allow at least 1",
             )
+        for name in taken:
+            if why := bound.floor.denies(name, out=stay):
+                also = f", with {', '.join(sorted(stay))} out of service already" if stay else ""
+                raise PreflightRefused(
+                    f"{name} cannot be taken out{also}: {why}",
+                    where=str(bound.play.origin),
+                    hint="bring those back first, or let fewer be enough; --limit does not help, all hosts count",
+                )
 
     def _take_back_all(self) -> None:
         """``on_failure: revert_all``: the hosts that this run finished go back too, last one first."""

@@ -13,18 +13,39 @@ from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.domain.plan import HostPlan, ServicePlan
 from fleetdeploy.domain.playbook import OnFailure
-from fleetdeploy.domain.protocols import Balancer, Clock, Fleet
-from fleetdeploy.errors import FleetdeployError, Interrupted, PreflightRefused, RolloutFailed, Unreachable
+from fleetdeploy.domain.protocols import Balancer, Clock, Fleet, HostSession
+from fleetdeploy.errors import (
+    FleetdeployError,
+    Held,
+    HostKeyRefused,
+    Interrupted,
+    PreflightRefused,
+    RemoteCommandFailed,
+    RolloutFailed,
+    Unreachable,
+)
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.tasks.step import Step, Task
+
+AFTER_FAILURE = frozenset({"notify", "run"})
+"""The tasks that are done for a host that failed: everything else that it needs is seen to by its way back."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """A task with its checked arguments."""
+    """A task with its checked arguments. ``hosts`` are those for which its conditions hold, None for every host;
+    ``once`` means once in the whole rollout; ``delegate`` is the host it is done on instead.
+    """
 
     task: Task
     arguments: BaseModel
+    hosts: frozenset[str] | None = None
+    label: str = ""
+    once: bool = False
+    delegate: Host | None = None
+
+    def concerns(self, host: str) -> bool:
+        return self.hosts is None or host in self.hosts
 
 
 @dataclass(frozen=True)
@@ -39,17 +60,42 @@ class Work:
     def name(self) -> str:
         return self.call.task.name
 
+    def further(self, host: HostPlan) -> bool:
+        """Whether a plan of the host has to name it beside what the host's services need."""
+        return self.call.task.per_host if host.changed else self.changes
 
-def work_of(plan: HostPlan, calls: Sequence[Call]) -> tuple[Work, ...]:
-    """Everything ``calls`` would do on the host, in order; a call with nothing to do is left out."""
+    @property
+    def undoable(self) -> bool:
+        """Whether there is something to take back; a call with an argument ``undo`` says so by it."""
+        return not self.call.task.no_undo and getattr(self.call.arguments, "undo", True) != ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether it counts as a change."""
+        declared = getattr(self.call.arguments, "changes", None)
+        return not self.call.task.looks_only if declared is None else bool(declared)
+
+
+def work_of(plan: HostPlan, calls: Sequence[Call], *, changed: bool = False) -> tuple[Work, ...]:
+    """Everything ``calls`` would do on the host, in order; a call with nothing to do is left out.
+
+    ``changed`` says that this run has changed the host already: what goes with a change, such as a command, is due then
+    although the plan holds nothing any longer.
+    """
     balancer = plan.host.balancer
     found = []
     for call in calls:
-        for service in plan.services:
+        if not call.concerns(plan.host.name):
+            continue
+        services = plan.services
+        if call.task.per_host:
+            due = changed or plan.changed or getattr(call.arguments, "every_time", False)
+            services = services[:1] if due else ()
+        for service in services:
             balanced = balancer is not None and bool(balancer.pools.get(service.desired.name))
             summary = call.task.summary(service, balanced, call.arguments)
             if summary:
-                found.append(Work(call, service, summary))
+                found.append(Work(call, service, f"{call.label}: {summary}" if call.label else summary))
     return tuple(found)
 
 
@@ -65,28 +111,38 @@ class HostRun:
     take_capacity: Callable[[], None]
     look: Callable[[], HostPlan]
     on_failure: OnFailure
+    claim: Callable[[Call], bool] = lambda _: True
+    ask: Callable[[Call, str], bool] = lambda _call, _text: False
+    changed_before: bool = False
     done: list[Work] = field(default_factory=list)
+    _trouble: str = ""
 
     @property
     def name(self) -> str:
         return self.host.name
 
-    def run(self, plan: HostPlan, calls: Sequence[Call], always: Sequence[Call]) -> HostOutcome:
-        """``calls`` in order, then those of ``always`` that have not run in this play."""
+    def run(
+        self, plan: HostPlan, calls: Sequence[Call], always: Sequence[Call], rescue: Sequence[Call] = ()
+    ) -> HostOutcome:
+        """``calls`` in order, then ``always``, less the tasks that have run in this play already.
+
+        On a host that fails, ``rescue`` and ``always`` follow when it has been taken back, as far as they are commands
+        and messages: where the host serves again has been seen to by then.
+        """
         if plan.refusals:
             refusal = plan.refusals[0]
             return HostOutcome(self.name, HostState.FAILED, refusal.message, hint=refusal.hint)
         try:
             plan = self._forward(plan, calls)
             ran = {work.name for work in self.done}
-            self._forward(plan, [call for call in always if call.task.name not in ran])
-        except (Interrupted, RolloutFailed) as error:
-            return self._back(error)
+            self._forward(plan, [call for call in always if call.task.per_host or call.task.name not in ran])
+        except (Interrupted, RolloutFailed, Held) as error:
+            return self._afterwards(self._back(error), plan, always)
         except FleetdeployError as error:
-            return self._failed(error)
+            return self._afterwards(self._failed(error), plan, (*rescue, *always))
         except Exception as error:  # noqa: BLE001  a bug of ours on one host must not leave the others half-way
             return self._failed(_bug(error))
-        changed = sum(work.name != "preflight" for work in self.done)
+        changed = sum(work.changes for work in self.done)
         state = HostState.CHANGED if changed else HostState.OK
         return HostOutcome(
             self.name,
@@ -97,6 +153,23 @@ class HostRun:
             steps_ok=len(self.done) - changed,
         )
 
+    def _afterwards(self, outcome: HostOutcome, plan: HostPlan, calls: Sequence[Call]) -> HostOutcome:
+        """What is told and run after a failure. Nothing that goes wrong here makes the outcome another one."""
+        self._trouble = outcome.reason
+        begun = [work.call for work in self.done]
+        for call in calls if begun else ():
+            if call.task.name not in AFTER_FAILURE or any(call is item for item in begun):
+                continue
+            for work in work_of(plan, (call,), changed=True):
+                try:
+                    if not call.once or self.claim(call):
+                        self.perform(work)
+                except FleetdeployError as error:
+                    self.emit(Kind.STEP_FAILED, error.message, host=self.name, task=work.name, hint=error.hint)
+                except Exception as error:  # noqa: BLE001  as in run
+                    self.emit(Kind.STEP_FAILED, _bug(error).message, host=self.name, task=work.name)
+        return outcome
+
     def _forward(self, plan: HostPlan, calls: Sequence[Call]) -> HostPlan:
         """The calls in order. Returns the plan they ended with."""
         prepared = False
@@ -104,7 +177,10 @@ class HostRun:
             if prepared and call.task.touches_traffic:
                 # A container is made from an image's id and versions on disk, which are there only now.
                 plan, prepared = self._looked_again(), False
-            for work in work_of(plan, (call,)):
+            changed = self.changed_before or any(work.changes for work in self.done)
+            for work in work_of(plan, (call,), changed=changed):
+                if call.once and not self.claim(call):
+                    continue
                 if not self._past_activation():
                     self.check_stop()
                 if call.task.touches_traffic:
@@ -142,13 +218,31 @@ class HostRun:
             self.fleet.balancer(wish) if wish and wish.pools.get(work.plan.desired.name) else None
         )
         return Step(
-            session=self.fleet.session(self.host),
+            session=self._session(work),
             plan=work.plan,
             run=self.emit.run,
             clock=self.clock,
             say=lambda text: self.emit(Kind.STEP_PROGRESS, text, host=self.name, task=work.name),
             balancer=balancer,
+            ask=lambda text: self.ask(work.call, text),
+            check=self.check_stop,
+            controller=self.fleet.outside,
+            committed=self._past_activation(),
+            trouble=self._trouble,
         )
+
+    def _session(self, work: Work) -> HostSession:
+        """The session of the host that does the work. Another one that is out of reach is no word about this one."""
+        other = work.call.delegate
+        if other is None:
+            return self.fleet.session(self.host)
+        try:
+            return self.fleet.session(other)
+        except HostKeyRefused:
+            raise
+        except Unreachable as error:
+            message = f"{other.name}, which `{work.name}` is delegated to, cannot be reached: {error.message}"
+            raise RemoteCommandFailed(message, where=other.name, hint=error.hint) from error
 
     def _failed(self, error: FleetdeployError) -> HostOutcome:
         last = self.done[-1] if self.done else None
@@ -160,7 +254,7 @@ class HostRun:
 
     def _back(self, error: FleetdeployError) -> HostOutcome:
         """Undo in reverse what was begun; a host whose way back fails stays out of its balancer."""
-        own_fault = not isinstance(error, (Interrupted, RolloutFailed))
+        own_fault = not isinstance(error, (Interrupted, RolloutFailed, Held))
         state = HostState.FAILED if own_fault else HostState.SKIPPED
         if not self._touched():
             return self._outcome(HostState.UNREACHABLE if isinstance(error, Unreachable) else state, error)
@@ -186,7 +280,7 @@ class HostRun:
         stuck: set[str] = set()
         for work in reversed(self.done):
             service = work.plan.desired.name
-            if work.call.task.no_undo or service in stuck:
+            if not work.undoable or service in stuck:
                 continue
             try:
                 self.emit(Kind.STEP_STARTED, f"undo {work.summary}", host=self.name, task=work.name, undo=True)
@@ -202,7 +296,7 @@ class HostRun:
             raise errors[0]
 
     def _touched(self) -> bool:
-        return any(not work.call.task.no_undo for work in self.done)
+        return any(work.undoable for work in self.done)
 
     def _outcome(
         self, state: HostState, error: FleetdeployError, *, mixed: bool = False, more: str = ""
@@ -213,7 +307,7 @@ class HostRun:
             reason=error.message + more,
             detail=error.detail,
             hint=error.hint,
-            untouched=not self.done or isinstance(error, PreflightRefused),
+            untouched=not any(work.changes for work in self.done) or isinstance(error, PreflightRefused),
             mixed=mixed,
             steps_ok=max(0, len(self.done) - 1),
         )

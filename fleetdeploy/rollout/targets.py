@@ -32,6 +32,7 @@ class Targets:
     by_name: Mapping[str, Target]
     stamp: str
     allow_remove: bool = False
+    allow_signature_change: frozenset[str] = frozenset()
 
     def observe_one(self, fleet: Fleet, name: str) -> HostPlan:
         """Probe one host and plan it. Raises HostError when it cannot be probed."""
@@ -62,7 +63,14 @@ class Targets:
         return plan
 
     def _plan(self, target: Target, observed: ObservedHost) -> HostPlan:
-        return plan_host(target.host, target.desired, observed, stamp=self.stamp, allow_remove=self.allow_remove)
+        return plan_host(
+            target.host,
+            target.desired,
+            observed,
+            stamp=self.stamp,
+            allow_remove=self.allow_remove,
+            allow_signature_change=self.allow_signature_change,
+        )
 
 
 def _why(error: HostError) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState, RunOutcome
 
-OK, FAILED, MIXED, SOME_SKIPPED = 0, 3, 4, 8
+OK, FAILED, MIXED, SOME_SKIPPED, HELD = 0, 3, 4, 8, 9
 
 
 def judge(
@@ -18,15 +18,16 @@ def judge(
     again: str,
     taken_back: Collection[str] = (),
     stopped: str = "",
+    held: bool = False,
 ) -> RunOutcome:
     """The run's outcome.
 
     ``allowed`` are hosts that were unreachable before the run began and that it was told to go on without,
     ``interrupted`` is a signal number or 0, ``again`` the command that continues the run, ``taken_back`` the hosts that
-    went well and were reverted with those that failed, ``stopped`` why the run ended early. Exit code 3 is kept for the
-    case that every touched host is back on what it served before; a host that was changed and stays so while another
-    failed makes the fleet mixed. So does a failure after all of them were switched over: nothing is back, and a person
-    is needed.
+    went well and were reverted with those that failed, ``stopped`` why the run ended early, ``held`` that a person did
+    not agree to its going on. Exit code 3 is kept for the case that every touched host is back on what it served
+    before; a host that was changed and stays so while another failed makes the fleet mixed. So does a failure after all
+    of them were switched over: nothing is back, and a person is needed.
     """
     mixed = [name for name, item in hosts.items() if item.mixed]
     failed = [name for name, item in hosts.items() if item.state in FAILURES and name not in allowed]
@@ -47,6 +48,10 @@ def judge(
         also = f", failed {_names(failed)}" if failed else ""
         switched = f"{_names(activated)} switched over" if activated else "nothing was switched over"
         text = f"INTERRUPTED: {switched}{also}; continue with: {again}"
+    elif held and not failed:
+        code = HELD
+        switched = f"{_names(activated)} switched over" if activated else "nothing was switched over"
+        text = f"HELD: {stopped}; {switched}; go on with: {again}"
     elif behind and activated:
         code = MIXED
         text = f"FAILED: {blame}; the fleet is mixed: {_names(activated)} changed; mend it, then: {again}"

@@ -48,6 +48,9 @@ class Activate:
     arguments = Arguments
     touches_traffic = True
     prepares = False
+    per_host = False
+    delegable = False
+    looks_only = False
     no_undo = ""
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

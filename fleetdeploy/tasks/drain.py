@@ -36,6 +36,9 @@ class Drain:
     arguments = Arguments
     touches_traffic = True
     prepares = False
+    per_host = False
+    delegable = False
+    looks_only = False
     no_undo = ""
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002
@@ -52,7 +55,7 @@ class Drain:
         step.balancer.drain(step.pools, step.server, deadline_s=arguments.timeout)
 
     def undo(self, step: Step, arguments: Arguments) -> None:  # noqa: ARG002
-        # Where nothing served before, nothing serves after an undo: the marker stays, and the next run undrains.
+        """Back into the balancer, where something served before; elsewhere the next run does it, once it has proof."""
         observed = step.plan.observed
         ran = isinstance(observed.container, Present) and observed.container.value.running
         if isinstance(observed.release, Present) or (ran and not isinstance(observed.drained_by, Present)):

@@ -14,6 +14,9 @@ class Preflight:
     arguments = NoArguments
     touches_traffic = False
     prepares = False
+    per_host = False
+    delegable = False
+    looks_only = True
     no_undo = "it only looks"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: NoArguments) -> str:  # noqa: ARG002

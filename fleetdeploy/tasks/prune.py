@@ -52,6 +52,9 @@ class Prune:
     arguments = Arguments
     touches_traffic = False
     prepares = False
+    per_host = False
+    delegable = False
+    looks_only = False
     no_undo = "what it removes can be staged again from the source"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

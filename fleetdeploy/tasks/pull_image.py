@@ -24,6 +24,9 @@ class PullImage:
     arguments = Arguments
     touches_traffic = False
     prepares = True
+    per_host = False
+    delegable = False
+    looks_only = False
     no_undo = "an image that nothing runs changes nothing"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

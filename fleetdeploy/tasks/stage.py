@@ -13,6 +13,9 @@ class Stage:
     arguments = NoArguments
     touches_traffic = False
     prepares = True
+    per_host = False
+    delegable = False
+    looks_only = False
     no_undo = "a staged version serves nothing until it is activated; `prune` removes it"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: NoArguments) -> str:  # noqa: ARG002

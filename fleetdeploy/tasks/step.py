@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from fleetdeploy.domain.plan import ServicePlan
-from fleetdeploy.domain.protocols import Balancer, Clock, Containers, HostSession, ServiceFiles, Serving
-from fleetdeploy.errors import FleetdeployError, HostError
+from fleetdeploy.domain.protocols import Balancer, Clock, Containers, HostSession, Outside, ServiceFiles, Serving
+from fleetdeploy.errors import FleetdeployError, HostError, Interrupted, RolloutFailed
 from fleetdeploy.planning.container import GRPC_PORT, container_name
 
 LOG_LINES = 20
@@ -21,7 +21,12 @@ USAGE_LINES = 80
 
 @dataclass(frozen=True)
 class Step:
-    """One task on one service of one host. ``say`` reports progress; ``run`` is the run's id."""
+    """One task on one service of one host. ``say`` reports progress; ``run`` is the run's id.
+
+    ``ask`` puts a question to a person, ``check`` raises when the run shall end, ``outside`` acts on the controller.
+    ``committed`` says that the host serves something new, so that the safe end is forward; ``trouble`` why the host
+    failed, for tasks that are done afterwards.
+    """
 
     session: HostSession
     plan: ServicePlan
@@ -29,6 +34,28 @@ class Step:
     clock: Clock
     say: Callable[[str], None]
     balancer: Balancer | None = None
+    ask: Callable[[str], bool] = lambda _: False
+    check: Callable[[], None] = lambda: None
+    controller: Callable[[], Outside] | None = None
+    committed: bool = False
+    trouble: str = ""
+
+    @property
+    def ending(self) -> bool:
+        """Whether waiting is over because the run shall end. Raises where the host can still go back instead."""
+        try:
+            self.check()
+        except (Interrupted, RolloutFailed):
+            if self.committed:
+                return True
+            raise
+        return False
+
+    @property
+    def outside(self) -> Outside:
+        if self.controller is None:
+            raise HostError("nothing can be done on the controller here")
+        return self.controller()
 
     @property
     def files(self) -> ServiceFiles:
@@ -79,6 +106,26 @@ class NoArguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def alternatives_of(task: Task) -> tuple[str, ...]:
+    """Arguments of which a playbook has to give exactly one, as their schema says."""
+    extra = task.arguments.model_config.get("json_schema_extra")
+    found = extra.get("oneOf", ()) if isinstance(extra, dict) else ()
+    choices = found if isinstance(found, (list, tuple)) else ()
+    return tuple(str(name) for item in choices if isinstance(item, dict) for name in _names(item))
+
+
+def _names(schema: Mapping[str, object]) -> tuple[object, ...]:
+    names = schema.get("required", ())
+    return tuple(names) if isinstance(names, (list, tuple)) else ()
+
+
+def required_of(task: Task) -> tuple[str, ...]:
+    """The arguments that a playbook has to give. They have defaults all the same, and their schema names them."""
+    extra = task.arguments.model_config.get("json_schema_extra")
+    found = extra.get("required", ()) if isinstance(extra, dict) else ()
+    return tuple(str(name) for name in found) if isinstance(found, (list, tuple)) else ()
+
+
 class Task(Protocol):
     """A playbook task. One file of this folder defines one and names it ``TASK``."""
 
@@ -88,6 +135,13 @@ class Task(Protocol):
     """Whether the task can change what is served or where requests go: such tasks are bound by capacity."""
     prepares: ClassVar[bool]
     """Whether it puts things on the host that later tasks plan with, so that they need a new look at it."""
+    per_host: ClassVar[bool]
+    """Whether it is done once for a host, and not for each of its services; only such tasks may be done once in all."""
+    delegable: ClassVar[bool]
+    """Whether another host may do it instead."""
+    looks_only: ClassVar[bool]
+    """Whether it leaves everything as it is, so that it does not count as a change; an argument ``changes`` decides
+    where a task has one."""
     no_undo: ClassVar[str]
     """Why there is nothing to undo, for a task whose ``undo`` does nothing; empty otherwise."""
 

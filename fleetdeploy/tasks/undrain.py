@@ -25,6 +25,9 @@ class Undrain:
     arguments = Arguments
     touches_traffic = True
     prepares = False
+    per_host = False
+    delegable = False
+    looks_only = False
     no_undo = "its opposite is `drain`, which a revert never wants"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

@@ -43,6 +43,9 @@ class Verify:
     arguments = Arguments
     touches_traffic = True
     prepares = False
+    per_host = False
+    delegable = False
+    looks_only = False
     no_undo = "it changes nothing that serves; the record it writes is put right by the undo of `activate`"
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002

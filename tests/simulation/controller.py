@@ -35,8 +35,9 @@ from fleetdeploy.domain.service import (
     VersionsWish,
 )
 from fleetdeploy.errors import FleetdeployError
+from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.emitter import Emitter
-from fleetdeploy.rollout.executor import BoundPlay, Executor
+from fleetdeploy.rollout.executor import Executor
 from fleetdeploy.rollout.interrupt import Interrupts
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.rollout.verdict import judge
@@ -124,10 +125,18 @@ def _playbook(path: Path) -> Playbook:
 
 
 def plays(
-    names: Sequence[str], *, path: Path = PLAYBOOK, balanced: bool = True, **changes: Any
+    names: Sequence[str],
+    *,
+    path: Path = PLAYBOOK,
+    balanced: bool = True,
+    variables: Mapping[str, Mapping[str, object]] | None = None,
+    **changes: Any,
 ) -> tuple[BoundPlay, ...]:
     """The project's playbook bound to ``names``; ``changes`` go to the play that switches over."""
-    hosts = {name: sim_host(name, balanced=balanced) for name in names}
+    hosts = {
+        name: replace(sim_host(name, balanced=balanced), variables=dict((variables or {}).get(name, {})))
+        for name in names
+    }
     groups = {name: Group(name, tuple(names)) for name in ("all", "gpu")}
     bound = []
     for play in _playbook(path).plays:
@@ -205,6 +214,8 @@ def deploy(
     allow_remove: bool = False,
     sinks: Sequence[Any] = (),
     threads: bool = False,
+    approve: Callable[[str], bool] | None = None,
+    ask: Callable[[str], bool] = lambda _: False,
 ) -> Run:
     """What ``fleetdeploy deploy`` does after it has read its input. Lets :class:`Killed` pass."""
     with _workers(threads=threads):
@@ -223,7 +234,7 @@ def deploy(
         try:
             plan = targets.observe(fleet, emit, forks=1)
             _refuse(plan, argparse.Namespace(allow_unreachable=allow_unreachable))
-            executor = Executor(targets, plan, fleet, emit, world.clock, interrupts, 8)
+            executor = Executor(targets, plan, fleet, emit, world.clock, interrupts, 8, approve, ask)
             hosts = executor.run(run_plays or plays(list(by_host), balanced=balanced))
         except FleetdeployError as error:
             return Run(None, error, wire.calls, events, plan)
@@ -235,5 +246,6 @@ def deploy(
             again="fleetdeploy deploy",
             taken_back=executor.taken_back,
             stopped=executor.stopped,
+            held=executor.held,
         )
         return Run(outcome, None, wire.calls, events, plan)

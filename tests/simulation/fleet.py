@@ -25,8 +25,9 @@ from fleetdeploy.domain.observed import (
     VersionState,
 )
 from fleetdeploy.domain.plan import StageItem
+from fleetdeploy.domain.protocols import Ended
 from fleetdeploy.domain.service import ContainerSpec, GoldenRequest, ServiceWish
-from fleetdeploy.errors import BalancerFailed, DockerFailed, NotHealthy, TransferFailed, Unreachable
+from fleetdeploy.errors import BalancerFailed, DockerFailed, HostError, NotHealthy, TransferFailed, Unreachable
 from fleetdeploy.planning.container import container_name, previous_name
 
 from .host import SimHost
@@ -52,8 +53,31 @@ class SimFleet:
     def balancer(self, wish: BalancerWish) -> SimBalancer:
         return SimBalancer(wish.host, self.world, self.wire)
 
+    def outside(self) -> SimOutside:
+        return SimOutside(self.world, self.wire)
+
     def close(self) -> None:
         """Nothing is open."""
+
+
+@dataclass
+class SimOutside:
+    """See :class:`fleetdeploy.domain.protocols.Outside`. What is told is kept in the world; ``deaf`` hears nothing."""
+
+    world: World
+    wire: Wire
+
+    def post(self, url: str, body: bytes, *, deadline_s: float) -> None:
+        self.wire.call("controller", "outside.post", lambda: self._hear(url, body))
+
+    def command(self, argv: Sequence[str], stdin: bytes, *, deadline_s: float) -> Ended:
+        self.wire.call("controller", "outside.command", lambda: self._hear(argv[0], stdin))
+        return Ended(0, "")
+
+    def _hear(self, whom: str, body: bytes) -> None:
+        if self.world.deaf:
+            raise HostError("nobody listens")
+        self.world.told.append((whom, body))
 
 
 @dataclass
@@ -75,6 +99,14 @@ class SimSession:
 
     def serving(self, address: str, port: int) -> SimServing:
         return SimServing(self.sim, (address, port), self.wire)
+
+    def command(self, argv: Sequence[str], *, deadline_s: float) -> Ended:
+        return self.wire.call(self.sim.name, "command", lambda: self._command(argv))
+
+    def _command(self, argv: Sequence[str]) -> Ended:
+        """``false`` fails, as everywhere; anything else succeeds and prints its words."""
+        self.sim.commands.append(tuple(argv))
+        return Ended(int(argv[0] == "false"), " ".join(argv))
 
     def close(self) -> None:
         """Nothing is open."""

@@ -58,6 +58,7 @@ class SimHost:
     registry: dict[str, str] = field(default_factory=dict)
     broken_images: set[str] = field(default_factory=set)
     services: dict[str, ServiceDirectory] = field(default_factory=dict)
+    commands: list[tuple[str, ...]] = field(default_factory=list)
     containers: dict[str, Container] = field(default_factory=dict)
     reachable: bool = True
     load_s: float = 0.0

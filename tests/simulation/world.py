@@ -44,6 +44,8 @@ class World:
     counted: frozenset[str] = frozenset()
     most_out: int = 0
     exposed: list[str] = field(default_factory=list)
+    told: list[tuple[str, bytes]] = field(default_factory=list)
+    deaf: bool = False
 
     @classmethod
     def of(cls, *names: str, images: Iterable[str] = ("serving:1",), registry: Iterable[str] = ()) -> World:

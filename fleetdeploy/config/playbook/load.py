@@ -6,23 +6,29 @@ places (:class:`fleetdeploy.config.syntax.nodes.Placed`), for the task's own sch
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from fleetdeploy.config.fields.schema import check, shown
-from fleetdeploy.config.playbook.schema import PlayFields
+from fleetdeploy.config.playbook.includes import Inherited, Reading
+from fleetdeploy.config.playbook.schema import IncludeKeywords, PlayFields
+from fleetdeploy.config.playbook.tasks import tasks_of
+from fleetdeploy.config.reserved.names import BALANCER, GPUS, SERVICES
 from fleetdeploy.config.syntax import yaml
-from fleetdeploy.config.syntax.nodes import ListNode, MapNode, Node, Placed, Scalar
-from fleetdeploy.config.syntax.suggest import hint_for
-from fleetdeploy.domain.playbook import Play, Playbook, TaskCall
+from fleetdeploy.config.syntax.nodes import ListNode, MapNode, Node, Scalar
+from fleetdeploy.domain.playbook import Order, Play, Playbook, Quantity
 from fleetdeploy.errors import InputError, Problem
 
+IMPORT = "import_playbook"
 
-def load_playbook(path: Path, *, task_names: Collection[str]) -> Playbook:
-    """The plays of a file. Raises InputError with every problem; task arguments are not checked here."""
-    root = yaml.load(Path(path), what="playbook")
-    problems: list[Problem] = []
-    plays: list[Play] = []
+
+def load_playbook(path: Path, *, task_names: Collection[str], project: Path | None = None) -> Playbook:
+    """The plays of a file. Raises InputError with every problem; task arguments are not checked here.
+
+    Files that it includes lie below ``project``, or below the playbook's own folder where that is somewhere else.
+    """
+    path = Path(path)
+    root = yaml.load(path, what="playbook")
     if (isinstance(root, Scalar) and root.is_null) or (isinstance(root, ListNode) and not root.items):
         raise InputError("the playbook has no plays", where=str(path), hint="write `- hosts: all`, below it `tasks:`")
     if not isinstance(root, ListNode):
@@ -31,20 +37,48 @@ def load_playbook(path: Path, *, task_names: Collection[str]) -> Playbook:
             where=str(root.origin),
             hint="start each play with `- `",
         )
+    reading = Reading(_root(path, project), tuple(task_names))
+    plays = tuple(_plays(root, reading, Inherited((path,))))
+    if reading.problems:
+        raise InputError(problems=tuple(dict.fromkeys(reading.problems)))
+    return Playbook(str(path), plays)
+
+
+def _root(path: Path, project: Path | None) -> Path:
+    own = path.resolve().parent
+    top = project.resolve() if project is not None else own
+    return top if own.is_relative_to(top) else own
+
+
+def _plays(root: ListNode, reading: Reading, around: Inherited) -> Iterator[Play]:
     for index, node in enumerate(root.items):
-        play = _play(node, f"play {index + 1}", task_names, problems)
-        if play is not None:
-            plays.append(play)
-    if problems:
-        raise InputError(problems=problems)
-    return Playbook(str(path), tuple(plays))
+        what = f"play {index + 1}"
+        if isinstance(node, MapNode) and IMPORT in node.entries:
+            yield from _imported(node, what, reading, around)
+        elif (play := _play(node, what, reading, around)) is not None:
+            yield play
 
 
-def _play(node: Node, what: str, task_names: Collection[str], problems: list[Problem]) -> Play | None:
-    fields = check(PlayFields, node, problems, what=what)
-    tasks = _tasks(node, "tasks", task_names, problems)
-    always = _tasks(node, "always", task_names, problems)
-    if fields is None:
+def _imported(node: MapNode, what: str, reading: Reading, around: Inherited) -> Iterator[Play]:
+    rest = MapNode({key: entry for key, entry in node.entries.items() if key != IMPORT}, node.origin)
+    fields = check(IncludeKeywords, rest, reading.problems, what=what)
+    when = reading.when(fields.when, rest.get("when")) if fields else ()
+    mine = around.and_also(fields.tags if fields else (), when)
+    file = reading.include(node.entries[IMPORT].value, mine, what="playbook")
+    if file is not None:
+        yield from _plays(file[0], reading, file[1])
+
+
+def _play(node: Node, what: str, reading: Reading, around: Inherited) -> Play | None:
+    known = len(reading.problems)
+    fields = check(PlayFields, node, reading.problems, what=what)
+    if fields is not None:
+        reading.problems += _contradictions(fields, node, what)
+        around = around.and_also(fields.tags)
+    tasks = tasks_of(node, "tasks", reading, around)
+    always = tasks_of(node, "always", reading, around)
+    rescue = tasks_of(node, "rescue", reading, around)
+    if fields is None or len(reading.problems) > known:
         return None
     return Play(
         name=fields.name or fields.hosts,
@@ -52,56 +86,55 @@ def _play(node: Node, what: str, task_names: Collection[str], problems: list[Pro
         tasks=tasks,
         serial=fields.serial,
         max_unavailable=fields.max_unavailable,
-        max_fail_percentage=fields.max_fail_percentage,
+        # Reaching the percentage stops the rollout, so 0 is the first failure.
+        max_fail_percentage=0 if fields.any_errors_fatal else fields.max_fail_percentage or 0,
         soak_s=fields.soak,
         on_failure=fields.on_failure,
         always=always,
+        rescue=rescue,
         origin=node.origin,
+        tags=around.tags,
+        order=fields.order,
+        seed=fields.seed or 0,
+        spread=fields.spread or "",
+        min_available=fields.min_available or Quantity(0),
+        variables=dict(fields.vars),
     )
 
 
-def _tasks(play: Node, key: str, task_names: Collection[str], problems: list[Problem]) -> tuple[TaskCall, ...]:
-    body = play.get(key) if isinstance(play, MapNode) else None
-    if not isinstance(body, ListNode):
-        return ()  # the play's schema has said so
-    calls = (_task(item, task_names, problems) for item in body.items)
-    return tuple(call for call in calls if call is not None)
+def _contradictions(fields: PlayFields, node: Node, what: str) -> Iterator[Problem]:
+    """Keys of a play that do not go together, each with its place."""
 
+    def at(key: str) -> str:
+        entry = node.entries.get(key) if isinstance(node, MapNode) else None
+        return str(entry.key.origin if entry else node.origin)
 
-def _task(node: Node, task_names: Collection[str], problems: list[Problem]) -> TaskCall | None:
-    """``name``, ``name:`` or ``name: {arguments}``."""
-    empty = MapNode({}, node.origin)
-    if isinstance(node, Scalar) and isinstance(node.value, str):
-        key, arguments = node, empty
-    elif isinstance(node, MapNode) and len(node.entries) == 1:
-        (entry,) = node
-        key, body = entry.key, entry.value
-        if isinstance(body, MapNode):
-            arguments = body
-        elif isinstance(body, Scalar) and body.is_null:
-            arguments = empty
-        else:
-            problems.append(
-                Problem(
-                    f"{key.raw}: the arguments of a task are a mapping, got {shown(body)}",
-                    str(body.origin),
-                    f"write `{key.raw}: {{argument: value}}`",
-                )
-            )
-            return None
-    else:
-        found = " and ".join(repr(entry.key.raw) for entry in node) if isinstance(node, MapNode) else shown(node)
-        problems.append(
-            Problem(
-                f"a task is one name, with arguments or without; got {found}",
-                str(node.origin),
-                f"start each task with `- `; tasks: {', '.join(sorted(task_names))}",
-            )
+    if fields.order is Order.SHUFFLE and fields.seed is None:
+        hint = "add `seed: 1`; the same seed gives the same order, so that what is planned is what is done"
+        yield Problem(f"{what}.order: shuffle needs a seed", at("order"), hint)
+    if fields.order is not Order.SHUFFLE and fields.seed is not None:
+        yield Problem(
+            f"{what}.seed: only the order shuffle has a seed", at("seed"), "write `order: shuffle`, or remove it"
         )
-        return None
-    if key.value not in task_names:
-        problems.append(
-            Problem(f"unknown task {key.raw!r}", str(key.origin), hint_for(key.raw, task_names, what="tasks", most=30))
+    if fields.any_errors_fatal and fields.max_fail_percentage:
+        hint = "remove one of the two"
+        yield Problem(
+            f"{what}.max_fail_percentage: any_errors_fatal stops at the first failure already",
+            at("any_errors_fatal"),
+            hint,
         )
-        return None
-    return TaskCall(str(key.value), Placed(arguments), key.origin)
+    if fields.any_errors_fatal is False and not fields.max_fail_percentage:
+        yield Problem(
+            f"{what}.any_errors_fatal: without max_fail_percentage the first failure stops the rollout all the same",
+            at("any_errors_fatal"),
+            "say with `max_fail_percentage` how many may fail, or remove any_errors_fatal",
+        )
+    for name in fields.vars:
+        if name in {BALANCER, GPUS, SERVICES} or name.startswith("ansible_"):
+            entry = node.get("vars") if isinstance(node, MapNode) else None
+            place = entry.entries[name].key.origin if isinstance(entry, MapNode) else node.origin
+            yield Problem(
+                f"{what}.vars: {name} is set in the inventory only",
+                str(place),
+                "a playbook's variables are for templates; how hosts are reached and what they run is the inventory's",
+            )

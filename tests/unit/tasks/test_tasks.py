@@ -57,7 +57,9 @@ def served() -> World:
 
 
 def summaries(plan: ServicePlan, *, balanced: bool = True) -> dict[str, str]:
-    return {name: text for name, task in registry().items() if (text := task.summary(plan, balanced, task.arguments()))}
+    """What each task would do; those that stand beside the services do what their arguments say, whatever the plan."""
+    tasks = {name: task for name, task in registry().items() if not task.per_host}
+    return {name: text for name, task in tasks.items() if (text := task.summary(plan, balanced, task.arguments()))}
 
 
 def test_its_own_desired_state_is_nothing_to_do_for_any_task() -> None:
@@ -71,7 +73,7 @@ def test_every_task_with_something_to_do_says_what() -> None:
     wanted = desired(2, image="serving:2")
     plan = plan_host(sim_host("gpu1"), [wanted], settled_host(V1), stamp="T1").services[0]
     found = summaries(plan)
-    assert set(found) == set(registry()) - {"prune"}
+    assert set(found) == {name for name, task in registry().items() if not task.per_host} - {"prune"}
     assert found["stage"] == "ranker/2"
     assert found["pull_image"] == "serving:2"
     assert found["activate"].startswith("replace: the container's image")

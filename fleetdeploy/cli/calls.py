@@ -1,0 +1,172 @@
+"""From a play's tasks to calls: arguments checked, conditions answered, the rules of a safe play held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from fleetdeploy.config.fields.schema import check
+from fleetdeploy.config.playbook.conditions import ConditionReader
+from fleetdeploy.config.syntax.suggest import hint_for
+from fleetdeploy.domain.inventory import Host, Inventory
+from fleetdeploy.domain.playbook import Play, TaskCall
+from fleetdeploy.errors import InputError, Problem
+from fleetdeploy.planning.waves import alternating, ordered
+from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.host_run import AFTER_FAILURE, Call
+from fleetdeploy.tasks import registry
+from fleetdeploy.tasks.step import alternatives_of, required_of
+
+
+def calls_of(tasks: Sequence[TaskCall], hosts: Sequence[str], inventory: Inventory) -> tuple[Call, ...]:
+    """The tasks as calls on ``hosts``. Raises InputError with every problem of all of them."""
+    problems: list[Problem] = []
+    conditions = ConditionReader()
+    calls = [_call(task, hosts, inventory, conditions, problems) for task in tasks]
+    if problems:
+        raise InputError(problems=tuple(dict.fromkeys(problems)))
+    return tuple(call for call in calls if call is not None)
+
+
+def check_rescue(rescue: Sequence[Call], play: Play) -> None:
+    """Refuse what ``rescue`` cannot do: a host that failed is taken back by ``on_failure`` alone. Raises InputError."""
+    for call in rescue:
+        if call.task.name not in AFTER_FAILURE:
+            raise InputError(
+                f"play {play.name!r}: rescue holds {_listed(iter(AFTER_FAILURE))}, not `{call.task.name}`",
+                where=str(play.origin),
+                hint="`on_failure` says how a host that failed is taken back",
+            )
+
+
+def _call(
+    task: TaskCall, hosts: Sequence[str], inventory: Inventory, conditions: ConditionReader, problems: list[Problem]
+) -> Call | None:
+    known, place = registry()[task.name], str(task.origin)
+    arguments = check(known.arguments, task.arguments, problems, what=task.name, origin=task.origin)
+    for name in required_of(known):
+        if name not in task.arguments:
+            description = known.arguments.model_fields[name].description or ""
+            problems.append(Problem(f"{task.name}.{name}: missing", place, description))
+    choices = alternatives_of(known)
+    if choices and len([name for name in choices if name in task.arguments]) != 1:
+        problems.append(Problem(f"{task.name}: exactly one of {' and '.join(choices)} is needed", place, "give one"))
+    if task.run_once and not known.per_host:
+        hint = "remove `run_once`; it is for " + _listed(name for name, item in registry().items() if item.per_host)
+        problems.append(Problem(f"{task.name}: every host needs it, it cannot be done once", place, hint))
+    if task.delegate_to and not known.delegable:
+        hint = "remove `delegate_to`; it is for " + _listed(name for name, item in registry().items() if item.delegable)
+        problems.append(Problem(f"{task.name}: it is about the host itself, no other can do it", place, hint))
+    delegate = inventory.hosts.get(task.delegate_to) if task.delegate_to else None
+    if task.delegate_to and delegate is None:
+        hint = hint_for(task.delegate_to, list(inventory.hosts), what="hosts") or "name a host of the inventory"
+        problems.append(Problem(f"delegate_to: no host {task.delegate_to!r} in the inventory", place, hint))
+    meant = _meant(task, hosts, inventory, conditions, problems)
+    if arguments is None:
+        return None
+    return Call(known, arguments, meant, task.label, task.run_once, delegate)
+
+
+def _meant(
+    task: TaskCall, hosts: Sequence[str], inventory: Inventory, conditions: ConditionReader, problems: list[Problem]
+) -> frozenset[str] | None:
+    """The hosts for which every condition holds; None without conditions."""
+    if not task.when:
+        return None
+    found = set(hosts)
+    for when in task.when:
+        try:
+            # A condition behind one that does not hold is not looked at, as with `and`.
+            found = {name for name in hosts if name in found and conditions.holds(when, inventory.hosts[name])}
+        except InputError as error:
+            problems += error.problems
+    return frozenset(found)
+
+
+def _listed(names: Iterator[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
+
+
+def in_order(
+    play: Play, hosts: Sequence[str], everyone: Mapping[str, Host]
+) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """The hosts in the play's order, and the failure domain of every host of the play that has them.
+
+    Raises InputError for hosts without the variable that names their domain.
+    """
+    hosts = ordered(hosts, play.order, seed=play.seed)
+    if not play.spread:
+        return hosts, {}
+    found = {name: host.variables.get(play.spread) for name, host in everyone.items()}
+    lost = [name for name, value in found.items() if not isinstance(value, (str, int)) or "{{" in str(value)]
+    if lost:
+        known = {str(key) for host in everyone.values() for key in host.variables}
+        raise InputError(
+            f"play {play.name!r} spreads over {play.spread!r}, which {lost[0]} has not as a text or a number"
+            f" ({len(lost)} of {len(everyone)} hosts)",
+            where=str(play.origin),
+            hint=hint_for(play.spread, known, what="variables") or "set it in group_vars",
+        )
+    domains = {name: str(value) for name, value in found.items()}
+    return alternating(hosts, domains), domains
+
+
+def check_safe(play: Play, hosts: Sequence[str], calls: Sequence[Call], everyone: Mapping[str, Host]) -> None:
+    """Refuse a play whose tasks are not safe in their order, on all hosts or where conditions leave some of them out.
+
+    Raises InputError.
+    """
+    balanced = any(host.balancer for host in everyone.values())
+    seen: dict[tuple[str, ...], str] = {}
+    for host in hosts:
+        seen.setdefault(tuple(call.task.name for call in calls if call.concerns(host)), host)
+    for names, host in seen.items():
+        where = f" on {host}, as its conditions leave it" if any(call.hosts is not None for call in calls) else ""
+        for problem, hint in unsafe(names, balanced=balanced):
+            raise InputError(f"play {play.name!r} {problem}{where}", where=str(play.origin), hint=hint)
+
+
+def unsafe(names: Sequence[str], *, balanced: bool) -> Iterator[tuple[str, str]]:
+    """What is wrong with the order of a play's tasks, and what to do about it."""
+    position = {name: number for number, name in reversed(list(enumerate(names)))}
+    end = len(names)
+    activate = position.get("activate", end)
+    if activate < end and "verify" not in names[activate:]:
+        yield "activates without a `verify` behind it", "add `- verify:`: AVAILABLE alone is no proof"
+    if balanced and activate < end and position.get("drain", end) > activate:
+        yield "activates hosts that a balancer sends requests to, without a `drain` before", "add `- drain:`"
+    if "drain" in names and "undrain" not in names[position["drain"] :]:
+        yield "drains without an `undrain` behind it", "add `- undrain:`: a drained host always comes back"
+
+
+def with_variables(play: Play, inventory: Inventory, extra: Mapping[str, object]) -> Inventory:
+    """The inventory as the play's conditions see it: its own variables win over the inventory's and yield to ``-e``."""
+    if not play.variables:
+        return inventory
+    own = {key: value for key, value in play.variables.items() if key not in extra}
+    hosts = {name: replace(host, variables={**host.variables, **own}) for name, host in inventory.hosts.items()}
+    return replace(inventory, hosts=hosts)
+
+
+def with_play_variables(hosts: Sequence[Host], plays: Sequence[BoundPlay], extra: Mapping[str, object]) -> list[Host]:
+    """The hosts with the variables of their plays, which win over the inventory's and yield to ``-e``.
+
+    See Ansible's guide "Using variables" on precedence. What a host serves does not depend on the play that is running:
+    raises InputError where two plays set one variable of a host to different values.
+    """
+    found: dict[str, dict[str, object]] = {host.name: {} for host in hosts}
+    problems: dict[Problem, None] = {}
+    for bound in plays:
+        for name in bound.hosts:
+            for key, value in bound.play.variables.items():
+                if key in extra:
+                    continue
+                if found[name].setdefault(key, value) != value:
+                    hint = "what a host serves is the same in every play: let the plays agree, or use group_vars"
+                    message = f"play {bound.play.name!r} sets {key} to another value than a play before it"
+                    problems[Problem(message, str(bound.play.origin), hint)] = None
+    if problems:
+        raise InputError(problems=tuple(problems))
+    return [
+        replace(host, variables={**host.variables, **found[host.name]}) if found[host.name] else host for host in hosts
+    ]

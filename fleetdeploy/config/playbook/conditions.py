@@ -1,0 +1,102 @@
+"""``when``: an expression over a host's variables that says whether a task is for that host.
+
+As in Ansible, it is a Jinja2 expression without braces, several stand for "and", and it sees the variables of its host
+and ``inventory_hostname``, ``inventory_hostname_short`` and ``group_names`` (see its guide "Conditionals"). Unlike in
+Ansible, it sees nothing that is only known while tasks run, so what it decides is known before any host is contacted;
+and what is undefined, or is neither true nor false, is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from jinja2 import StrictUndefined, TemplateError, meta
+
+from fleetdeploy.config.inventory.lazy import Expressions, NoValue
+from fleetdeploy.config.secrets.sealed import NeedsSecret, sealed
+from fleetdeploy.config.syntax.suggest import hint_for
+from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.playbook import When
+from fleetdeploy.errors import InputError, Problem
+
+_LONGEST = 1024
+_HINT = "an expression such as rack == 'r1' or 'canary' in group_names"
+
+
+class ConditionReader:
+    """Compiles conditions, each of them once."""
+
+    def __init__(self) -> None:
+        self._environment = Expressions()
+        self._known: dict[str, tuple[set[str], Callable[[Mapping[str, object]], object]]] = {}
+
+    def problem(self, when: When) -> Problem | None:
+        """What is wrong with a condition, as far as it can be told without a host."""
+        try:
+            self._compiled(when.text)
+        except TemplateError as error:
+            return Problem(f"when: {when.text[:80]!r}: {error.message}", str(when.origin), _HINT)
+        except Exception as error:  # noqa: BLE001  Jinja2 and Python both compile it; either may choke on what it is given
+            return Problem(f"when: {when.text[:80]!r} cannot be read: {error}", str(when.origin), _HINT)
+        return None
+
+    def holds(self, when: When, host: Host) -> bool:
+        """Whether the condition holds for the host. Raises InputError with its place."""
+        try:
+            needed, compiled = self._compiled(when.text)
+            seen = {**host.variables, **_special(host)}
+            for name in sorted(needed & seen.keys()):
+                if _is_template(seen[name]):
+                    raise NoValue(
+                        f"the variable {name} is a template, which conditions do not render",
+                        "compare what it is made of",
+                    )
+            value = compiled({name: sealed(seen[name]) for name in needed & seen.keys()})
+            if isinstance(value, StrictUndefined):
+                str(value)  # raises, with the name
+        except InputError:
+            raise
+        except TemplateError as error:
+            name = str(error.message).partition("'")[2].partition("'")[0]
+            known = [*map(str, host.variables), *_special(host)]
+            raise self._failed(when, host, str(error.message), hint_for(name, known, what="variables")) from None
+        except NoValue as error:
+            raise self._failed(when, host, str(error), error.hint) from None
+        except NeedsSecret:
+            raise self._failed(when, host, "it looks into a secret", "compare a variable that is none") from None
+        except Exception as error:  # noqa: BLE001  an expression may fail with any exception
+            raise self._failed(when, host, f"{type(error).__name__}: {error}", _HINT) from None
+        if not isinstance(value, bool):
+            kind = type(value).__name__
+            raise self._failed(when, host, f"it gives a {kind}, not true or false", "compare: name == 'value'")
+        return value
+
+    def _compiled(self, text: str) -> tuple[set[str], Callable[[Mapping[str, object]], object]]:
+        if text not in self._known:
+            if len(text) > _LONGEST:
+                raise NoValue(f"a condition of more than {_LONGEST} characters", "write less")
+            if "{%" in text or "{#" in text or "{{" in text:
+                raise NoValue("a condition is written without braces", _HINT)
+            compiled = self._environment.compile_expression(text, undefined_to_none=False)
+            needed = meta.find_undeclared_variables(self._environment.parse("{{ (" + text + ") }}"))
+            self._known[text] = (needed, compiled)
+        return self._known[text]
+
+    def _failed(self, when: When, host: Host, message: str, hint: str) -> InputError:
+        return InputError(f"when: {when.text[:80]!r} on {host.name}: {message}", where=str(when.origin), hint=hint)
+
+
+def _special(host: Host) -> dict[str, object]:
+    return {
+        "inventory_hostname": host.name,
+        "inventory_hostname_short": host.name.split(".", maxsplit=1)[0],
+        "group_names": sorted(group for group in host.groups if group != "all"),
+    }
+
+
+def _is_template(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_is_template, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_template, value))
+    return isinstance(value, str) and ("{{" in value or "{%" in value)

@@ -1,0 +1,120 @@
+"""What a playbook does on the controller itself: post to a webhook, or run a command."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import selectors
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from fleetdeploy.domain.protocols import Ended
+from fleetdeploy.errors import DeadlineExceeded, HostError, RemoteCommandFailed
+
+TEXT_BYTES = 64 * 1024
+WRITER_S = 5.0
+"""For the end of a pipe that nobody reads any longer; a child that left the command's group may still hold it."""
+
+
+class Outside:
+    """:class:`fleetdeploy.domain.protocols.Outside` on this machine."""
+
+    def post(self, url: str, body: bytes, *, deadline_s: float) -> None:
+        """POST JSON; any answer of 2xx is a yes. Redirects are not followed, and no part of the address is shown."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            context = ssl.create_default_context()
+            connection = http.client.HTTPSConnection(host, parts.port, timeout=deadline_s, context=context)
+        else:
+            connection = http.client.HTTPConnection(host, parts.port, timeout=deadline_s)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        late = threading.Event()
+
+        def end() -> None:
+            # A timeout of the socket is one of each read: an answer that trickles would never end by it.
+            late.set()
+            with suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(deadline_s, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.request("POST", path, body, {"Content-Type": "application/json", "User-Agent": "fleetdeploy"})
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            if late.is_set() or isinstance(error, TimeoutError):
+                raise DeadlineExceeded(f"{host} gave no answer within {deadline_s:g} s", where=host) from None
+            raise HostError(f"{host} cannot be told: {type(error).__name__}", where=host) from None
+        finally:
+            timer.cancel()
+            connection.close()
+        if not 200 <= status < 300:
+            raise HostError(f"{host} answered with status {status}", where=host)
+
+    def command(self, argv: Sequence[str], stdin: bytes, *, deadline_s: float) -> Ended:
+        """Run a command, with its whole process group under the deadline; the end of what it printed is kept."""
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            raise RemoteCommandFailed(f"{argv[0]} cannot be run: {error}", hint="check its name and path") from None
+        writer = threading.Thread(target=_write, args=(process, stdin), daemon=True)
+        writer.start()
+        try:
+            output = _end_of_output(process, time.monotonic() + deadline_s)
+        except subprocess.TimeoutExpired:
+            raise DeadlineExceeded(f"{argv[0]} did not end within {deadline_s:g} s and was killed") from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            writer.join(WRITER_S)
+            if process.stdout is not None:
+                process.stdout.close()
+        return Ended(process.returncode, output.decode("utf-8", "replace"))
+
+
+def _write(process: subprocess.Popen[bytes], stdin: bytes) -> None:
+    """Nobody has to read what is told: a command that ends, or is ended, closes the pipe."""
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.write(stdin)
+    with suppress(OSError):
+        process.stdin.close()
+
+
+def _end_of_output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """The last of what the process prints until it ends. Raises TimeoutExpired at the deadline."""
+    assert process.stdout is not None
+    kept = bytearray()
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(process.args, 0)
+            if not waiting.select(left):
+                continue
+            chunk = os.read(process.stdout.fileno(), TEXT_BYTES)
+            if not chunk:
+                break
+            kept += chunk
+            del kept[:-TEXT_BYTES]
+    process.wait(max(deadline - time.monotonic(), 0))
+    return bytes(kept)

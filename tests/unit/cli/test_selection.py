@@ -1,0 +1,176 @@
+"""``--tags`` and its relatives, lists without contact, and play variables, by the command line."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from .conftest import Project
+
+BOOK = """\
+- name: Prepare
+  hosts: gpu
+  tags: prepare
+  tasks: [preflight, stage, pull_image]
+- name: Switch
+  hosts: gpu
+  serial: 1
+  tasks:
+    - {drain: , tags: traffic}
+    - {name: Change what is served, activate: , tags: traffic}
+    - {verify: , tags: [traffic, proof]}
+    - {undrain: , tags: traffic}
+"""
+
+
+@pytest.fixture
+def tagged(project: Project) -> Project:
+    (project.path / "playbooks" / "deploy.yml").write_text(BOOK)
+    return project
+
+
+@pytest.mark.parametrize("command", ["plan", "deploy"])
+def test_lists_contact_no_host(tagged: Project, command: str) -> None:
+    """Hosts and tasks are listed in Ansible's layout, with exit 0 and without any connection."""
+    result = tagged.run(command, "--list-hosts", "--list-tasks", "-l", "gpu2", "--tags", "traffic")
+    assert result.code == 0
+    assert result.out.splitlines()[1:] == [
+        "",
+        "  play #1 (gpu): Switch\tTAGS: []",
+        "    pattern: gpu",
+        "    hosts (1):",
+        "      gpu2",
+        "    tasks:",
+        "      drain\tTAGS: [traffic]",
+        "      Change what is served\tTAGS: [traffic]",
+        "      verify\tTAGS: [traffic, proof]",
+        "      undrain\tTAGS: [traffic]",
+    ]
+    assert tagged.wires == []
+
+
+def test_a_list_as_json(tagged: Project) -> None:
+    """The same as JSON, for programs."""
+    plays = tagged.run("plan", "--list-tasks", "--json").json["plays"]
+    assert plays[0]["name"] == "Prepare"
+    assert [task["task"] for task in plays[0]["tasks"]] == ["preflight", "stage", "pull_image"]
+
+
+def test_a_syntax_check_reads_everything_and_contacts_no_host(tagged: Project) -> None:
+    """It names the playbook, or what is wrong with it."""
+    assert tagged.run("deploy", "--syntax-check").out == f"playbook: {tagged.path / 'playbooks' / 'deploy.yml'}\n"
+    tagged.edit("verify:", "verfy:", file="playbooks/deploy.yml")
+    result = tagged.run("deploy", "--syntax-check")
+    assert (result.code, tagged.wires) == (2, [])
+    assert "unknown task 'verfy'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--skip-tags", "proof"], "activates without a `verify` behind it"),
+        (["--start-at-task", "activate"], "without a `drain` before"),
+        (["--tags", "trafic"], "did you mean 'traffic'?"),
+        (["--tags", "traffic,"], "a tag is empty"),
+        (["--step"], "nobody is here to answer"),
+    ],
+)
+def test_a_selection_never_takes_the_proof_away(tagged: Project, options: list[str], words: str) -> None:
+    """A choice of tasks is held to the same rules as a playbook, before any host is contacted."""
+    result = tagged.run("deploy", *options)
+    assert result.code == (9 if "--step" in options else 2)
+    assert words in result.err
+    assert tagged.wires == []
+
+
+def test_a_condition_never_takes_the_proof_away(tagged: Project) -> None:
+    """A condition that leaves one host without a task that its safety needs is refused for that host."""
+    tagged.edit("{verify: , tags", "{verify: , when: inventory_hostname == 'gpu1', tags", file="playbooks/deploy.yml")
+    result = tagged.run("deploy")
+    assert result.code == 2
+    assert "activates without a `verify` behind it on gpu2, as its conditions leave it" in result.err
+    assert tagged.wires == []
+
+
+def test_only_what_was_asked_for_is_done(tagged: Project) -> None:
+    """With ``--tags`` of the first play, files are put in place and nothing is switched over."""
+    assert tagged.run("deploy", "--tags", "prepare").code == 0
+    assert tagged.acts == ["gpu1 files.stage", "gpu2 files.stage"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "started"), [("y\ny\ny\n", 0, 2), ("c\n", 0, 2), ("y\ny\nn\n", 9, 1), ("\n", 9, 0), ("", 9, 0)]
+)
+def test_steps_are_asked_for(
+    tagged: Project, monkeypatch: pytest.MonkeyPatch, answers: str, code: int, started: int
+) -> None:
+    """With ``--step`` each wave is asked for; what is not a yes ends the rollout, held."""
+    terminal = io.StringIO(answers)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    result = tagged.run("deploy", "--step")
+    assert result.code == code
+    assert sum("create_and_start" in act for act in tagged.acts) == started
+    assert ("HELD: held before wave" in result.last_line) is (code == 9)
+
+
+def test_play_variables_reach_templates_and_conditions(tagged: Project) -> None:
+    """A play's variable is there for templates and conditions, wins over the inventory's, and yields to ``-e``."""
+    tagged.edit(
+        "{name: Change what is served, activate: ",
+        "{name: Change what is served, when: rack == 'r9' and batch == 3, activate: ",
+        file="playbooks/deploy.yml",
+    )
+    template = tagged.path / "templates" / "model.config.j2"
+    template.write_text(template.read_text() + "# {{ host.batch }} {{ host.rack }}\n")
+    assert "undefined" in tagged.run("plan").err
+    tagged.edit("serial: 1\n", "serial: 1\n  vars: {rack: r9, batch: 3}\n", file="playbooks/deploy.yml")
+    result = tagged.run("deploy")
+    assert (result.code, result.last_line) == (0, "OK: 2 of 2 hosts changed")
+    tagged.edit("versions: [1]", "versions: [2]")
+    result = tagged.run("deploy", "-e", "rack=r1")
+    assert "the playbook has to" not in result.err
+    assert not any("reload" in act for act in tagged.acts), "the condition saw -e"
+
+
+def test_plays_that_disagree_about_a_variable_are_refused(tagged: Project) -> None:
+    """What a host serves does not depend on which play is running."""
+    tagged.edit("serial: 1\n", "serial: 1\n  vars: {batch: 3}\n", file="playbooks/deploy.yml")
+    tagged.edit("tags: prepare\n", "tags: prepare\n  vars: {batch: 4}\n", file="playbooks/deploy.yml")
+    result = tagged.run("plan")
+    assert (result.code, tagged.wires) == (2, [])
+    assert "play 'Switch' sets batch to another value than a play before it" in result.err
+    assert tagged.run("plan", "-e", "batch=5").code == 0
+
+
+ASKING = BOOK.replace("  tasks:\n    - {drain", "  tasks:\n    - pause: {prompt: Go?}\n    - {drain")
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 9), (["--yes"], 0)])
+def test_a_pause_without_a_terminal(tagged: Project, options: list[str], code: int) -> None:
+    """Where nobody can answer the run is held before anything is touched, unless it was agreed to beforehand."""
+    (tagged.path / "playbooks" / "deploy.yml").write_text(ASKING)
+    result = tagged.run("deploy", *options)
+    assert result.code == code
+    assert (tagged.acts == []) is (code == 9)
+    assert ("a pause asks 'Go?', and nobody is here to answer" in result.err) is (code == 9)
+
+
+def test_a_pause_that_nobody_comes_to_asks_nothing(tagged: Project) -> None:
+    """A run from cron with nothing to do ends with 0, whatever its playbook would ask."""
+    assert tagged.run("deploy").code == 0
+    (tagged.path / "playbooks" / "deploy.yml").write_text(ASKING)
+    result = tagged.run("deploy")
+    assert (result.code, result.last_line) == (0, "OK: 2 hosts, nothing to do")
+
+
+def test_a_plan_names_commands_and_pauses(tagged: Project) -> None:
+    """What the playbook does beside the services stands in the plan of the hosts that it concerns."""
+    text = ASKING.replace(
+        "- {undrain: ", "- {run: {argv: [warm, up]}, when: inventory_hostname == 'gpu2'}\n    - {undrain: "
+    )
+    (tagged.path / "playbooks" / "deploy.yml").write_text(text)
+    hosts = tagged.run("plan", "--json").json["hosts"]
+    assert hosts["gpu1"]["further"] == ["pause: ask: Go?"]
+    assert hosts["gpu2"]["further"] == ["pause: ask: Go?", "run: warm up"]
