@@ -10,6 +10,7 @@
     ├── PreflightRefused             5   hosts down, no space, GPU does not fit: nothing was touched
     ├── LockHeld                     6   another run has the lock
     ├── ArtefactRefused              7   a model artefact's layout, manifest or content is not acceptable
+    ├── Held                         9   a person has to agree first, or did not
     ├── Interrupted            130/143   SIGINT or SIGTERM; the state is recorded
     ├── HostError                    4   something failed on one host; the rollout turns it into an outcome
     │   ├── Unreachable              4   no SSH connection, or it was lost
@@ -118,6 +119,12 @@ class ArtefactRefused(InputError):
     """A model directory that must not be shipped: layout, manifest, or changed content under an old number."""
 
     exit_code = 7
+
+
+class Held(FleetdeployError):
+    """The rollout waits for a person: nobody is here to agree, or somebody did not."""
+
+    exit_code = 9
 
 
 class Interrupted(FleetdeployError):

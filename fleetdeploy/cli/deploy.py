@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
 from fleetdeploy.cli import plan as plan_command
+from fleetdeploy.cli.asking import Asking
 from fleetdeploy.errors import FleetdeployError
 
 if TYPE_CHECKING:
@@ -34,16 +35,18 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
     options.add_inventory(parser)
+    options.add_tasks(parser)
     options.add_connection(parser)
     options.add_project(parser)
     options.add_output(parser)
     group = parser.add_argument_group("rollout")
     group.add_argument("-C", "--check", action="store_true", help="only plan; change nothing anywhere")
     group.add_argument("-D", "--diff", action="store_true", help="show the plan with its differences first")
+    group.add_argument("--step", action="store_true", help="ask before each wave of each play; needs a terminal")
     group.add_argument(
         "-y", "--yes", action="store_true", help=f"do not ask before changing more than {ASK_ABOVE} hosts"
     )
-    group.add_argument("--allow-remove", action="store_true", help="allow a model that is served to be unloaded")
+    options.add_allowances(group)
     group.add_argument(
         "--allow-unreachable", action="store_true", help="go on without hosts that cannot be reached (exit 8)"
     )
@@ -56,19 +59,24 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     """See the table of exit codes in ``fleetdeploy --help``."""
-    if arguments.check:
+    if arguments.check or options.only_lists(arguments):
         return plan_command.run(arguments)
     from fleetdeploy.cli.project import new_run, print_json, read_project
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.report import as_json, terminal
     from fleetdeploy.rollout import lock
 
+    asking = Asking(agreed=arguments.yes)
+    if arguments.step:
+        asking.check_somebody_is_here("--step asks before each wave")
     project = read_project(arguments)
     run_id, clock = new_run(project.targets.stamp), SystemClock()
     # Of the whole plays, whatever --limit leaves: capacity is theirs together. In one place, whatever --state-dir says.
     hosts = {name: host for bound in project.plays for name, host in bound.everyone.items()}
+    calls = [call for bound in project.plays for call in (*bound.calls, *bound.always, *bound.rescue)]
+    hosts |= {call.delegate.name: call.delegate for call in calls if call.delegate}
     with lock.hold(options.state_home() / "locks", hosts.values(), run_id, clock, wait_s=arguments.wait_lock):
-        outcome = _rollout(arguments, project, run_id)
+        outcome = _rollout(arguments, project, run_id, asking)
     if arguments.json:
         print_json(as_json.outcome(outcome))
     if not arguments.quiet or outcome.exit_code:
@@ -76,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     return outcome.exit_code
 
 
-def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> RunOutcome:
+def _rollout(arguments: argparse.Namespace, project: Project, run_id: str, asking: Asking) -> RunOutcome:
     from fleetdeploy.domain.events import Kind
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
@@ -93,7 +101,7 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> Ru
     if arguments.events:
         journals.append(Journal(arguments.events))
     view = Terminal(out, quiet=arguments.quiet, verbose=bool(arguments.verbose))
-    emit = Emitter(run_id, clock, journals=journals, views=[view])
+    emit = Emitter(run_id, clock, journals=journals, views=[view], redactor=arguments.redactor)
     fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
     interrupts = Interrupts(lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"))
     try:
@@ -104,8 +112,12 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> Ru
             _show(plan, project, arguments)
             emit(Kind.PLAN_MADE, changed=list(plan.changed_hosts))
             _ask(plan, arguments)
+            _check_prompts(plan, project, asking)
             interrupts.check()
-            executor = Executor(project.targets, plan, fleet, emit, clock, interrupts, arguments.forks)
+            approve = asking.before_wave if arguments.step else None
+            executor = Executor(
+                project.targets, plan, fleet, emit, clock, interrupts, arguments.forks, approve, asking.prompt
+            )
             hosts = executor.run(project.plays)
             outcome = judge(
                 run_id,
@@ -115,6 +127,7 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str) -> Ru
                 again=_command_line(arguments),
                 taken_back=executor.taken_back,
                 stopped=executor.stopped,
+                held=executor.held,
             )
             with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
                 emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
@@ -175,3 +188,15 @@ def _ask(plan: Plan, arguments: argparse.Namespace) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise InputError("not agreed to; nothing was touched")
+
+
+def _check_prompts(plan: Plan, project: Project, asking: Asking) -> None:
+    """Before anything is touched: a pause that will ask needs somebody who can answer. Raises Held."""
+    from fleetdeploy.rollout.host_run import work_of
+
+    for bound in project.plays:
+        for name in bound.hosts:
+            host = plan.hosts.get(name)
+            for work in work_of(host, (*bound.calls, *bound.always)) if host else ():
+                if text := getattr(work.call.arguments, "prompt", ""):
+                    asking.check_can_answer(text)

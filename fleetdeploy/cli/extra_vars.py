@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 
 from fleetdeploy.config.syntax import yaml
 from fleetdeploy.config.syntax.nodes import Entry, MapNode, Node, Scalar
+from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.config.syntax.text_file import home_path
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError
@@ -18,7 +19,7 @@ _WORD = re.compile(
 )
 
 
-def parse(given: Sequence[str]) -> MapNode:
+def parse(given: Sequence[str], *, secrets: Secrets | None = None) -> MapNode:
     """All of them merged, later ones over earlier ones, each value with its place. Raises InputError.
 
     As in Ansible, the value of ``key=value`` is always text; a mapping or a file keeps YAML's types, and a variable
@@ -27,9 +28,9 @@ def parse(given: Sequence[str]) -> MapNode:
     entries: dict[Hashable, Entry] = {}
     for text in given:
         if text.startswith("@"):
-            found = _mapping(yaml.load(home_path(text[1:]), what="variables file"), text)
+            found = _mapping(yaml.load(home_path(text[1:]), what="variables file", secrets=secrets), text)
         elif text.lstrip().startswith(("{", "[")):
-            found = _mapping(yaml.loads(text, file=WHERE), text)
+            found = _mapping(yaml.loads(text, file=WHERE, secrets=secrets), text)
         else:
             found = _words(text)
         for entry in found:
@@ -41,6 +42,11 @@ def parse(given: Sequence[str]) -> MapNode:
                 )
         entries |= found.entries
     return MapNode(entries, Origin(WHERE))
+
+
+def by_name(given: Sequence[str], *, secrets: Secrets | None = None) -> dict[str, object]:
+    """The same as plain values. Raises InputError."""
+    return {str(key): value for key, value in parse(given, secrets=secrets).plain().items()}
 
 
 def _words(text: str) -> MapNode:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
+from fleetdeploy.domain.secret import without_secrets
 
 if TYPE_CHECKING:
     from fleetdeploy.config.inventory.explain import Explanation
@@ -83,7 +84,9 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _print_as_ansible(value: object) -> None:
     """JSON in the form of ``ansible-inventory``: four blanks, keys sorted, letters as they are."""
-    text = json.dumps(_with_text_keys(value), indent=4, sort_keys=True, ensure_ascii=False, default=str)
+    text = json.dumps(
+        _with_text_keys(without_secrets(value)), indent=4, sort_keys=True, ensure_ascii=False, default=str
+    )
     sys.stdout.write(f"{text}\n")
 
 
@@ -125,7 +128,7 @@ def _tree(loaded: Loaded, name: str, depth: int, *, variables: bool) -> Iterator
 
 
 def _drawn(variables: Mapping[str, object], indent: str) -> Iterator[str]:
-    yield from (f"{indent}--{{{key} = {value}}}" for key, value in sorted(variables.items()))
+    yield from (f"{indent}--{{{key} = {without_secrets(value)}}}" for key, value in sorted(variables.items()))
 
 
 def _host(arguments: argparse.Namespace) -> int:
@@ -136,7 +139,7 @@ def _host(arguments: argparse.Namespace) -> int:
 
     inventory = read_inventory(arguments)
     for name in select(inventory, arguments.host):
-        variables = dict(inventory.hosts[name].variables)
+        variables = {key: without_secrets(value) for key, value in inventory.hosts[name].variables.items()}
         if arguments.json:
             print_json(variables)
         else:
@@ -184,7 +187,7 @@ def _history(item: Explanation) -> Iterator[str]:
     """The value as YAML, then every layer that says something about it, the weakest first."""
     import yaml
 
-    yield yaml.safe_dump({item.key: item.value}, sort_keys=False, allow_unicode=True).rstrip()
+    yield yaml.safe_dump({item.key: without_secrets(item.value)}, sort_keys=False, allow_unicode=True).rstrip()
     yield f"# set at {item.where}"
     wide = max((len(said.layer) for said in item.settings), default=0)
     for number, said in enumerate(item.settings, 1):
@@ -196,5 +199,7 @@ def _flow(value: object) -> str:
     """A value on one line of YAML."""
     import yaml
 
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(
+        without_secrets(value), default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True
+    )
     return text.removesuffix("\n").removesuffix("\n...")

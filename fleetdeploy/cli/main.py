@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from fleetdeploy import __version__
-from fleetdeploy.cli import demo, deploy, inventory, lab, plan, status, validate
+from fleetdeploy.cli import completion, demo, deploy, docs, inventory, lab, models, plan, schema, status, validate
 from fleetdeploy.cli.failures import print_error
+from fleetdeploy.domain.redaction import Redactor
 from fleetdeploy.errors import FleetdeployError
+from fleetdeploy.report.redacted_output import redacted_output
 
 EPILOG = """\
 first steps:
@@ -21,7 +24,8 @@ first steps:
   fleetdeploy status -i inventories/prod              what each host serves now
 
 exit codes: 0 converged · 1 a bug · 2 bad input · 3 failed and taken back · 4 failed, fleet mixed ·
-  5 preflight refused · 6 locked · 7 model refused · 8 some hosts skipped · 10 changes pending · 130/143 interrupted
+  5 preflight refused · 6 locked · 7 model refused · 8 some hosts skipped · 9 held for a person ·
+  10 changes pending · 130/143 interrupted
 """
 
 
@@ -42,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fleetdeploy {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for noun in (validate, inventory, plan, deploy, status, lab, demo):
+    for noun in (validate, inventory, plan, deploy, status, models, docs, schema, completion, lab, demo):
         noun.register(commands)
     return parser
 
@@ -50,6 +54,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = build_parser().parse_args(argv)
+    arguments.redactor = Redactor()
+    with redacted_output(arguments.redactor, as_json=getattr(arguments, "json", False)):
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         code = arguments.run(arguments)
         sys.stdout.flush()
@@ -64,8 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; nothing was being changed\n")
         return 130
+    except Exception:  # noqa: BLE001  what Python would print by itself would go past the redaction
+        traceback.print_exc()
+        return FleetdeployError.exit_code
 
 
 def run() -> None:
     """The console script."""
+    if completion.ASKED in os.environ:
+        completion.answer(build_parser())
     sys.exit(main())

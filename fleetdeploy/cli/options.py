@@ -46,6 +46,38 @@ def add_inventory(parser: argparse.ArgumentParser) -> None:
         metavar="VARS",
         help="key=value, a mapping, or @FILE; wins over all",
     )
+    group.add_argument(
+        "--vault-password-file",
+        "--vault-pass-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="opens Ansible Vault's blocks and files: a file, a program that prints the password, or ID@FILE; "
+        "may be given several times (default: $ANSIBLE_VAULT_PASSWORD_FILE)",
+    )
+    group.add_argument(
+        "-J", "--ask-vault-pass", "--ask-vault-password", action="store_true", help="ask for the vault password"
+    )
+
+
+def add_tasks(parser: argparse.ArgumentParser) -> None:
+    """Which tasks of the playbook are meant, and lists of them that contact no host."""
+    group = parser.add_argument_group("tasks")
+    group.add_argument(
+        "-t", "--tags", action="append", default=[], metavar="TAGS", help="only tasks with one of these tags (t1,t2)"
+    )
+    group.add_argument(
+        "--skip-tags", action="append", default=[], metavar="TAGS", help="no tasks with one of these tags"
+    )
+    group.add_argument("--start-at-task", default="", metavar="NAME", help="begin at the task of this name")
+    group.add_argument("--list-hosts", action="store_true", help="print the hosts of each play; contact none")
+    group.add_argument("--list-tasks", action="store_true", help="print the tasks of each play; contact no host")
+    group.add_argument("--syntax-check", action="store_true", help="read and check the playbook; contact no host")
+
+
+def only_lists(arguments: argparse.Namespace) -> bool:
+    """Whether the playbook is only to be read and shown, by the options of :func:`add_tasks`."""
+    return bool(arguments.list_hosts or arguments.list_tasks or arguments.syntax_check)
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +107,18 @@ def add_project(parser: argparse.ArgumentParser) -> None:
         "--project", type=Path, default=Path(), metavar="DIR", help="holds templates/ and playbooks/ (default: here)"
     )
     group.add_argument("--state-dir", type=Path, default=state_home(), metavar="DIR", help="journals and locks")
+
+
+def add_allowances(group: argparse._ActionsContainer) -> None:
+    """What a plan refuses unless the user says that it is meant."""
+    group.add_argument("--allow-remove", action="store_true", help="allow a model that is served to be unloaded")
+    group.add_argument(
+        "--allow-signature-change",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="allow new versions of this model that break callers of the served one; may be given several times",
+    )
 
 
 def state_home() -> Path:

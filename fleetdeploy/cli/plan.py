@@ -27,16 +27,21 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
     options.add_inventory(parser)
+    options.add_tasks(parser)
     options.add_connection(parser)
     options.add_project(parser)
     options.add_output(parser, quiet="without the differences of files and containers")
     parser.add_argument("--exit-code", action="store_true", help="exit 10 when something would change")
-    parser.add_argument("--allow-remove", action="store_true", help="allow a model that is served to be unloaded")
+    options.add_allowances(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0, or 10 with ``--exit-code`` when something would change; 5 or 7 when a host refuses, 5 when one is down."""
+    if options.only_lists(arguments):
+        from fleetdeploy.cli import selection
+
+        return selection.run(arguments)
     from fleetdeploy.cli.project import new_run, print_json, read_project
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
@@ -46,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     project = read_project(arguments)
     fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
     try:
-        emit = Emitter(new_run(project.targets.stamp), SystemClock())
+        emit = Emitter(new_run(project.targets.stamp), SystemClock(), redactor=arguments.redactor)
         plan = project.targets.observe(fleet, emit, forks=arguments.forks)
     finally:
         fleet.close()
@@ -62,16 +67,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def further_work(plan: Plan, project: Project) -> Mapping[str, Sequence[str]]:
-    """Work that the playbook finds on a host beyond what its services need, such as versions to prune."""
+    """Work that the playbook finds on a host beyond what its services need: versions to prune, commands, messages.
+
+    What leaves a host as it is, such as a command that only looks, is no work on a host that needs nothing else.
+    """
     from fleetdeploy.rollout.host_run import work_of
 
     found: dict[str, list[str]] = {}
     for bound in project.plays:
         for name in bound.hosts:
             host = plan.hosts.get(name)
-            if host is None or host.changed:
+            if host is None:
                 continue
-            found.setdefault(name, []).extend(f"{work.name}: {work.summary}" for work in work_of(host, bound.calls))
+            due = [work for work in work_of(host, bound.calls) if work.further(host)]
+            found.setdefault(name, []).extend(f"{work.name}: {work.summary}" for work in due)
     return {name: work for name, work in found.items() if work}
 
 

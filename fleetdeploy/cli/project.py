@@ -5,26 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from fleetdeploy.cli import extra_vars
-from fleetdeploy.config.fields.schema import validate
+from fleetdeploy.cli.calls import calls_of, check_rescue, check_safe, in_order, with_play_variables, with_variables
+from fleetdeploy.cli.opening import store_of
+from fleetdeploy.cli.selection import selection_of
 from fleetdeploy.config.inventory.load import Loaded, load
 from fleetdeploy.config.inventory.patterns import select
 from fleetdeploy.config.playbook.load import load_playbook
+from fleetdeploy.config.playbook.selection import narrowed
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.config.templates import TemplateSet
 from fleetdeploy.domain.inventory import Host, Inventory
-from fleetdeploy.domain.playbook import Play, Playbook, TaskCall
+from fleetdeploy.domain.playbook import Play, Playbook
 from fleetdeploy.errors import ArtefactRefused, InputError, PatternError, Problem
 from fleetdeploy.planning.resolve import Artefacts, resolve_host
 from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.remote.inventory_script import InventoryScripts
-from fleetdeploy.rollout.executor import BoundPlay
-from fleetdeploy.rollout.host_run import Call
+from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.tasks import registry
 
@@ -59,11 +61,13 @@ def playbook_dir_of(arguments: argparse.Namespace) -> Path:
 
 def open_inventory(arguments: argparse.Namespace) -> Loaded:
     """The inventory as it is written, with the places of its values."""
+    store = store_of(arguments)
     return load(
         sources_of(arguments),
-        extra_vars=extra_vars.parse(arguments.extra_vars),
+        extra_vars=extra_vars.parse(arguments.extra_vars, secrets=store),
         playbook_dir=playbook_dir_of(arguments),
         run_script=InventoryScripts(),
+        secrets=store,
     )
 
 
@@ -86,34 +90,6 @@ def read_inventory(arguments: argparse.Namespace) -> Inventory:
     return replace(inventory, hosts=hosts)
 
 
-def _contactable(inventory: Inventory) -> Inventory:
-    """The inventory, for commands that reach its hosts.
-
-    Raises InputError for connection variables that are read but that no connection honours yet: a host must not be
-    reached in another way than the inventory says.
-    """
-    problems = []
-    for what, hint, hosts in (
-        (
-            "ansible_become is read, but commands on hosts are not run through sudo yet",
-            "let ansible_user be one that may use Docker and write below the services' directories",
-            [name for name, host in inventory.hosts.items() if host.connection.become],
-        ),
-        (
-            "a jump host in ansible_ssh_common_args is read, but not followed yet",
-            "write it into ~/.ssh/config as ProxyJump, which is followed",
-            [name for name, host in inventory.hosts.items() if host.connection.proxy_jump],
-        ),
-    ):
-        if hosts:
-            problems.append(
-                Problem(f"{what} ({hosts[0]}, {len(hosts)} in all)", ", ".join(map(str, inventory.sources)), hint)
-            )
-    if problems:
-        raise InputError(problems=problems)
-    return inventory
-
-
 def _check_balancers(hosts: Mapping[str, Host]) -> None:
     problems = {
         Problem(
@@ -129,7 +105,7 @@ def _check_balancers(hosts: Mapping[str, Host]) -> None:
 
 def read_status_targets(arguments: argparse.Namespace, pattern: str) -> tuple[Inventory, Targets]:
     """The inventory, and its hosts of ``pattern`` that shall run anything, resolved; no playbook is read."""
-    inventory = _contactable(read_inventory(arguments))
+    inventory = read_inventory(arguments)
     meant = set(select(inventory, pattern, limit=arguments.limit))
     hosts = [host for name, host in inventory.hosts.items() if name in meant and host.services]
     if not hosts:
@@ -137,18 +113,46 @@ def read_status_targets(arguments: argparse.Namespace, pattern: str) -> tuple[In
     return inventory, Targets(resolve(hosts, arguments.project), stamp=_stamp())
 
 
+def read_plays(arguments: argparse.Namespace, inventory: Inventory) -> tuple[Playbook, tuple[BoundPlay, ...]]:
+    """The playbook, less what was not asked for, and its plays bound to their hosts. Raises InputError."""
+    path = Path(getattr(arguments, "playbook", None) or arguments.project / DEFAULT_PLAYBOOK)
+    playbook = load_playbook(path, task_names=registry().keys(), project=arguments.project)
+    playbook = narrowed(playbook, selection_of(arguments))
+    extra = extra_vars.by_name(arguments.extra_vars, secrets=store_of(arguments))
+    return playbook, tuple(bind(play, inventory, arguments.limit, extra=extra) for play in playbook.plays)
+
+
 def read_project(arguments: argparse.Namespace) -> Project:
     """Load, check and resolve everything. Raises InputError with all problems that can be told at once."""
-    inventory = _contactable(read_inventory(arguments))
-    path = Path(getattr(arguments, "playbook", None) or arguments.project / DEFAULT_PLAYBOOK)
-    playbook = load_playbook(path, task_names=registry().keys())
-    plays = tuple(bind(play, inventory, arguments.limit) for play in playbook.plays)
+    inventory = read_inventory(arguments)
+    playbook, plays = read_plays(arguments, inventory)
     meant = {name for play in plays for name in play.hosts}
     hosts = [host for name, host in inventory.hosts.items() if name in meant]
+    extra = extra_vars.by_name(arguments.extra_vars, secrets=store_of(arguments))
+    by_name = resolve(with_play_variables(hosts, plays, extra), arguments.project)
     targets = Targets(
-        resolve(hosts, arguments.project), stamp=_stamp(), allow_remove=getattr(arguments, "allow_remove", False)
+        by_name,
+        stamp=_stamp(),
+        allow_remove=getattr(arguments, "allow_remove", False),
+        allow_signature_change=_models_named(getattr(arguments, "allow_signature_change", ()), by_name),
     )
     return Project(inventory, sources_of(arguments), playbook, plays, targets)
+
+
+def _models_named(names: Sequence[str], targets: Mapping[str, Target]) -> frozenset[str]:
+    """The models of --allow-signature-change. Raises InputError for one that no host of the run shall serve."""
+    known = {model.name for target in targets.values() for service in target.desired for model in service.models}
+    problems = [
+        Problem(
+            f"--allow-signature-change {name}: no host of this run shall serve a model of that name",
+            hint=hint_for(name, known, what="models"),
+        )
+        for name in names
+        if name not in known
+    ]
+    if problems:
+        raise InputError(problems=problems)
+    return frozenset(names)
 
 
 def resolve(hosts: Sequence[Host], project: Path) -> Mapping[str, Target]:
@@ -168,15 +172,19 @@ def resolve(hosts: Sequence[Host], project: Path) -> Mapping[str, Target]:
     return found
 
 
-def bind(play: Play, inventory: Inventory, limit: str | None) -> BoundPlay:
+def bind(
+    play: Play, inventory: Inventory, limit: str | None, *, extra: Mapping[str, object] | None = None
+) -> BoundPlay:
     """A play with its hosts selected, its tasks' arguments checked, and in an order that is safe."""
     everyone = _everyone(play, inventory)
     hosts = select(inventory, play.hosts, limit=limit)
-    calls, always = _calls(play.tasks), _calls(play.always)
-    names = [call.task.name for call in (*calls, *always)]
-    for problem, hint in _unsafe(names, balanced=any(host.balancer for host in everyone.values())):
-        raise InputError(f"play {play.name!r} {problem}", where=str(play.origin), hint=hint)
-    return BoundPlay(play, hosts, everyone, calls, always)
+    hosts, domains = in_order(play, hosts, everyone)
+    seen = with_variables(play, inventory, extra or {})
+    calls, always = calls_of(play.tasks, hosts, seen), calls_of(play.always, hosts, seen)
+    rescue = calls_of(play.rescue, hosts, seen)
+    check_safe(play, hosts, (*calls, *always), everyone)
+    check_rescue(rescue, play)
+    return BoundPlay(play, hosts, everyone, calls, always, domains, rescue)
 
 
 def _everyone(play: Play, inventory: Inventory) -> Mapping[str, Host]:
@@ -186,30 +194,6 @@ def _everyone(play: Play, inventory: Inventory) -> Mapping[str, Host]:
     except PatternError as error:
         place = str(play.origin)
         raise PatternError(problems=[replace(item, where=item.where or place) for item in error.problems]) from error
-
-
-def _unsafe(names: Sequence[str], *, balanced: bool) -> Iterator[tuple[str, str]]:
-    """What is wrong with the order of a play's tasks, and what to do about it."""
-    position = {name: number for number, name in reversed(list(enumerate(names)))}
-    end = len(names)
-    activate = position.get("activate", end)
-    if activate < end and "verify" not in names[activate:]:
-        yield "activates without a `verify` behind it", "add `- verify:`: AVAILABLE alone is no proof"
-    if balanced and activate < end and position.get("drain", end) > activate:
-        yield "activates hosts that a balancer sends requests to, without a `drain` before", "add `- drain:`"
-    if "drain" in names and "undrain" not in names[position["drain"] :]:
-        yield "drains without an `undrain` behind it", "add `- undrain:`: a drained host always comes back"
-
-
-def _calls(tasks: Sequence[TaskCall]) -> tuple[Call, ...]:
-    known = registry()
-    return tuple(
-        Call(
-            known[call.name],
-            validate(known[call.name].arguments, call.arguments, what=call.name, origin=call.origin),
-        )
-        for call in tasks
-    )
 
 
 def _stamp() -> str:

@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     inventory, targets = read_status_targets(arguments, arguments.pattern)
     fleet = SshFleet(hosts=inventory.hosts, connect_timeout_s=arguments.timeout)
     try:
-        plan = targets.observe(fleet, Emitter(new_run(targets.stamp), SystemClock()), forks=arguments.forks)
+        emit = Emitter(new_run(targets.stamp), SystemClock(), redactor=arguments.redactor)
+        plan = targets.observe(fleet, emit, forks=arguments.forks)
         members, refused = _members(plan, fleet)
     finally:
         fleet.close()

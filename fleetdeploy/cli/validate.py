@@ -19,7 +19,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     options.add_inventory(parser)
     options.add_project(parser)
     options.add_output(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, reveal_secrets=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from enum import Enum
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.observed import ObservedHost, ObservedService
 from fleetdeploy.domain.service import ContainerSpec, DesiredService, ModelVersion
+from fleetdeploy.domain.signatures import SignatureComparison
 
 
 class Activation(str, Enum):
@@ -79,12 +80,16 @@ class Refusal:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """Everything planned for one host."""
+    """Everything planned for one host.
+
+    ``signatures`` compares served with new versions, also where a change of them is what the host is refused for.
+    """
 
     host: Host
     observed: ObservedHost
     services: tuple[ServicePlan, ...]
     refusals: tuple[Refusal, ...] = ()
+    signatures: tuple[SignatureComparison, ...] = ()
 
     @property
     def changed(self) -> bool:

@@ -5,6 +5,7 @@ real one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
@@ -101,6 +102,24 @@ class Balancer(Protocol):
         """Send requests to the server again and wait until the balancer holds it for healthy."""
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a command of the playbook ended, and the last of what it printed, stdout and stderr together."""
+
+    status: int
+    text: str = ""
+
+
+class Outside(Protocol):
+    """What a playbook does on the controller. All methods raise :class:`fleetdeploy.errors.HostError` subclasses."""
+
+    def post(self, url: str, body: bytes, *, deadline_s: float) -> None:
+        """POST JSON to a webhook. Raises when it is not answered with 2xx."""
+
+    def command(self, argv: Sequence[str], stdin: bytes, *, deadline_s: float) -> Ended:
+        """Run a command on the controller to its end. Raises RemoteCommandFailed or DeadlineExceeded."""
+
+
 class HostSession(Protocol):
     """One connected host. All methods raise :class:`fleetdeploy.errors.HostError` subclasses."""
 
@@ -116,6 +135,9 @@ class HostSession(Protocol):
 
     def serving(self, address: str, port: int) -> Serving:
         """The model server that listens for gRPC on this address of the host."""
+
+    def command(self, argv: Sequence[str], *, deadline_s: float) -> Ended:
+        """Run a playbook's command to its end. Raises RemoteCommandFailed or DeadlineExceeded; a status is a value."""
 
     def close(self) -> None: ...
 
@@ -140,5 +162,8 @@ class Fleet(Protocol):
         """The host's session, connected on first use. Raises Unreachable or HostKeyRefused."""
 
     def balancer(self, wish: BalancerWish) -> Balancer: ...
+
+    def outside(self) -> Outside:
+        """What is done on the controller."""
 
     def close(self) -> None: ...

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
+from fleetdeploy.domain.secret import Secret
+from fleetdeploy.domain.signatures import KnownSignatures
+
 LABEL_SERVICE = "fleetdeploy.service"
 LABEL_RELEASE = "fleetdeploy.release"
 LABEL_SPEC = "fleetdeploy.spec"
@@ -66,7 +69,8 @@ class ModelWish:
     """A model as the inventory wishes it. ``golden`` is None only where the inventory says ``golden: none``.
 
     ``accept_incomplete`` ships a version although its checkpoint files are not all there (they are looked for before
-    anything is copied); the golden requests then have the last word. ``places`` maps its keys ``source``,
+    anything is copied); the golden requests then have the last word. ``allow_signature_change`` lets a version be
+    served after which callers of the served one fail. ``places`` maps its keys ``source``,
     ``versions``, ``labels`` and ``golden`` to where they were written (``file:line:column``).
     """
 
@@ -77,6 +81,7 @@ class ModelWish:
     golden: Path | None = None
     accept_incomplete: bool = False
     requires: Requirements = Requirements()
+    allow_signature_change: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
 
     def where(self, key: str) -> str:
@@ -103,7 +108,7 @@ class ServiceWish:
     base_dir: PurePosixPath = PurePosixPath("/srv/fleetdeploy")
     template: str = "model.config.j2"
     flags: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str | Secret] = field(default_factory=dict)
     user: str = "65534:65534"
     memory_bytes: int = 0
     where: str = ""
@@ -173,12 +178,18 @@ class GoldenRequest:
 
 @dataclass(frozen=True)
 class DesiredModel:
-    """A model with its versions resolved to numbers and read from disk."""
+    """A model with its versions resolved to numbers and read from disk.
+
+    ``signatures`` holds those of every version that lies in the model's source, also of versions not wanted: a host
+    may serve one of them now.
+    """
 
     name: str
     versions: tuple[ModelVersion, ...]
     labels: Mapping[str, int]
     golden: tuple[GoldenRequest, ...]
+    signatures: Mapping[int, KnownSignatures] = field(default_factory=dict)
+    allow_signature_change: bool = False
 
     @property
     def wanted(self) -> tuple[int, ...]:
@@ -191,6 +202,7 @@ class ContainerSpec:
     """Everything about a container whose change needs a new container. Field values are Docker API values.
 
     ``ports`` maps container ports to (host address, host port); ``mounts`` are (source, target) pairs, all read-only.
+    ``fingerprints`` holds what stands for the secrets of ``environment`` in records and in the hash.
     """
 
     name: str
@@ -206,11 +218,13 @@ class ContainerSpec:
     memory_bytes: int = 0
     pids_limit: int = 4096
     restart: str = "unless-stopped"
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     def fields(self) -> dict[str, object]:
-        """The spec as plain JSON values, keys sorted by :func:`json.dumps` where it matters."""
+        """The spec as plain JSON values, keys sorted by :func:`json.dumps` where it matters. No secret is in it."""
         plain: dict[str, object] = json.loads(json.dumps(asdict(self), sort_keys=True))
-        return plain
+        del plain["fingerprints"]
+        return {**plain, "environment": {**self.environment, **self.fingerprints}}
 
     @property
     def spec_hash(self) -> str:
@@ -230,6 +244,8 @@ class DesiredService:
     wish: ServiceWish
     models: tuple[DesiredModel, ...]
     config_text: str
+    config_shown: str = ""
+    """Where a secret was rendered into ``config_text``: the same without it. Empty where none was."""
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fleetdeploy.domain.observed import Absent, ObservedService, Present, Release, State
 from fleetdeploy.domain.plan import Activation, Change
+from fleetdeploy.domain.redaction import SHOWN
 from fleetdeploy.domain.service import LABEL_SPEC, ContainerSpec, DesiredService
 from fleetdeploy.errors import InputError
 from fleetdeploy.planning.container import shown_environment
@@ -17,10 +18,12 @@ from fleetdeploy.tfserving import model_config, status
 def content_hash(desired: DesiredService, spec: ContainerSpec) -> str:
     """The identity of a release's content: configuration, container and the bytes of every version.
 
-    The address a host binds is left out, so that one release has one hash on all of its hosts.
+    The address a host binds is left out, so that one release has one hash on all of its hosts. So are secrets: the hash
+    stands in every log, and a value that is easy to guess could be found from it.
     """
     ports = {port: (desired.wish.bind, number) for port, (_, number) in spec.ports.items()}
-    parts = [desired.config_text, replace(spec, ports=ports).spec_hash]
+    masked = dict.fromkeys(spec.fingerprints, SHOWN)
+    parts = [desired.config_shown or desired.config_text, replace(spec, ports=ports, fingerprints=masked).spec_hash]
     parts += [
         f"{model.name}/{version.number}:{version.manifest.digest}"
         for model in desired.models
@@ -58,9 +61,12 @@ def choose(
 
 
 def _proven(desired: DesiredService, observed: ObservedService, spec: ContainerSpec) -> bool:
-    return isinstance(observed.release, Present) and observed.release.value.id.endswith(
-        f"-{content_hash(desired, spec)}"
-    )
+    """Whether the record is one of exactly this; the hash in its id leaves secrets out, so they are looked at too."""
+    if not isinstance(observed.release, Present):
+        return False
+    release = observed.release.value
+    same_secrets = not desired.config_shown or release.config_text == desired.config_text
+    return same_secrets and release.id.endswith(f"-{content_hash(desired, spec)}")
 
 
 def _burnt(desired: DesiredService, observed: ObservedService) -> str:
@@ -99,6 +105,9 @@ def _config_changes(desired: DesiredService, observed: ObservedService) -> tuple
     if before == desired.config_text:
         return ()
     changes = [Change("config/model.config", before, desired.config_text)]
+    if desired.config_shown:
+        # What is on the host may hold an earlier secret, which nobody here knows to mask.
+        changes = [Change("config/model.config", "(not shown)" if before else "", "(changed; holds a secret)")]
     old = _versions(observed)
     for model in desired.models:
         was = old.get(model.name, ())
@@ -138,10 +147,14 @@ def _container_changes(observed: ObservedService, spec: ContainerSpec) -> tuple[
     release: Release | None = observed.release.value if isinstance(observed.release, Present) else None
     before = dict(release.container) if release else {}
     after = spec.fields()
-    return tuple(
+    changes = [
         Change(f"container.{name}", _text(name, before.get(name, "")), _text(name, after[name]))
         for name in sorted(after)
         if before and before.get(name) != after[name]
+    ]
+    return tuple(
+        replace(change, after=f"{change.after} (a secret changed)") if change.before == change.after else change
+        for change in changes
     )
 
 

@@ -6,6 +6,8 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 
+from fleetdeploy.domain.redaction import SHOWN
+from fleetdeploy.domain.secret import Secret, is_fingerprint
 from fleetdeploy.domain.service import ContainerSpec, DesiredService, ServiceWish
 
 GRPC_PORT = 8500
@@ -66,23 +68,31 @@ def server_flags(wish: ServiceWish) -> tuple[str, ...]:
 
 def environment(wish: ServiceWish) -> Mapping[str, str]:
     """The container's environment; the NVIDIA runtime reads the device choice from it."""
-    chosen = dict(wish.environment)
+    chosen = {name: value.reveal() if isinstance(value, Secret) else value for name, value in wish.environment.items()}
     if wish.runtime == "nvidia":
         chosen["NVIDIA_VISIBLE_DEVICES"] = wish.gpus.visible_devices()
     return chosen
 
 
 def shown_environment(values: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment as plans and reports may show it: what a name gives away as a secret is masked."""
-    return {name: "***" if _SECRET.search(name) else value for name, value in sorted(values.items())}
+    """The environment as plans and reports may show it: secrets, and what a name gives away as one, are masked."""
+    return {
+        name: SHOWN if is_fingerprint(value) else "***" if _SECRET.search(name) else value
+        for name, value in sorted(values.items())
+    }
 
 
-def container_spec(desired: DesiredService, *, address: str, image_id: str) -> ContainerSpec:
+def container_spec(
+    desired: DesiredService, *, address: str, image_id: str, recorded: Mapping[str, object] | None = None
+) -> ContainerSpec:
     """The container of ``desired`` on a host whose bind address and local image id are known.
 
-    An empty ``image_id`` stands for an image that still has to be pulled.
+    An empty ``image_id`` stands for an image that still has to be pulled. ``recorded`` are the fields of the container
+    in the host's release record: secrets that are still the same keep their fingerprints.
     """
     wish = desired.wish
+    before = (recorded or {}).get("environment")
+    known = before if isinstance(before, Mapping) else {}
     return ContainerSpec(
         name=container_name(wish.name),
         image=wish.image,
@@ -98,4 +108,9 @@ def container_spec(desired: DesiredService, *, address: str, image_id: str) -> C
         runtime=wish.runtime,
         user=wish.user,
         memory_bytes=wish.memory_bytes,
+        fingerprints={
+            name: value.fingerprint(known.get(name))
+            for name, value in wish.environment.items()
+            if isinstance(value, Secret)
+        },
     )

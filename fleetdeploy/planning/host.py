@@ -28,6 +28,7 @@ from fleetdeploy.planning.refusals import (
     space_refusals,
     stray_refusals,
 )
+from fleetdeploy.planning.signatures import comparisons, signature_refusals
 
 
 def plan_host(
@@ -37,8 +38,11 @@ def plan_host(
     *,
     stamp: str,
     allow_remove: bool = False,
+    allow_signature_change: frozenset[str] = frozenset(),
 ) -> HostPlan:
     """What ``host`` needs. ``stamp`` is the run's time as it stands in release ids, such as ``20260131T235900Z``.
+
+    ``allow_signature_change`` names models that may change what their callers rely on.
 
     A reading that the plan depends on and that is ``Unknown`` becomes a refusal, never an assumption. Served versions
     are the exception: a server that is still starting does not answer, and waiting for it is what is planned.
@@ -48,15 +52,18 @@ def plan_host(
         refusals += stray_refusals(host, desired, observed)
     if refusals or not isinstance(observed.docker, Present):
         return HostPlan(host, observed, (), tuple(refusals))
-    services = []
+    services, signatures = [], []
     for service in desired:
         seen = observed.services.get(service.name, ObservedService(service.name))
+        compared = list(comparisons(service, seen, allowed=allow_signature_change))
+        signatures += compared
         found = list(service_refusals(host, service, seen, observed, allow_remove=allow_remove))
+        found += signature_refusals(host.name, compared)
         refusals += found
         if not found:
             services.append(_plan_service(host, service, seen, observed, observed.docker.value, stamp))
     refusals += space_refusals(host, services)
-    return HostPlan(host, observed, () if refusals else tuple(services), tuple(refusals))
+    return HostPlan(host, observed, () if refusals else tuple(services), tuple(refusals), tuple(signatures))
 
 
 def _plan_service(
@@ -71,7 +78,8 @@ def _plan_service(
     address = bind_address(desired.wish.bind, addresses)
     assert address is not None, "refused before"
     image_id = docker.images.get(desired.wish.image, "")
-    spec = container_spec(desired, address=address, image_id=image_id)
+    recorded = observed.release.value.container if isinstance(observed.release, Present) else {}
+    spec = container_spec(desired, address=address, image_id=image_id, recorded=recorded)
     activation, reason, changes = choose(desired, observed, spec, image_missing=not image_id)
     return ServicePlan(
         desired=desired,

@@ -5,13 +5,15 @@ Everything here happens before any host is contacted. Model directories and temp
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from fleetdeploy.config.secrets.for_templates import for_templates
 from fleetdeploy.config.templates import TemplateSet
 from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.redaction import Redactor
+from fleetdeploy.domain.secret import Secret
 from fleetdeploy.domain.service import (
     DesiredModel,
     DesiredService,
@@ -21,11 +23,11 @@ from fleetdeploy.domain.service import (
     ServiceWish,
     VersionsWish,
 )
+from fleetdeploy.domain.signatures import KnownSignatures
 from fleetdeploy.errors import ArtefactRefused, InputError, Problem
 from fleetdeploy.planning.container import MODELS_TARGET
-from fleetdeploy.tfserving import golden, manifest, model_config, saved_model
-
-_NUMBER = re.compile(r"[1-9][0-9]{0,18}")
+from fleetdeploy.tfserving import golden, manifest, model_config, saved_model, signature_reader
+from fleetdeploy.tfserving.version_names import versions_in
 
 
 class Artefacts:
@@ -34,6 +36,7 @@ class Artefacts:
     def __init__(self) -> None:
         self._versions: dict[tuple[Path, int, bool], ModelVersion] = {}
         self._golden: dict[Path, tuple[GoldenRequest, ...]] = {}
+        self._signatures: dict[Path, Mapping[int, KnownSignatures]] = {}
 
     def version(self, wish: ModelWish, number: int) -> ModelVersion:
         """One version of a model, checked and with its manifest. Raises ArtefactRefused."""
@@ -54,6 +57,14 @@ class Artefacts:
             self._versions[key] = ModelVersion(number, directory, manifest.read_manifest(directory))
         return self._versions[key]
 
+    def signatures(self, source: Path) -> Mapping[int, KnownSignatures]:
+        """The signatures of all versions in a model's source: which of them hosts serve now is not known yet."""
+        if source not in self._signatures:
+            self._signatures[source] = {
+                number: signature_reader.read(source / str(number)) for number in numbers_in(source)
+            }
+        return self._signatures[source]
+
     def golden(self, path: Path) -> tuple[GoldenRequest, ...]:
         """The golden requests of one file. Raises InputError."""
         if path not in self._golden:
@@ -64,9 +75,12 @@ class Artefacts:
 def numbers_in(source: Path) -> tuple[int, ...]:
     """The version numbers under a model's source directory, ascending, by TF Serving's naming rule."""
     _check_source(source)
-    return tuple(
-        sorted(int(child.name) for child in source.iterdir() if _NUMBER.fullmatch(child.name) and child.is_dir())
-    )
+    try:
+        return versions_in(source)
+    except OSError as error:
+        raise ArtefactRefused(
+            f"model source {source} cannot be listed: {error.strerror}", hint="check its owner and mode"
+        ) from None
 
 
 def _check_source(source: Path, *, where: str = "") -> None:
@@ -117,11 +131,28 @@ def resolve_service(wish: ServiceWish, host: Host, templates: TemplateSet, artef
             problems += [replace(item, where=item.where or wish.where) for item in error.problems]
     if problems:
         raise (ArtefactRefused if refused else InputError)(problems=problems)
-    text = templates.render(wish.template, _context(wish, models, host))
+    _open(wish)
+    rendered = Redactor()
+    text = templates.render(wish.template, _context(wish, models, host, rendered))
     config = model_config.parse(text, where=wish.template)
     model_config.check(config)
     _check_rendered(model_config.wanted(config), models, wish.template)
-    return DesiredService(wish, tuple(models), model_config.to_text(config))
+    text = model_config.to_text(config)
+    shown = rendered.text(text)
+    return DesiredService(wish, tuple(models), text, shown if shown != text else "")
+
+
+def _open(wish: ServiceWish) -> None:
+    """Find out the secrets of a service's environment, before any host is contacted and any thread is started."""
+    problems: list[Problem] = []
+    for value in wish.environment.values():
+        if isinstance(value, Secret):
+            try:
+                value.reveal()
+            except InputError as error:
+                problems += error.problems
+    if problems:
+        raise InputError(problems=problems)
 
 
 def resolve_model(wish: ModelWish, artefacts: Artefacts) -> DesiredModel:
@@ -145,7 +176,14 @@ def resolve_model(wish: ModelWish, artefacts: Artefacts) -> DesiredModel:
         _check_golden_file(wish.golden, wish)
         requests = artefacts.golden(wish.golden)
         _check_golden(wish, numbers, requests)
-    return DesiredModel(wish.name, versions, dict(wish.labels), requests)
+    return DesiredModel(
+        wish.name,
+        versions,
+        dict(wish.labels),
+        requests,
+        signatures=artefacts.signatures(wish.source),
+        allow_signature_change=wish.allow_signature_change,
+    )
 
 
 def _check_golden_file(path: Path, wish: ModelWish) -> None:
@@ -167,10 +205,10 @@ def _check_golden(wish: ModelWish, numbers: tuple[int, ...], requests: tuple[Gol
         )
 
 
-def _context(wish: ServiceWish, models: list[DesiredModel], host: Host) -> Mapping[str, object]:
+def _context(wish: ServiceWish, models: list[DesiredModel], host: Host, used: Redactor) -> Mapping[str, object]:
     return {
         "service": wish.name,
-        "host": dict(host.variables),
+        "host": for_templates(host.variables, used),
         "models": [
             {
                 "name": model.name,

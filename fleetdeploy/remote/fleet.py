@@ -11,14 +11,17 @@ from pathlib import Path
 from fleetdeploy.balancers import make_balancer
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import ObservedHost, ObservedService, Present, Reading, Unknown, VersionState
-from fleetdeploy.domain.protocols import Balancer, Clock
+from fleetdeploy.domain.protocols import Balancer, Clock, Ended
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.errors import BalancerFailed, HostError, HostKeyRefused
 from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.remote.docker import RemoteContainers
+from fleetdeploy.remote.failures import is_refused_channel
 from fleetdeploy.remote.files import RemoteFiles
+from fleetdeploy.remote.outside import Outside
 from fleetdeploy.remote.probe import NO_TOOL, Sighting, probe
 from fleetdeploy.remote.relay import Relay
+from fleetdeploy.remote.rootsocket import ask_as_root
 from fleetdeploy.remote.run_directory import RunDirectory
 from fleetdeploy.remote.serving import RemoteServing
 from fleetdeploy.remote.ssh import Handshakes, SshConnection
@@ -26,6 +29,7 @@ from fleetdeploy.remote.sshconfig import write_ssh_config
 
 STATUS_S = 2.0
 EXCHANGE_S = 10.0
+_COMMAND_BYTES = 1024 * 1024
 _REPLY_BYTES = 8 * 1024 * 1024
 
 
@@ -72,6 +76,11 @@ class SshSession:
                 )
                 self._servings[address, port] = RemoteServing(relay, host=self.host.name)
             return self._servings[address, port]
+
+    def command(self, argv: Sequence[str], *, deadline_s: float) -> Ended:
+        """One exec, without a shell in between."""
+        done = self.connection.run(argv, deadline_s=deadline_s, cap_bytes=_COMMAND_BYTES)
+        return Ended(done.status, "\n".join(filter(None, (done.text.rstrip(), done.error_text))))
 
     def close(self) -> None:
         """End everything that goes through the connection, then the connection."""
@@ -153,6 +162,9 @@ class SshFleet:
             wish.kind, lambda command: self._exchange(host, wish.socket, command), host=wish.host, clock=self._clock
         )
 
+    def outside(self) -> Outside:
+        return Outside()
+
     def close(self) -> None:
         """Close every session and remove the run's private files."""
         with self._lock:
@@ -172,6 +184,8 @@ class SshFleet:
         except HostKeyRefused:
             raise  # not a balancer that is out of order, but a machine that may be somebody else's
         except HostError as error:
+            if hint and connection.becomes and is_refused_channel(error):  # so nothing was sent yet
+                return ask_as_root(connection, path, command, deadline_s=EXCHANGE_S + 5)
             raise BalancerFailed(
                 f"the balancer's socket {path} cannot be reached: {error.message}",
                 where=host.name,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from fleetdeploy.domain.outcome import RunOutcome
 from fleetdeploy.domain.plan import HostPlan, Plan, ServicePlan
+from fleetdeploy.domain.signatures import SignatureChange, SignatureComparison
 from fleetdeploy.report.plan_text import shown_fields
 
 
@@ -43,8 +44,38 @@ def _host(value: HostPlan, extra: Sequence[str]) -> dict[str, object]:
         "changed": value.changed or bool(extra),
         "refusals": [{"message": item.message, "hint": item.hint} for item in value.refusals],
         "services": {service.desired.name: _service(service) for service in value.services},
+        "signatures": [_signatures(item) for item in value.signatures],
         "further": list(extra),
     }
+
+
+def _signatures(value: SignatureComparison) -> dict[str, object]:
+    """A served and a new version. ``unknown`` says why they could not be compared, else ``changes`` is complete."""
+    return {
+        "service": value.service,
+        "model": value.model,
+        "served": value.served,
+        "new": value.new,
+        "breaking": bool(value.breaking),
+        "allowed": value.allowed,
+        "unknown": value.unknown,
+        "changes": signature_changes(value.changes),
+    }
+
+
+def signature_changes(changes: Sequence[SignatureChange]) -> list[dict[str, object]]:
+    """Differences of signatures: ``before`` or ``after`` is empty where there is nothing on that side."""
+    return [
+        {
+            "signature": change.signature,
+            "what": change.what,
+            "before": change.before,
+            "after": change.after,
+            "why": change.why,
+            "breaking": change.breaking,
+        }
+        for change in changes
+    ]
 
 
 def _service(value: ServicePlan) -> dict[str, object]:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from fleetdeploy.domain.observed import Present
 from fleetdeploy.domain.plan import Activation, Change, HostPlan, Plan, ServicePlan
+from fleetdeploy.domain.signatures import SignatureComparison
 from fleetdeploy.planning.container import GRPC_PORT, REST_PORT, shown_environment
 from fleetdeploy.report.wording import part
 
@@ -56,7 +57,10 @@ def last_line(plan: Plan, extra: Mapping[str, Sequence[str]]) -> str:
 
 def shown_fields(plan: ServicePlan) -> dict[str, object]:
     """The fields of the container that a plan makes, secrets masked."""
-    return {**plan.container.fields(), "environment": dict(shown_environment(plan.container.environment))}
+    fields = plan.container.fields()
+    environment = fields["environment"]
+    assert isinstance(environment, dict)
+    return {**fields, "environment": dict(shown_environment(environment))}
 
 
 def size(count: int) -> str:
@@ -79,6 +83,9 @@ def _host(host: HostPlan, extra: Sequence[str], *, diff: bool) -> Iterator[Text]
     for service in host.services:
         if service.changed:
             yield from _service(service, diff=diff)
+            for compared in host.signatures:
+                if compared.service == service.desired.name:
+                    yield from _signatures(compared)
     for text in extra:
         yield Text(f"  {text}")
 
@@ -101,6 +108,18 @@ def _service(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
         yield from _change(_in_words(change, plan), diff=diff)
     if plan.activation is Activation.START:
         yield from _container(plan, diff=diff)
+
+
+def _signatures(compared: SignatureComparison) -> Iterator[Text]:
+    """What callers of the served version will see, and whatever could not be compared."""
+    if compared.unknown:
+        yield Text(
+            f"    signatures of {compared.model}/{compared.new} not compared: {compared.unknown}", style="yellow"
+        )
+    for change in compared.changes:
+        style = "red" if change.breaking else "green"
+        allowed = ", breaks callers, allowed" if change.breaking else ""
+        yield Text(f"    signature of {compared.model}/{compared.new}: {change}{allowed}", style=style)
 
 
 def _container(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
@@ -128,7 +147,10 @@ def _in_words(change: Change, plan: ServicePlan) -> Change:
         return change
     name = change.what.removeprefix(CONTAINER)
     before, after = _recorded(plan).get(name, ""), plan.container.fields()[name]
-    return Change(change.what, _field(name, before, plan), _field(name, after, plan))
+    said_before, said_after = _field(name, before, plan), _field(name, after, plan)
+    if said_before == said_after and before != after:
+        said_after += " (a secret changed)"
+    return Change(change.what, said_before, said_after)
 
 
 def _change(change: Change, *, diff: bool) -> Iterator[Text]:

@@ -35,5 +35,23 @@ def parse_duration(value: object) -> float:
 Duration = Annotated[
     float,
     PlainValidator(parse_duration),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$"}),
+    WithJsonSchema(
+        {
+            "title": "duration",
+            "type": ["string", "number"],
+            "pattern": r"^(?=\d)(\d{1,9}d)?(\d{1,9}h)?(\d{1,9}m)?(\d{1,9}s)?(\d{1,9}ms)?$",
+            "minimum": 0,
+            "maximum": _LONGEST_S,
+        }
+    ),
 ]
+
+
+def written_duration(seconds: float) -> str:
+    """``seconds`` as a person would write them, with the largest units that fit."""
+    rest_ms, parts = round(seconds * 1000), []
+    for unit, size_s in _UNITS_S.items():
+        count, rest_ms = divmod(rest_ms, round(size_s * 1000))
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

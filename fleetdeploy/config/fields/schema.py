@@ -28,6 +28,7 @@ from fleetdeploy.config.syntax.nodes import (
 from fleetdeploy.config.syntax.refusal import NotA, Refused, Several
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.origin import Origin
+from fleetdeploy.domain.secret import Secret
 from fleetdeploy.errors import InputError, Problem
 
 M = TypeVar("M", bound=BaseModel)
@@ -88,6 +89,11 @@ def check(
         return result
     for loc, problem in noted.items():
         path = dotted((what, *loc))
+        found = find(node, loc)
+        if isinstance(found, Scalar) and isinstance(found.value, Secret):
+            hint = "a service's `environment` and templates may hold secrets; write the value itself here"
+            problems.append(Problem(f"{path}: a secret cannot stand here", str(found.origin), hint))
+            continue
         where = problem.where or str(origin_of(node, loc) if find(node, loc) else key_origin_of(node, loc))
         problems.append(Problem(f"{path}: {problem.message}" if path else problem.message, where, problem.hint))
     return None

@@ -9,12 +9,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Union
 
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
 from fleetdeploy.config.syntax.refusal import NotA, Refused
 from fleetdeploy.domain.playbook import Quantity
+from fleetdeploy.domain.secret import Secret
 
 MAX_VERSION = 2**63 - 1
 _BINARY = {f"{prefix}iB": 1024 ** (power + 1) for power, prefix in enumerate("KMGTP")}
@@ -187,28 +188,104 @@ def parse_text_or_number(value: object) -> str:
     return text
 
 
+def parse_text_or_secret(value: object) -> str | Secret:
+    """A text, a number that reads the same however it is read, or a secret."""
+    return value if isinstance(value, Secret) else parse_text_or_number(value)
+
+
 def parse_flag_value(value: object) -> str:
     """The value of a server flag. Booleans become ``true`` and ``false``, the only spellings the server knows."""
     return str(value).lower() if isinstance(value, bool) else parse_text_or_number(value)
 
 
-_TEXT_SCHEMA = WithJsonSchema({"type": "string"})
-Size = Annotated[int, PlainValidator(parse_size), WithJsonSchema({"type": ["string", "integer"]})]
-HostCount = Annotated[Quantity, PlainValidator(parse_quantity), WithJsonSchema({"type": ["string", "integer"]})]
-Version = Annotated[int, PlainValidator(parse_version), WithJsonSchema({"type": ["string", "integer"]})]
-Port = Annotated[int, PlainValidator(parse_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65535})]
-Name = Annotated[str, PlainValidator(parse_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})]
-Image = Annotated[str, PlainValidator(parse_image), _TEXT_SCHEMA]
-Bind = Annotated[str, PlainValidator(parse_bind), _TEXT_SCHEMA]
-Capability = Annotated[str, PlainValidator(parse_capability), _TEXT_SCHEMA]
-WantedCapability = Annotated[str, PlainValidator(parse_wanted_capability), _TEXT_SCHEMA]
-RemoteDirectory = Annotated[PurePosixPath, PlainValidator(parse_remote_directory), _TEXT_SCHEMA]
-LocalPath = Annotated[str, PlainValidator(parse_local_path), _TEXT_SCHEMA]
-TemplateName = Annotated[str, PlainValidator(parse_template_name), _TEXT_SCHEMA]
-FlagValue = Annotated[str, PlainValidator(parse_flag_value), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Text = Annotated[str, PlainValidator(parse_text_or_number), WithJsonSchema({"type": ["string", "number"]})]
-User = Annotated[str, _matching(_USER, "a user", 'uid, uid:gid, or names, such as "65534:65534"')]
-EnvironmentName = Annotated[
-    str, _matching(_ENVIRONMENT_NAME, "a variable's name", "letters, digits and `_`, not starting with a digit")
+def _written(title: str, pattern: str, **more: object) -> WithJsonSchema:
+    """What a field of text looks like in a file, for editors; the ``parse_`` function beside it is what decides."""
+    plain = re.sub(r"\(\?P<\w+>", "(?:", pattern)
+    return WithJsonSchema({"title": title, "type": "string", "pattern": f"^(?:{plain})$", **more})
+
+
+_IMAGE_NAME = _IMAGE.pattern.partition("(?::(?P<tag>")[0]
+_TAG = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_FIXED_IMAGE = rf"{_IMAGE_NAME}(?:(?::{_TAG})?@{_DIGEST.pattern}|:(?!latest$){_TAG})"
+_UNITS = "|".join(_UNITS_BYTES)
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+_NUMBER_SCHEMA = {"title": "text or number", "type": ["string", "number"], "pattern": _ONE_LINE}
+_SECRET_SCHEMA: dict[str, object] = {
+    "title": "text, number or !secret",
+    "type": ["string", "number", "object"],
+    "pattern": _ONE_LINE,
+    "properties": {
+        "env": {"type": "string"},
+        "file": {"type": "string"},
+        "command": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    },
+    "additionalProperties": False,
+    "minProperties": 1,
+    "maxProperties": 1,
+}
+SIZE_SCHEMA = _written(
+    "size", rf"\d{{1,19}}(\.\d{{1,9}})? ?({_UNITS})", type=["string", "integer"], minimum=0, maximum=MAX_VERSION
+)
+COUNT_SCHEMA: dict[str, object] = {
+    "title": "count or percentage",
+    "type": ["string", "integer"],
+    "pattern": "^([1-9][0-9]{0,8}|([1-9][0-9]?|100)%)$",
+    "minimum": 1,
+    "maximum": 999_999_999,
+}
+VERSION_SCHEMA: dict[str, object] = {
+    "title": "version",
+    "type": ["string", "integer"],
+    "pattern": "^[1-9][0-9]{0,18}$",
+    "minimum": 1,
+    "maximum": MAX_VERSION,
+}
+Size = Annotated[int, PlainValidator(parse_size), SIZE_SCHEMA]
+HostCount = Annotated[Quantity, PlainValidator(parse_quantity), WithJsonSchema(COUNT_SCHEMA)]
+Version = Annotated[int, PlainValidator(parse_version), WithJsonSchema(VERSION_SCHEMA)]
+Port = Annotated[
+    int,
+    PlainValidator(parse_port),
+    WithJsonSchema({"title": "port", "type": "integer", "minimum": 1, "maximum": 65535}),
 ]
-PoolName = Annotated[str, _matching(_POOL, "a pool's name", "letters, digits, `_`, `.`, `:`, `-`")]
+NAME_PATTERN = f"^{_NAME.pattern}$"
+Name = Annotated[str, PlainValidator(parse_name), _written("name", _NAME.pattern)]
+Image = Annotated[str, PlainValidator(parse_image), _written("image", _FIXED_IMAGE)]
+Bind = Annotated[str, PlainValidator(parse_bind), _written("address or network", r"[0-9A-Fa-f:.]+(/[0-9]{1,3})?")]
+Capability = Annotated[str, PlainValidator(parse_capability), _written("compute capability", _CAPABILITY.pattern)]
+WantedCapability = Annotated[
+    str, PlainValidator(parse_wanted_capability), _written("compute capability", _WANTED_CAPABILITY.pattern)
+]
+RemoteDirectory = Annotated[
+    PurePosixPath,
+    PlainValidator(parse_remote_directory),
+    _written("absolute path", rf"(?!.*/\.\.?(/|$))({_REMOTE_PATH.pattern})/*"),
+]
+LocalPath = Annotated[
+    str, PlainValidator(parse_local_path), WithJsonSchema({"title": "path", "type": "string", "minLength": 1})
+]
+TemplateName = Annotated[
+    str,
+    PlainValidator(parse_template_name),
+    _written("template", r"(?!(?:.*/)?\.\.?(?:/|$))[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"),
+]
+FlagValue = Annotated[
+    str,
+    PlainValidator(parse_flag_value),
+    WithJsonSchema({"title": "text, number or boolean", "type": ["string", "number", "boolean"], "pattern": _ONE_LINE}),
+]
+Text = Annotated[str, PlainValidator(parse_text_or_number), WithJsonSchema(_NUMBER_SCHEMA)]
+TextOrSecret = Annotated[Union[str, Secret], PlainValidator(parse_text_or_secret), WithJsonSchema(_SECRET_SCHEMA)]
+User = Annotated[
+    str,
+    _matching(_USER, "a user", 'uid, uid:gid, or names, such as "65534:65534"'),
+    _written("user", _USER.pattern),
+]
+EnvironmentName = Annotated[
+    str,
+    _matching(_ENVIRONMENT_NAME, "a variable's name", "letters, digits and `_`, not starting with a digit"),
+    _written("name", _ENVIRONMENT_NAME.pattern),
+]
+PoolName = Annotated[
+    str, _matching(_POOL, "a pool's name", "letters, digits, `_`, `.`, `:`, `-`"), _written("pool", _POOL.pattern)
+]

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
-from fleetdeploy.config.fields.server_flags import check_flag_name
+from fleetdeploy.config.fields.server_flags import KNOWN_FLAGS, OWNED_FLAGS, check_flag_name
 from fleetdeploy.config.fields.values import (
+    VERSION_SCHEMA,
     Bind,
     Capability,
     EnvironmentName,
@@ -20,7 +21,7 @@ from fleetdeploy.config.fields.values import (
     RemoteDirectory,
     Size,
     TemplateName,
-    Text,
+    TextOrSecret,
     User,
     Version,
     WantedCapability,
@@ -98,11 +99,46 @@ def _check_environment_name(name: str) -> str:
     return name
 
 
-GpuChoice = Annotated[GpuRequest, PlainValidator(parse_gpu_request), WithJsonSchema({"type": ["string", "object"]})]
-Versions = Annotated[
-    VersionsWish, PlainValidator(parse_versions), WithJsonSchema({"type": ["string", "array", "object"]})
-]
-FlagName = Annotated[str, AfterValidator(check_flag_name)]
+_GPU_CHOICE: dict[str, object] = {
+    "title": "choice of GPUs",
+    "type": ["string", "object"],
+    "pattern": "^(all|none)$",
+    "properties": {
+        "count": {"type": "integer", "minimum": 1, "maximum": MOST_DEVICES},
+        "devices": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0, "maximum": MOST_DEVICES - 1},
+            "minItems": 1,
+            "uniqueItems": True,
+        },
+    },
+    "additionalProperties": False,
+    "minProperties": 1,
+    "not": {
+        "type": "object",
+        "required": ["count", "devices"],
+        "properties": {"count": {"type": "integer"}, "devices": {"type": "array"}},
+    },
+}
+_VERSIONS: dict[str, object] = {
+    "title": "versions",
+    "type": ["string", "array", "object"],
+    "pattern": "^latest$",
+    "items": VERSION_SCHEMA,
+    "minItems": 1,
+    "uniqueItems": True,
+    "properties": {"latest": {"type": "integer", "minimum": 1, "maximum": 100}},
+    "additionalProperties": False,
+    "minProperties": 1,
+}
+_FLAG_NAME: dict[str, object] = {
+    "type": "string",
+    "anyOf": [{"enum": sorted(KNOWN_FLAGS - OWNED_FLAGS)}, {"pattern": "^[a-z][a-z0-9_]*$"}],
+    "not": {"enum": sorted(OWNED_FLAGS)},
+}
+GpuChoice = Annotated[GpuRequest, PlainValidator(parse_gpu_request), WithJsonSchema(_GPU_CHOICE)]
+Versions = Annotated[VersionsWish, PlainValidator(parse_versions), WithJsonSchema(_VERSIONS)]
+FlagName = Annotated[str, AfterValidator(check_flag_name), WithJsonSchema(_FLAG_NAME)]
 VariableName = Annotated[EnvironmentName, AfterValidator(_check_environment_name)]
 RuntimeName = Name
 
@@ -138,6 +174,9 @@ class ModelFields(Fields):
     golden: LocalPath = Field(description="a file of recorded requests and answers, or `none` to go without proof")
     requires: RequiresFields = Field(default_factory=RequiresFields, description="what the model needs of a GPU")
     accept_incomplete: bool = Field(default=False, description="ship versions whose checkpoint files are not complete")
+    allow_signature_change: bool = Field(
+        default=False, description="serve versions after whose signatures callers of the served version fail"
+    )
 
     @model_validator(mode="after")
     def _labels_are_served(self) -> ModelFields:
@@ -181,7 +220,9 @@ class ServiceFields(Fields):
     directory: RemoteDirectory | None = Field(default=None, description="where services keep their files on the host")
     template: TemplateName = Field(default="model.config.j2", description="the template of model.config")
     flags: dict[FlagName, FlagValue] = Field(default_factory=dict, description="further flags of the server")
-    environment: dict[VariableName, Text] = Field(default_factory=dict, description="environment of the container")
+    environment: dict[VariableName, TextOrSecret] = Field(
+        default_factory=dict, description="environment of the container"
+    )
     user: User = Field(default="65534:65534", description="who the server runs as: uid:gid")
     memory: Size = Field(default=0, description="memory limit of the container, such as 16GiB; 0 sets none")
     models: dict[Name, ModelFields] = Field(min_length=1, description="the models it serves, by name")

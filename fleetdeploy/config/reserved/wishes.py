@@ -57,6 +57,7 @@ def _model_wish(service: str, name: str, fields: ModelFields, node: MapNode, bas
         labels=dict(fields.labels),
         golden=golden,
         accept_incomplete=fields.accept_incomplete,
+        allow_signature_change=fields.allow_signature_change,
         requires=Requirements(fields.requires.gpu_memory, fields.requires.compute_capability),
         places={key: str(origin_of(node, (*path, key))) for key in ("source", "versions", "labels", "golden")},
     )

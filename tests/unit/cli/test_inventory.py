@@ -1,4 +1,4 @@
-"""``fleetdeploy inventory``: explain, graph and the refusal of what connections do not follow yet."""
+"""``fleetdeploy inventory``: explain and graph, and the connection variables that are followed."""
 
 from __future__ import annotations
 
@@ -52,15 +52,12 @@ def test_graph_of_a_group(project: Project) -> None:
     assert "no group 'gpuu'" in refused(project, "inventory", "graph", "gpuu")
 
 
-@pytest.mark.parametrize(
-    ("variable", "message"),
-    [("ansible_become: true", "not run through sudo yet"), ("ansible_ssh_common_args: -J b", "not followed yet")],
-)
-def test_what_no_connection_follows_yet(variable: str, message: str, project: Project) -> None:
-    """An inventory that asks for it can be looked at, and is refused before any host would be reached another way."""
+@pytest.mark.parametrize("variable", ["ansible_become: true", "ansible_ssh_common_args: -J ops@gate"])
+def test_how_hosts_are_reached_is_followed(variable: str, project: Project) -> None:
+    """sudo and jump hosts are part of how a host is reached, and no reason to refuse an inventory."""
     folder = Path(project.path) / "group_vars"
     folder.mkdir()
     (folder / "all.yml").write_text(f"{variable}\n")
-    assert project.run("inventory", "list").out
-    for command in ("validate", "plan", "status", "deploy"):
-        assert message in refused(project, command)
+    for command in (["inventory", "list"], ["validate"]):
+        result = project.run(*command)
+        assert result.code == 0, result.err

@@ -80,6 +80,18 @@ def test_a_missing_source_is_refused(tmp_path: Path) -> None:
         resolve_model(wish(tmp_path / "nowhere", latest=1), Artefacts())
 
 
+def test_a_source_that_cannot_be_listed_is_refused(source: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory without the right to read it is an artefact error that says so, not a bug."""
+    where = source("1")
+
+    def denied(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(ArtefactRefused, match="cannot be listed: Permission denied"):
+        resolve_model(wish(where, 1), Artefacts())
+
+
 def test_a_directory_without_a_saved_model_is_refused(source: Make, tmp_path: Path) -> None:
     """Exit code 7: nothing without ``saved_model.pb`` is shipped."""
     where = source("1")

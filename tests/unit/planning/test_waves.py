@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetdeploy.domain.playbook import Quantity
-from fleetdeploy.planning.waves import FailureBudget, may_take_out, split
+from fleetdeploy.domain.playbook import Order, Quantity
+from fleetdeploy.planning.waves import FailureBudget, Floor, alternating, may_take_out, ordered, split
 
 HOSTS = st.lists(st.text("abc123", min_size=1), unique=True, max_size=30)
 SIZES = st.lists(st.builds(Quantity, st.integers(0, 120), st.booleans()), max_size=4)
@@ -71,3 +73,46 @@ def test_taking_a_host_out_never_exceeds_the_capacity(out: frozenset[str], host:
         assert host in out or len(out | {host}) <= most
     else:
         assert len(out) >= most
+
+
+@settings(max_examples=25, deadline=None)
+@given(hosts=HOSTS, order=st.sampled_from(Order), seed=st.integers(0, 9))
+def test_an_order_keeps_every_host(hosts: list[str], order: Order, seed: int) -> None:
+    """No order loses or doubles a host, and each is the same every time."""
+    found = ordered(hosts, order, seed=seed)
+    assert sorted(found) == sorted(hosts)
+    assert found == ordered(hosts, order, seed=seed)
+
+
+@settings(max_examples=50, deadline=None)
+@given(hosts=HOSTS, data=st.data())
+def test_domains_take_turns(hosts: list[str], data: st.DataObject) -> None:
+    """Every host comes once; of any first hosts, no domain has two more than another that still has hosts to give."""
+    domains = {name: data.draw(st.sampled_from("xyz")) for name in hosts}
+    found = alternating(hosts, domains)
+    assert sorted(found) == sorted(hosts)
+    for end in range(len(found)):
+        taken = Counter(domains[name] for name in found[:end])
+        left = Counter(domains[name] for name in found[end:])
+        assert all(taken[one] - taken[other] <= 1 for one in taken for other in left)
+
+
+@pytest.mark.parametrize(
+    ("least", "out", "denied"),
+    [
+        (Quantity(0), "", False),
+        (Quantity(1), "", False),
+        (Quantity(2), "", False),
+        (Quantity(3), "", True),
+        (Quantity(2), "b", True),
+        (Quantity(3), "a", False),
+        (Quantity(2), "z", False),
+        (Quantity(34, True), "", False),
+        (Quantity(67, True), "", True),
+        (Quantity(34, True), "b", True),
+    ],
+)
+def test_what_has_to_stay_in_service(least: Quantity, out: str, denied: bool) -> None:
+    """Of the three hosts of a domain so many stay, a percentage rounded up; one that is out already costs nothing."""
+    floor = Floor(("a", "b", "c", "z"), least, {"a": "r1", "b": "r1", "c": "r1", "z": "r2"})
+    assert bool(floor.denies("a", out=set(out))) is denied
