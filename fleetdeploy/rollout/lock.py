@@ -35,6 +35,7 @@ def hold(directory: Path, hosts: Collection[Host], run: str, clock: Clock, *, wa
     owner = directory / f"{run}.json"
     try:
         _take_all(descriptor, directory, wanted, clock, wait_s)
+        _forget_ended(directory, wanted)
         owner.write_text(json.dumps({**_owner(run, clock), "places": sorted(wanted)}), encoding="utf-8")
         yield
     finally:
@@ -91,6 +92,17 @@ def _set(descriptor: int, place: int, kind: int) -> None:
 def _owner(run: str, clock: Clock) -> dict[str, object]:
     since = datetime.fromtimestamp(clock.now_s(), tz=timezone.utc)
     return {"run": run, "user": getpass.getuser(), "pid": os.getpid(), "since": since.isoformat(timespec="seconds")}
+
+
+def _forget_ended(directory: Path, held: Collection[int]) -> None:
+    """Remove notes of runs that were killed: whoever wrote one for a place that is held here now has ended.
+
+    Their process numbers are given to others sooner or later, and the notes would then name the wrong run.
+    """
+    for note in directory.glob("*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if not set(held).isdisjoint(json.loads(note.read_text(encoding="utf-8"))["places"]):
+                note.unlink()
 
 
 def _describe(directory: Path, place: int) -> str:

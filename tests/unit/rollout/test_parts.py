@@ -289,6 +289,18 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+def test_a_killed_run_is_not_named_as_the_owner(tmp_path: Path) -> None:
+    """Whoever gets a lock removes the note of the run that was killed with it: its process number may be another's."""
+    hosts = [Host("gpu1", Connection("gpu1"))]
+    with lock.hold(tmp_path, hosts, "killed", VirtualClock()):
+        note = (tmp_path / "killed.json").read_text()
+    (tmp_path / "killed.json").write_text(note)  # as a kill leaves it; this process is alive
+    with lock.hold(tmp_path, hosts, "present", VirtualClock()):
+        assert not (tmp_path / "killed.json").exists()
+        with pytest.raises(LockHeld, match="run present of"), lock.hold(tmp_path, hosts, "late", VirtualClock()):
+            pass
+
+
 def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
     """However a run ends, the next one can begin."""
     clock, hosts = VirtualClock(), [Host(name, Connection(f"10.0.0.{name[-1]}")) for name in ("gpu1", "gpu2")]
