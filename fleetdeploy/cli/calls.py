@@ -111,7 +111,9 @@ def in_order(
     return alternating(hosts, domains), domains
 
 
-def check_safe(play: Play, hosts: Sequence[str], calls: Sequence[Call], everyone: Mapping[str, Host]) -> None:
+def check_safe(
+    play: Play, hosts: Sequence[str], calls: Sequence[Call], *, always: Sequence[Call], everyone: Mapping[str, Host]
+) -> None:
     """Refuse a play whose tasks are not safe in their order, on all hosts or where conditions leave some of them out.
 
     Raises InputError.
@@ -119,23 +121,36 @@ def check_safe(play: Play, hosts: Sequence[str], calls: Sequence[Call], everyone
     balanced = any(host.balancer for host in everyone.values())
     seen: dict[tuple[str, ...], str] = {}
     for host in hosts:
-        seen.setdefault(tuple(call.task.name for call in calls if call.concerns(host)), host)
-    for names, host in seen.items():
-        where = f" on {host}, as its conditions leave it" if any(call.hosts is not None for call in calls) else ""
-        for problem, hint in unsafe(names, balanced=balanced):
+        names = [call.task.name for call in calls if call.concerns(host)]
+        # What has run among the tasks is not done once more among those of `always`.
+        more = [call.task.name for call in always if call.concerns(host) and call.task.name not in names]
+        seen.setdefault((*names, *more), host)
+    for order, host in seen.items():
+        conditional = any(call.hosts is not None for call in (*calls, *always))
+        where = f" on {host}, as its conditions leave it" if conditional else ""
+        for problem, hint in unsafe(order, balanced=balanced):
             raise InputError(f"play {play.name!r} {problem}{where}", where=str(play.origin), hint=hint)
 
 
 def unsafe(names: Sequence[str], *, balanced: bool) -> Iterator[tuple[str, str]]:
     """What is wrong with the order of a play's tasks, and what to do about it."""
-    position = {name: number for number, name in reversed(list(enumerate(names)))}
-    end = len(names)
-    activate = position.get("activate", end)
-    if activate < end and "verify" not in names[activate:]:
+    drained = unproven = False
+    for name in names:
+        if name == "activate":
+            if balanced and not drained:
+                yield "activates hosts that a balancer sends requests to, without a `drain` before", "add `- drain:`"
+            unproven = True
+        elif name == "verify":
+            unproven = False
+        elif name == "drain":
+            drained = True
+        elif name == "undrain":
+            if balanced and unproven and "verify" in names:
+                yield "puts hosts back into the balancer before they are proven", "put `undrain` behind `verify`"
+            drained = False
+    if unproven:
         yield "activates without a `verify` behind it", "add `- verify:`: AVAILABLE alone is no proof"
-    if balanced and activate < end and position.get("drain", end) > activate:
-        yield "activates hosts that a balancer sends requests to, without a `drain` before", "add `- drain:`"
-    if "drain" in names and "undrain" not in names[position["drain"] :]:
+    if drained:
         yield "drains without an `undrain` behind it", "add `- undrain:`: a drained host always comes back"
 
 

@@ -182,7 +182,7 @@ def bind(
     seen = with_variables(play, inventory, extra or {})
     calls, always = calls_of(play.tasks, hosts, seen), calls_of(play.always, hosts, seen)
     rescue = calls_of(play.rescue, hosts, seen)
-    check_safe(play, hosts, (*calls, *always), everyone)
+    check_safe(play, hosts, calls, always=always, everyone=everyone)
     check_rescue(rescue, play)
     return BoundPlay(play, hosts, everyone, calls, always, domains, rescue)
 

@@ -25,6 +25,7 @@ from fleetdeploy.errors import (
     Unreachable,
 )
 from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.proof import check_proof
 from fleetdeploy.tasks.step import Step, Task
 
 AFTER_FAILURE = frozenset({"notify", "run"})
@@ -183,6 +184,7 @@ class HostRun:
                     continue
                 if not self._past_activation():
                     self.check_stop()
+                check_proof(work.name, work.plan, begun={item.name for item in self.done})
                 if call.task.touches_traffic:
                     self.take_capacity()
                 # Before the act: an act that stops half-way has to be undone as well.

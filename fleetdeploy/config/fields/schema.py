@@ -197,7 +197,7 @@ def _explain(detail: ErrorDetails, model: type[BaseModel], node: Node) -> Iterat
         for part in cause.parts if isinstance(cause, Several) else (cause,):
             yield (*loc, *part.at), _refusal(part, node, (*loc, *part.at), is_key=is_key)
     elif kind == "extra_forbidden":
-        hint = hint_for(str(loc[-1]), _keys_at(model, loc[:-1]), what="keys here")
+        hint = hint_for(str(loc[-1]), _keys_at(model, loc[:-1]), what="keys here", most=24)
         yield loc, Problem("unknown key", str(key_origin_of(node, loc)), hint)
     elif kind == "missing":
         yield loc, Problem("missing", str(_owner(node, loc)), _description(model, loc))
@@ -223,7 +223,7 @@ def _mismatch(detail: ErrorDetails, found: Node | None, description: str) -> Pro
     if expected == "text" and isinstance(found, Scalar):
         return Problem(f"{shown(found)} where text is expected", "", _quote(found))
     if expected:
-        return Problem(f"expected {expected}, got {shown(found)}", "", "")
+        return Problem(f"expected {expected}, got {shown(found)}", "", description)
     if detail["type"] in {"literal_error", "enum"}:
         allowed = str(detail.get("ctx", {}).get("expected", "")).replace("'", "").replace(" or ", ", ").split(", ")
         text = found.raw if isinstance(found, Scalar) else ""

@@ -185,3 +185,31 @@ def _refuse_unfollowed(variables: MapNode, problems: list[Problem]) -> None:
                     hint_for(name, [KNOWN_HOSTS], what=f"variables that start with {_OWN}"),
                 )
             )
+        elif isinstance(entry.value, Scalar) and (meant := _almost(name)):
+            problems.append(
+                Problem(
+                    f"variable {name!r} looks like {meant!r}, and would be passed over",
+                    str(entry.key.origin),
+                    f"did you mean {meant!r}? a variable of your own needs a name that is less like it",
+                )
+            )
+
+
+def _almost(name: str) -> str:
+    """The connection variable that differs from ``name`` by one letter, two swapped ones, or capitals; else nothing.
+
+    Such a host would be reached at another address, or as another user, in silence.
+    """
+    if name in _ALL or not name.lower().startswith("ansible"):
+        return ""
+    return next((known for known in sorted(_ALL) if _one_slip(name.lower(), known)), "")
+
+
+def _one_slip(left: str, right: str) -> bool:
+    if abs(len(left) - len(right)) > 1:
+        return False
+    same = 0
+    while same < min(len(left), len(right)) and left[same] == right[same]:
+        same += 1
+    a, b = left[same:], right[same:]
+    return a == b or a[1:] == b or a == b[1:] or a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])

@@ -20,6 +20,7 @@ from fleetdeploy.config.inventory.script_reader import read_script
 from fleetdeploy.config.inventory.yaml_reader import read_yaml
 from fleetdeploy.config.syntax import yaml
 from fleetdeploy.config.syntax.secret_reader import Secrets
+from fleetdeploy.config.syntax.suggest import nearest
 from fleetdeploy.config.syntax.text_file import read_text
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError, Problem
@@ -39,6 +40,8 @@ _BESIDE = frozenset({"models", "golden", "known_hosts", "ssh_config"})
 _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "model.tflite")
 _YAML_LINE = re.compile(r"""---|%YAML|\{|(?:"[^"]*"|'[^']*'|[^\s=\[#;]+):(?:\s|$)""")
 _MOST_NAMED = 6
+_CUTOFF = 0.85
+"""One letter or so away from ``group_vars`` and ``host_vars``."""
 _DEEPEST = 8
 
 
@@ -126,6 +129,10 @@ def _below(folder: Path, problems: list[Problem], *, depth: int) -> Iterator[Pat
             continue
         if child.is_dir():
             if any((child / name).exists() for name in _MODEL_FILES):
+                continue
+            if meant := nearest(child.name, vars_files.FOLDERS.values(), cutoff=_CUTOFF):
+                hint = f"did you mean {meant!r}? its files would be read as inventories, and no host have their values"
+                problems.append(Problem(f"the directory {child.name!r} looks like {meant!r}", str(child), hint))
                 continue
             yield from _below(child, problems, depth=depth + 1)
             if _has_variable_files(child) and any(item.is_file() for item in children if not _ignored(item)):

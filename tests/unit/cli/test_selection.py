@@ -96,7 +96,35 @@ def test_a_condition_never_takes_the_proof_away(tagged: Project) -> None:
 def test_only_what_was_asked_for_is_done(tagged: Project) -> None:
     """With ``--tags`` of the first play, files are put in place and nothing is switched over."""
     assert tagged.run("deploy", "--tags", "prepare").code == 0
-    assert tagged.acts == ["gpu1 files.stage", "gpu2 files.stage"]
+    assert sorted(tagged.acts) == ["gpu1 files.stage", "gpu2 files.stage"]
+
+
+def test_a_proof_alone_records_nothing_that_is_not_active(tagged: Project) -> None:
+    """``--tags`` of the proof fails where the change is still to come, and the record keeps what runs."""
+    assert tagged.run("deploy").code == 0
+    tagged.edit("serving:1", "serving:2")
+    result = tagged.run("deploy", "--tags", "proof")
+    assert (result.code, tagged.acts) == (3, [])
+    assert "is not active yet, so nothing can prove it" in result.err
+    tagged.edit("serving:2", "serving:1")
+    assert tagged.run("deploy", "--tags", "proof").last_line == "OK: 2 hosts, nothing to do"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("    - {name: Change", "    - undrain\n    - {name: Change", "without a `drain` before"),
+        ("    - {verify", "    - undrain\n    - {verify", "before they are proven"),
+        ("    - {undrain: , tags: traffic}\n", "    - undrain\n    - drain\n  always: [undrain]\n", "drains without"),
+        ("    - {undrain", "    - activate\n    - {undrain", "before they are proven"),
+    ],
+)
+def test_the_order_of_a_play_is_held_to_its_end(tagged: Project, old: str, new: str, words: str) -> None:
+    """A later task that takes away what an earlier one made safe is refused before any host is contacted."""
+    tagged.edit(old, new, file="playbooks/deploy.yml")
+    result = tagged.run("deploy", "--syntax-check")
+    assert (result.code, tagged.wires) == (2, [])
+    assert words in result.err
 
 
 @pytest.mark.parametrize(

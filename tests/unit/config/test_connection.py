@@ -99,3 +99,27 @@ def test_what_is_not_followed(name: str, value: str, tmp_path: Path) -> None:
     assert problem.message.startswith(f"{name}")
     assert problem.hint
     assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ansible_hosts", "ansible_host"),
+        ("ansible_usr", "ansible_user"),
+        ("ansible_prot", "ansible_port"),
+        ("Ansible_User", "ansible_user"),
+        ("ansible_ssh_hots", "ansible_ssh_host"),
+        ("ansible_becone", "ansible_become"),
+    ],
+)
+def test_a_slip_in_the_name_of_a_connection_variable(name: str, meant: str, tmp_path: Path) -> None:
+    """A name that is one slip away from a connection variable's is refused: another host or user would be meant."""
+    with pytest.raises(InputError) as caught:
+        connection(tmp_path, **{name: "x"})
+    assert f"did you mean {meant!r}?" in caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize("name", ["ansible_python_interpreter", "ansible_timeout", "ansible_hostname", "ansible_vault"])
+def test_other_variables_of_ansible_are_passed_over(name: str, tmp_path: Path) -> None:
+    """What fleetdeploy has no use for, and what holds a list, is no slip."""
+    assert connection(tmp_path, **{name: "x"}, ansible_users=["x"]).address == "h"

@@ -89,3 +89,12 @@ def test_every_place_of_a_variable_is_looked_at(root: Path) -> None:
         f"{root}/hosts.yml:1:26",
         f"{root}/hosts.yml:4:5",
     ]
+
+
+@pytest.mark.parametrize("name", ["group_var", "groups_vars", "group-vars", "host_var", "hosts_vars", "Group_vars"])
+def test_a_slip_in_the_name_of_a_variables_directory(root: Path, name: str) -> None:
+    """A directory that is almost called ``group_vars`` is refused: its files would be read as inventories."""
+    (root / name).mkdir()
+    (root / name / "gpu.yml").write_text("services: {}\n")
+    (found,) = problems(root)
+    assert found.startswith(f"{root}/{name}: the directory {name!r} looks like '")

@@ -1,0 +1,30 @@
+"""What a selection of tasks may leave out, told for each host by what it needs: never a proof of what it serves.
+
+A playbook is held to its order before it runs. Which host needs which of its tasks shows only when the host was looked
+at: ``--tags verify`` finishes what an interrupted run activated, and proves nothing where the change is still to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from fleetdeploy.domain.plan import Activation, ServicePlan
+from fleetdeploy.errors import NotHealthy
+
+_HINT = "let the tasks before it run as well: leave out --tags, --skip-tags and --start-at-task"
+
+
+def check_proof(task: str, plan: ServicePlan, *, begun: Collection[str]) -> None:
+    """Refuse a ``verify`` of what was not activated, and an ``undrain`` of what an earlier run left unproven.
+
+    ``begun`` are the tasks that this run has begun on the host. Raises NotHealthy.
+    """
+    service = plan.desired.name
+    if task == "verify" and plan.activation not in {Activation.NOTHING, Activation.VERIFY} and "activate" not in begun:
+        # The server that runs may well answer, and its release would be recorded as one that never ran.
+        raise NotHealthy(f"what service {service!r} shall serve is not active yet, so nothing can prove it", hint=_HINT)
+    left = plan.undrain and plan.activation is not Activation.NOTHING and "verify" not in begun
+    if task == "undrain" and left and (plan.activation is Activation.VERIFY or "drain" not in begun):
+        raise NotHealthy(
+            f"an earlier run drained the host and did not prove service {service!r}, so it is not put back", hint=_HINT
+        )
