@@ -49,7 +49,10 @@ def _ask() -> str:
         raise InputError(
             "--ask-vault-pass, and nobody is here to ask", hint="without a terminal, use --vault-password-file FILE"
         )
-    password = getpass.getpass("Vault password: ")
+    try:
+        password = getpass.getpass("Vault password: ")
+    except EOFError:
+        password = ""
     if not password:
         raise InputError("no vault password was typed", hint="type it, or use --vault-password-file FILE")
     return password

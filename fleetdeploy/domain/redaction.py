@@ -7,6 +7,7 @@ is put together from parts that nobody can watch: an exception's text, what a ho
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import shlex
@@ -19,6 +20,11 @@ SHORTEST: Final = 4
 """Characters. Anything shorter stands in ordinary words, and taking it out would make every text unreadable."""
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*')
+_WRAPPED = (76, 64)
+"""Where base64(1) and openssl(1) end their lines."""
+_GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+_NOT_PRINTED = dict.fromkeys(map(ord, "\a\b\v\f\r"))
+"""What rich leaves out of everything that it prints."""
 _C_ESCAPES = {"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -65,7 +71,9 @@ class Redactor:
         if pattern is None:
             # The longest first: a value that begins with another one must not leave its rest behind.
             longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-            pattern = self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            words = "|".join(map(re.escape, longest_first))
+            # A terminal's lines have blanks where the text has a tab.
+            pattern = self._pattern = re.compile(words.replace("\\\t", "(?:\t| {1,8})"))
         return pattern
 
     def _token(self, found: re.Match[str]) -> str:
@@ -80,6 +88,22 @@ class Redactor:
         return token if clean == inner else json.dumps(clean)
 
 
+def shortened(text: str, most: int) -> str:
+    """The beginning of ``text``, cut at a blank: half of a secret is not known for one any more."""
+    if len(text) <= most:
+        return text
+    whole = re.match(r"(?s).*(?=\s)", text[: most + 1])
+    return f"{whole[0] if whole else ''} ...".lstrip()
+
+
+def end_of(text: str, most: int) -> str:
+    """The end of ``text``, cut at a blank for the same reason."""
+    if len(text) <= most:
+        return text
+    whole = re.search(r"\s", text[-most - 1 :])
+    return f"... {text[-most - 1 :][whole.end() :].lstrip() if whole else ''}".rstrip()
+
+
 def _forms(value: str) -> Iterator[str]:
     """A value, each of its lines, and what encoders make of them."""
     parts = dict.fromkeys([value, value.strip(), *(line.strip() for line in value.splitlines())])
@@ -92,15 +116,27 @@ def _forms(value: str) -> Iterator[str]:
 def _encoded(part: str) -> Iterator[str]:
     raw = part.encode("utf-8", "surrogateescape")
     for name in ("ascii", "text"):
-        yield json.dumps(part, ensure_ascii=name == "ascii")[1:-1]
+        inner = json.dumps(part, ensure_ascii=name == "ascii")[1:-1]
+        yield inner
+        # As Go writes JSON, dockerd for one, and as JSON stands in a text of JSON.
+        yield inner.translate(_GO_ESCAPES)
+        yield json.dumps(inner)[1:-1]
     yield repr(part)[1:-1]
+    yield repr(raw)[2:-1]
+    yield html.escape(part)
+    yield part.translate(_NOT_PRINTED)
     yield shlex.quote(part)[1:-1] if "'" in part else part
     yield "".join(_C_ESCAPES.get(char, char) for char in part)
     # As protobuf's text format writes bytes beyond ASCII.
     yield "".join(chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in raw)
-    for encoded in (quote(part, safe="", errors="replace"), quote(part, errors="replace"), quote_plus(part)):
+    for encoded in (
+        quote(part, safe="", errors="replace"),
+        quote(part, errors="replace"),
+        quote_plus(part, errors="replace"),
+    ):
         yield encoded
         yield re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
+    yield raw.hex()
     yield from _base64(raw)
 
 
@@ -110,7 +146,11 @@ def _base64(raw: bytes) -> Iterator[str]:
     Of a value in something longer, the characters that its neighbours have a part in are left out.
     """
     for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
-        yield alphabet(raw).decode().rstrip("=")
+        alone = alphabet(raw).decode().rstrip("=")
+        yield alone
+        for width in _WRAPPED:
+            lines = [alone[start : start + width] for start in range(0, len(alone), width)]
+            yield from (line for line in lines if len(line) >= 2 * SHORTEST)
         for before in range(3):
             encoded = alphabet(b"\0" * before + raw).decode().rstrip("=")
             first = (before * 8 + 5) // 6

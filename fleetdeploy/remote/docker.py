@@ -20,6 +20,7 @@ from docker.types import LogConfig, Mount
 from docker.utils import parse_repository_tag
 
 from fleetdeploy.domain.observed import ContainerFacts
+from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.domain.service import LABEL_SERVICE, LABEL_SPEC, ContainerSpec
 from fleetdeploy.errors import DeadlineExceeded, DockerFailed, HostError
 from fleetdeploy.remote.dockerhttp import ChannelClient
@@ -216,7 +217,7 @@ def _translate(error: BaseException, host: str, doing: str) -> HostError:
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, docker.errors.APIError):
         text = str(error.explanation or error)
-        return DockerFailed(f"Docker refused {doing}: {text.strip()[:600]}", where=host, hint=_hint(text))
+        return DockerFailed(f"Docker refused {doing}: {shortened(text.strip(), 600)}", where=host, hint=_hint(text))
     return DockerFailed(f"Docker failed while {doing}: {error}", where=host, hint="is dockerd running on the host?")
 
 

@@ -51,7 +51,7 @@ class Outside:
         try:
             connection.request("POST", path, body, {"Content-Type": "application/json", "User-Agent": "fleetdeploy"})
             status = connection.getresponse().status
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:  # no name at all, such as a..b
             if late.is_set() or isinstance(error, TimeoutError):
                 raise DeadlineExceeded(f"{host} gave no answer within {deadline_s:g} s", where=host) from None
             raise HostError(f"{host} cannot be told: {type(error).__name__}", where=host) from None

@@ -13,9 +13,11 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from fleetdeploy.domain.plan import StageItem
@@ -207,22 +209,28 @@ def _run(argv: Sequence[str], names: bytes, *, timeout_s: float, host: str) -> t
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RSYNC_")}
     environment["LC_ALL"] = "C"
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             argv,
-            input=names,
-            capture_output=True,
-            check=False,
-            timeout=max(1.0, timeout_s),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,
             env=environment,
         )
-    except subprocess.TimeoutExpired as error:
-        raise DeadlineExceeded(
-            "the copy did not end in time", where=host, hint="what has arrived is kept and resumed by the next run"
-        ) from error
     except FileNotFoundError as error:
         raise TransferFailed("rsync is not installed on this machine", where=host, hint="install rsync") from error
-    return done.returncode, "\n".join(done.stderr.decode("utf-8", "replace").strip().splitlines()[-8:])
+    with process:
+        try:
+            _, said = process.communicate(names, timeout=max(1.0, timeout_s))
+        except subprocess.TimeoutExpired as error:
+            raise DeadlineExceeded(
+                "the copy did not end in time", where=host, hint="what has arrived is kept and resumed by the next run"
+            ) from error
+        finally:
+            if process.returncode is None:  # with its ssh, which would hold a dead link open for a while
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode, "\n".join(said.decode("utf-8", "replace").strip().splitlines()[-8:])
 
 
 def _failure(code: int, said: str, host: str) -> HostError:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleetdeploy.config.fields.durations import Duration
 from fleetdeploy.config.playbook.task_values import Argv, WebAddress
 from fleetdeploy.domain.plan import ServicePlan
+from fleetdeploy.domain.redaction import end_of
 from fleetdeploy.errors import HostError, RemoteCommandFailed
 from fleetdeploy.tasks.step import Step
 
@@ -90,7 +91,9 @@ def _tell(step: Step, arguments: Arguments, body: bytes) -> None:
         return
     ended = step.outside.command(arguments.command, body, deadline_s=arguments.timeout)
     if ended.status != 0:
-        raise RemoteCommandFailed(f"{arguments.command[0]} ended with status {ended.status}", detail=ended.text[-2000:])
+        raise RemoteCommandFailed(
+            f"{arguments.command[0]} ended with status {ended.status}", detail=end_of(ended.text, 2000)
+        )
 
 
 TASK = Notify()

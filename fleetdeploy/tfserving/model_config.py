@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from google.protobuf import text_format
 
+from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.errors import InputError, Problem
 from fleetdeploy.tfserving import stubs
 
@@ -63,7 +64,7 @@ def _unparsable(text: str, error: text_format.ParseError, where: str) -> InputEr
     # The parser quotes the offending line in front of some of its messages; it is quoted once, after the message.
     reason = reason.removeprefix(f"'{lines[line - 1]}': ").strip() if quoted else reason.strip()
     place = f"line {line}, column {column} of the rendered text" if line else "the rendered text"
-    hint = f"the line reads: {quoted[:200]}" if quoted else "the text ends too early: look for a missing `}`"
+    hint = f"the line reads: {shortened(quoted, 200)}" if quoted else "the text ends too early: look for a missing `}`"
     return InputError(f"{place} is not a valid ModelServerConfig: {reason}", where=where, hint=hint)
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from fleetdeploy.config.syntax.refusal import NotA, Several
+from fleetdeploy.config.syntax.refusal import NotA, Refused, Several
 
 
 def parse_argv(value: object) -> tuple[str, ...]:
@@ -25,8 +25,8 @@ def parse_argv(value: object) -> tuple[str, ...]:
 
 
 def parse_web_address(value: object) -> str:
-    """An http or https address without a user in it."""
-    expected = NotA("a web address", "something like https://chat.example.net/hook")
+    """An http or https address without a user in it. What is refused is not shown: it may be a secret all the same."""
+    expected = Refused("this is not a web address", "expected something like https://chat.example.net/hook, no user")
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
         raise expected
     try:

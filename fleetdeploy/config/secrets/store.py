@@ -26,7 +26,11 @@ from fleetdeploy.errors import InputError
 KINDS = ("env", "file", "command")
 FORMS = "!secret {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
 _LIMIT_BYTES = 64 * 1024
-_ORDINARY = re.compile(rf"{GPUS}|{SERVICES}|{BALANCER}|fleetdeploy_\w+|ansible_(?!\w*pass)\w+")
+_ORDINARY = re.compile(
+    rf"{GPUS}|{SERVICES}|{BALANCER}|fleetdeploy_\w+|ansible_connection|ansible_become(_user|_method|_exe|_flags)?"
+    r"|ansible_(ssh_)?(host|port|user|private_key_file|args|common_args|extra_args|executable|host_key_checking)"
+)
+"""Only names that mean something: any other that begins like them, such as ``ansible_api_token``, may be secret."""
 _VARIABLE_FOLDERS = frozenset({"group_vars", "host_vars"})
 
 
@@ -122,7 +126,14 @@ class SecretStore:
                 where=where,
                 hint=f"export {name}, then retry",
             )
-        return self._environ[name]
+        value = self._environ[name]
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"the environment variable {name} of a secret is not UTF-8", where=where, hint="export it as UTF-8"
+            ) from None
+        return value
 
     def _content(self, path: Path, where: str) -> str:
         try:

@@ -349,3 +349,44 @@ def test_a_bug_does_not_print_a_secret(secretive: Project, monkeypatch: pytest.M
     assert result.code != 0
     assert "RuntimeError" in result.err
     assert hunted(everything(secretive, {"deploy": result})) == set()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h.example/T0KEN#x", "https://h.example/T0KEN x", "https://me:T0KEN@h.example", "h.example/T0KEN"]
+)
+def test_a_refused_webhook_is_not_shown(project: Project, url: str) -> None:
+    """An address with a slip in it is as secret as one without."""
+    play = f'- hosts: all\n  tasks:\n    - notify: {{url: "{url}"}}\n'
+    (project.path / "playbooks" / "deploy.yml").write_text(play)
+    for command in ("validate", "plan"):
+        result = project.run(command)
+        assert result.code == 2
+        assert "deploy.yml:3:21: notify.url: this is not a web address" in result.err
+        assert "T0KEN" not in result.out + result.err
+
+
+def test_a_long_rendered_line_is_not_cut_within_a_secret(secretive: Project) -> None:
+    """Of a line that is quoted in part, no half of a secret is shown."""
+    for pad in range(120, 170, 5):
+        text = (secretive.path / "templates" / "model.config.j2").read_text()
+        secretive.edit("# {{ host.from_file }}", f'odd: "{"x" * pad} {{{{ host.from_file }}}}"',
+                       file="templates/model.config.j2")  # fmt: skip
+        result = secretive.run("plan")
+        assert result.code == 2
+        assert "the line reads: " in result.err
+        assert SENTINELS["file"][:4] not in result.err
+        (secretive.path / "templates" / "model.config.j2").write_text(text)
+
+
+def test_a_password_that_nobody_types_is_bad_input(secretive: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-D at the question is an answer like an empty line, not a bug."""
+
+    def ended(prompt: str) -> str:
+        raise EOFError(prompt)
+
+    monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", ended)
+    result = secretive.run("plan", "-J")
+    assert result.code == 2
+    assert "no vault password was typed" in result.err

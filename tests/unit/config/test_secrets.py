@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import html
 import json
 import pickle
 import re
@@ -15,13 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetdeploy.config.inventory.connection import is_connection_variable
 from fleetdeploy.config.inventory.load import load_inventory
 from fleetdeploy.config.secrets.for_templates import for_templates
 from fleetdeploy.config.secrets.store import SecretStore
 from fleetdeploy.config.syntax import yaml
+from fleetdeploy.config.syntax.nodes import MapNode
 from fleetdeploy.config.templates import TemplateSet
 from fleetdeploy.domain.inventory import Host
-from fleetdeploy.domain.redaction import SHOWN, Redactor
+from fleetdeploy.domain.redaction import SHOWN, Redactor, end_of, shortened
 from fleetdeploy.domain.secret import Secret
 from fleetdeploy.errors import InputError
 
@@ -46,7 +49,7 @@ class Opening:
         self.output = output
         self.store = SecretStore(
             redactor=self.redactor,
-            environ={"TOKEN": VALUE, "SHORT": "abc", "OTHER": "another value"},
+            environ={"TOKEN": VALUE, "SHORT": "abc", "OTHER": "another value", "BROKEN": "abc\udcffdef"},
             run=self._run,
             warn=self.warnings.append,
             reveals=reveals,
@@ -147,6 +150,7 @@ def test_secrets_are_for_inventories() -> None:
     [
         ("{env: MISSING}", "the environment variable MISSING of a secret is not set"),
         ("{file: missing}", "the file of a secret cannot be read"),
+        ("{env: BROKEN}", "the environment variable BROKEN of a secret is not UTF-8"),
         ("{env: SHORT}", "a secret of less than 4 characters"),
     ],
 )
@@ -271,6 +275,10 @@ FORMS = {
     "JSON": json.dumps(VALUE),
     "JSON as it is": json.dumps(VALUE, ensure_ascii=False),
     "Python": repr(VALUE),
+    "Python's bytes": repr(VALUE.encode()),
+    "JSON in JSON": json.dumps(json.dumps(VALUE)),
+    "HTML": html.escape(VALUE),
+    "hexadecimal": VALUE.encode().hex(),
 }
 
 
@@ -284,6 +292,38 @@ def test_every_form_of_a_value_is_taken_out(form: str) -> None:
     assert base64.b64encode(b"sesame")[:6].decode() not in clean
     assert clean.startswith("before ")
     assert clean.endswith(" after")
+
+
+@pytest.mark.parametrize("width", [64, 76])
+def test_base64_in_lines_is_taken_out(width: int) -> None:
+    """The tools that encode files end a line every so often."""
+    value = "".join(map(str, range(100)))
+    encoded = base64.b64encode(value.encode()).decode()
+    lines = [encoded[start : start + width] for start in range(0, len(encoded), width)]
+    assert set(Redactor([value]).text("\n".join(lines)).replace("=", "").split()) == {SHOWN}
+
+
+def test_a_value_in_the_json_of_docker_is_taken_out() -> None:
+    """Go escapes the signs of HTML in JSON."""
+    assert Redactor(["a<b>&c"]).text(r'{"message":"a\u003cb\u003e\u0026c"}') == f'{{"message":"{SHOWN}"}}'
+
+
+def test_a_value_that_is_no_utf_8_is_taken_out() -> None:
+    """A password may be typed on any terminal."""
+    assert Redactor(["abc\udcffdef"]).text("x abc\udcffdef") == f"x {SHOWN}"
+
+
+@pytest.mark.parametrize("most", range(4, 40))
+def test_a_text_is_never_cut_within_a_word(most: int) -> None:
+    """Half of a secret would be recognised by nobody; blanks are kept as they are."""
+    text = "the token is sesame-open  for\n all of us"
+    head, tail = shortened(text, most), end_of(text, most)
+    for cut in (head, tail):
+        assert set(cut.split()) <= {*text.split(), "..."}
+        assert len(cut) <= max(most, len("...")) + len(" ...")
+    assert (head == text) is (tail == text) is (most >= len(text))
+    assert text.startswith(head.removesuffix("...").rstrip())
+    assert text.endswith(tail.removeprefix("...").lstrip())
 
 
 def test_each_line_of_a_key_is_taken_out() -> None:
@@ -321,3 +361,28 @@ def test_a_number_that_is_a_secret_is_taken_out_of_json() -> None:
     redactor = Redactor(["1234"])
     assert redactor.json('{"a": 1234, "b": 12345, "c": "x1234"}') == f'{{"a": "{SHOWN}", "b": 12345, "c": "x{SHOWN}"}}'
     assert redactor.value({"a": 1234, "b": 12345}) == {"a": SHOWN, "b": 12345}
+
+
+@pytest.mark.parametrize(
+    "name", ["ansible_api_token", "ansible_galaxy_key", "ansible_ssh_pass", "hosted", "services_key"]
+)
+def test_what_only_begins_like_a_connection_variable_is_secret(name: str) -> None:
+    """Of an encrypted file all is secret but the names that have a meaning here."""
+    sealed = SecretStore().sealed(yaml.loads(f"{name}: sesame\n", file="vault.yml"))
+    assert isinstance(sealed, MapNode)
+    assert sealed.plain() != {name: "sesame"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ansible_host", "ansible_ssh_host", "ansible_port", "ansible_user", "ansible_ssh_user", "ansible_become",
+        "ansible_ssh_private_key_file", "ansible_private_key_file", "ansible_become_user", "ansible_become_method",
+        "ansible_connection", "ansible_ssh_common_args", "ansible_host_key_checking", "fleetdeploy_known_hosts",
+    ],
+)  # fmt: skip
+def test_how_a_host_is_reached_stays_readable_in_an_encrypted_file(name: str) -> None:
+    """Plans and messages have to name it."""
+    assert is_connection_variable(name)
+    sealed = SecretStore().sealed(yaml.loads(f"{name}: sesame\n", file="vault.yml"))
+    assert sealed.plain() == {name: "sesame"}

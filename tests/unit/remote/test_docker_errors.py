@@ -48,3 +48,9 @@ def test_our_own_error_under_the_sdks_is_found() -> None:
     assert isinstance(found, DockerFailed)
     assert "the connection was lost" in found.message
     assert found.hint == "run again"
+
+
+def test_a_long_answer_is_not_cut_within_a_word() -> None:
+    """Docker may quote an environment variable, and half of a secret is recognised by nobody."""
+    found = _translate(api_error("y " * 293 + "T0ken-that-is-long"), "gpu1", "creating container x")
+    assert found.message.endswith("y y ...")

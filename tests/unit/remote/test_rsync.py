@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import Manifest, ManifestFile, ModelVersion
-from fleetdeploy.errors import HostKeyRefused, RemoteCommandFailed, TransferFailed
+from fleetdeploy.errors import DeadlineExceeded, HostKeyRefused, RemoteCommandFailed, TransferFailed
 from fleetdeploy.remote import rsync
 from fleetdeploy.remote.verbs import safe_name
 
@@ -78,3 +79,15 @@ def test_a_name_is_one_harmless_part_of_a_path(name: str) -> None:
     """Names that would leave their directory or read as options are refused."""
     with pytest.raises(RemoteCommandFailed):
         safe_name(name)
+
+
+def test_a_copy_that_hangs_is_ended_with_its_ssh(tmp_path: Path) -> None:
+    """Nothing that rsync has started goes on writing when the time is over."""
+    started = tmp_path / "pid"
+    begin = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="the copy did not end in time"):
+        rsync._run(["sh", "-c", f'sleep 60 & echo $! >"{started}"; wait'], b"", timeout_s=1.0, host="gpu1")
+    assert time.monotonic() - begin < 5
+    child = Path("/proc", started.read_text().strip(), "stat")
+    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() - begin < 5

@@ -6,6 +6,7 @@ import io
 import sys
 
 import pytest
+from rich.text import Text
 
 from fleetdeploy.domain.redaction import Redactor
 from fleetdeploy.report.redacted_output import RedactedStream, redacted_output
@@ -55,3 +56,14 @@ def test_streams_are_put_back_after_an_error() -> None:
     with pytest.raises(KeyError), redacted_output(Redactor(), as_json=False):
         raise KeyError
     assert sys.stdout is before
+
+
+@pytest.mark.parametrize("value", ["before\tbehind", "before\x07behind", "before\rbehind", "before\t\tbe\\\thind"])
+@pytest.mark.parametrize("pad", range(9))
+def test_what_the_console_makes_of_a_value_is_taken_out(
+    capsys: pytest.CaptureFixture[str], value: str, pad: int
+) -> None:
+    """Rich prints blanks instead of tabs, and leaves out signs that a terminal would act on."""
+    with redacted_output(Redactor([value]), as_json=False):
+        console(stderr=False, no_color=True).print(Text(f"{'x' * pad}{value} end"))
+    assert capsys.readouterr().out == f"{'x' * pad}<secret> end\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from pydantic import ValidationError
@@ -12,6 +14,7 @@ from simulation.fleet import SimFleet
 from simulation.wire import Wire
 from simulation.world import World
 
+from fleetdeploy.domain.protocols import Ended, Outside
 from fleetdeploy.errors import Held, HostError, Interrupted, RemoteCommandFailed
 from fleetdeploy.tasks import registry
 from fleetdeploy.tasks.step import Step, alternatives_of, required_of
@@ -146,3 +149,13 @@ def test_a_webhook_that_nobody_answers(taken: Step, said: list[str], required: b
 def test_a_webhook_s_address_is_not_shown(taken: Step) -> None:
     """Only its host stands in the plan: the rest of such an address lets anybody write there."""
     assert registry()["notify"].summary(taken.plan, True, made("notify", url=URL)) == "tell chat.example.net"
+
+
+def test_what_a_command_said_is_not_cut_within_a_word(taken: Step) -> None:
+    """The end of a long output is kept; half of a secret would be recognised by nobody."""
+    ended = Ended(1, "half-of-a-secret " + "y " * 996)
+    outside = SimpleNamespace(command=lambda *_, **__: ended)
+    failing = replace(taken, controller=lambda: cast("Outside", outside))
+    with pytest.raises(RemoteCommandFailed) as caught:
+        registry()["notify"].act(failing, made("notify", command=["tell"], retries=0, required=True))
+    assert caught.value.detail.split() == ["...", *["y"] * 996]
