@@ -165,7 +165,8 @@ class Project:
         with (outputs / "stdout").open("wb") as stdout, (outputs / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "fleetdeploy", *argv],
-                cwd=self.root, env={**_environment(), "XDG_STATE_HOME": str(self.root / "home")}, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                cwd=self.root, env={**_environment(), "XDG_STATE_HOME": str(self.root / "home")},
+                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
             )  # fmt: skip
         return Started(process, argv, outputs)
 
