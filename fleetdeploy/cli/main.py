@@ -17,15 +17,16 @@ from fleetdeploy.report.redacted_output import redacted_output
 
 EPILOG = """\
 first steps:
-  fleetdeploy validate -i inventories/prod            is everything well-formed?
-  fleetdeploy plan -i inventories/prod                what would change, where and why
-  fleetdeploy deploy -i inventories/prod              make it so, host by host
-  fleetdeploy deploy -i inventories/prod -l rack1     only there
-  fleetdeploy status -i inventories/prod              what each host serves now
+  fleetdeploy validate -i inventories/prod           is everything well-formed?
+  fleetdeploy plan -i inventories/prod               what would change, and why
+  fleetdeploy deploy -i inventories/prod             make it so, host by host
+  fleetdeploy deploy -i inventories/prod -l rack1    only there
+  fleetdeploy status -i inventories/prod             what each host serves now
 
-exit codes: 0 converged · 1 a bug · 2 bad input · 3 failed and taken back · 4 failed, fleet mixed ·
-  5 preflight refused · 6 locked · 7 model refused · 8 some hosts skipped · 9 held for a person ·
-  10 changes pending · 130/143 interrupted
+exit codes: 0 converged · 1 a bug · 2 bad input · 3 failed and taken back ·
+  4 failed, fleet mixed · 5 preflight refused · 6 locked · 7 model refused ·
+  8 some hosts skipped · 9 held for a person · 10 changes pending ·
+  130/143 interrupted
 """
 
 
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = Parser(
         prog="fleetdeploy",
-        description="Deploy TF Serving models to bare-metal GPU fleets over SSH, host by host, proven and reversible.",
+        description="Deploy TF Serving models to bare-metal GPU fleets over SSH,\nhost by host, proven and reversible.",
         epilog=EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"fleetdeploy {__version__}")
