@@ -75,6 +75,7 @@ def _meant(
         return None
     found = set(hosts)
     for when in task.when:
+        problems += conditions.strangers(when, inventory)
         try:
             # A condition behind one that does not hold is not looked at, as with `and`.
             found = {name for name in hosts if name in found and conditions.holds(when, inventory.hosts[name])}

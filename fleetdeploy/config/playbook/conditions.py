@@ -8,17 +8,18 @@ and what is undefined, or is neither true nor false, is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import StrictUndefined, TemplateError, meta, nodes
 
 from fleetdeploy.config.inventory.lazy import Expressions, NoValue
 from fleetdeploy.config.secrets.sealed import NeedsSecret, sealed
 from fleetdeploy.config.syntax.suggest import hint_for
-from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.inventory import Host, Inventory
 from fleetdeploy.domain.playbook import When
 from fleetdeploy.errors import InputError, Problem
 
+_INSIDE = ("in", "notin")
 _LONGEST = 1024
 _HINT = "an expression such as rack == 'r1' or 'canary' in group_names"
 
@@ -39,6 +40,30 @@ class ConditionReader:
         except Exception as error:  # noqa: BLE001  Jinja2 and Python both compile it; either may choke on what it is given
             return Problem(f"when: {when.text[:80]!r} cannot be read: {error}", str(when.origin), _HINT)
         return None
+
+    def strangers(self, when: When, inventory: Inventory) -> Iterator[Problem]:
+        """Names that a condition looks for among groups or hosts, and that the inventory does not have.
+
+        Such a condition would hold nowhere, or everywhere, in silence. The condition has no `problem`.
+        """
+        known = {
+            "group_names": ("group", inventory.groups.keys()),
+            "inventory_hostname": ("host", inventory.hosts.keys()),
+            "inventory_hostname_short": ("host", {name.partition(".")[0] for name in inventory.hosts}),
+        }
+        for comparison in self._environment.parse("{{ (" + when.text + ") }}").find_all(nodes.Compare):
+            if any(operand.op in _INSIDE and _is_name_of_host(operand.expr) for operand in comparison.ops):
+                continue  # looks for a part of the name
+            sides = [comparison.expr, *(operand.expr for operand in comparison.ops)]
+            names = {side.name for side in sides if isinstance(side, nodes.Name)} & known.keys()
+            for what, existing in (known[name] for name in names):
+                for text in dict.fromkeys(text for side in sides for text in _texts(side)):
+                    if text not in existing:
+                        yield Problem(
+                            f"when: {when.text[:80]!r}: the inventory has no {what} {text[:80]!r}",
+                            str(when.origin),
+                            hint_for(text, existing, what=f"{what}s"),
+                        )
 
     def holds(self, when: When, host: Host) -> bool:
         """Whether the condition holds for the host. Raises InputError with its place."""
@@ -84,6 +109,19 @@ class ConditionReader:
 
     def _failed(self, when: When, host: Host, message: str, hint: str) -> InputError:
         return InputError(f"when: {when.text[:80]!r} on {host.name}: {message}", where=str(when.origin), hint=hint)
+
+
+def _is_name_of_host(node: nodes.Expr) -> bool:
+    return isinstance(node, nodes.Name) and node.name.startswith("inventory_hostname")
+
+
+def _texts(node: nodes.Expr) -> Iterator[str]:
+    """The texts that are written out in a side of a comparison: alone, or in a list."""
+    if isinstance(node, nodes.Const) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, (nodes.List, nodes.Tuple)):
+        for item in node.items:
+            yield from _texts(item)
 
 
 def _special(host: Host) -> dict[str, object]:

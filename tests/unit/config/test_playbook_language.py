@@ -9,7 +9,7 @@ import pytest
 from fleetdeploy.config.playbook.conditions import ConditionReader
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.config.playbook.selection import Selection, narrowed
-from fleetdeploy.domain.inventory import Connection, Host
+from fleetdeploy.domain.inventory import Connection, Group, Host, Inventory
 from fleetdeploy.domain.playbook import Order, Playbook, Quantity, When
 from fleetdeploy.domain.secret import Secret
 from fleetdeploy.errors import InputError
@@ -233,3 +233,23 @@ def test_conditions_that_give_no_answer(text: str, words: str) -> None:
         ConditionReader().holds(When(text), HOST)
     assert words in str(caught.value.problems[0])
     assert HOST.variables["list"] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("'wep' in group_names", "the inventory has no group 'wep'"),
+        ("n > 2 and not 'canry' not in group_names", "the inventory has no group 'canry'"),
+        ("inventory_hostname == 'a'", "the inventory has no host 'a'"),
+        ("inventory_hostname in ['a.x', 'b.x']", "the inventory has no host 'b.x'"),
+        ("inventory_hostname_short != 'b'", "the inventory has no host 'b'"),
+        ("'web' in group_names and inventory_hostname == 'a.x' and inventory_hostname_short == 'a'", ""),
+        ("'rack1' in inventory_hostname", ""),
+        ("rack == 'wep'", ""),
+    ],
+)
+def test_conditions_name_groups_and_hosts_that_exist(text: str, words: str) -> None:
+    """A condition that looks for a group or a host that is not there would hold nowhere, or everywhere, in silence."""
+    groups = {name: Group(name, ("a.x",), ()) for name in ("all", "gpu", "web")}
+    found = list(ConditionReader().strangers(When(text), Inventory({"a.x": HOST}, groups, ())))
+    assert [problem.message.partition(": ")[2].partition(": ")[2] for problem in found] == [words] * bool(words)
