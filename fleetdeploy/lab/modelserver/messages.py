@@ -5,6 +5,7 @@ servables/tensorflow/session_bundle_config.proto. They live in a descriptor pool
 defines them one day does not clash.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
@@ -13,9 +14,14 @@ _PACKAGE: Final = "tensorflow.serving"
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _SCALARS: Final = {
     "bool": _FIELD.TYPE_BOOL,
+    "int32": _FIELD.TYPE_INT32,
     "int64": _FIELD.TYPE_INT64,
+    "uint64": _FIELD.TYPE_UINT64,
     "string": _FIELD.TYPE_STRING,
 }
+Definitions = Mapping[str, Mapping[str, tuple[int, str]]]
+"""Message to field to (number, type): `string`, `repeated int64`, or a message's full name."""
+
 _DEFINITIONS: Final = {
     "PrometheusConfig": {"enable": (1, "bool"), "path": (2, "string")},
     "MonitoringConfig": {"prometheus_config": (1, f"{_PACKAGE}.PrometheusConfig")},
@@ -37,21 +43,18 @@ _DEFINITIONS: Final = {
         "max_execution_batch_size": (9, "google.protobuf.Int64Value"),
     },
 }
-"""Message to field to (number, type)."""
 
 
-def _describe() -> descriptor_pb2.FileDescriptorProto:
+def describe(name: str, definitions: Definitions, *, dependencies: Sequence[str]) -> descriptor_pb2.FileDescriptorProto:
+    """A file of messages in tensorflow.serving; `dependencies` are the files of the messages that its fields name."""
     file = descriptor_pb2.FileDescriptorProto(
-        name="fleetdeploy/lab/modelserver/messages.proto",
-        package=_PACKAGE,
-        syntax="proto3",
-        dependency=[wrappers_pb2.DESCRIPTOR.name],
+        name=f"fleetdeploy/lab/modelserver/{name}.proto", package=_PACKAGE, syntax="proto3", dependency=dependencies
     )
-    for message_name, fields in _DEFINITIONS.items():
+    for message_name, fields in definitions.items():
         message = file.message_type.add(name=message_name)
-        for name, (number, written) in fields.items():
+        for field_name, (number, written) in fields.items():
             kind = written.removeprefix("repeated ")
-            field = message.field.add(name=name, number=number)
+            field = message.field.add(name=field_name, number=number)
             field.label = _FIELD.LABEL_OPTIONAL if kind == written else _FIELD.LABEL_REPEATED
             if kind in _SCALARS:
                 field.type = _SCALARS[kind]
@@ -65,7 +68,7 @@ def _pool() -> descriptor_pool.DescriptorPool:
     wrappers = descriptor_pb2.FileDescriptorProto()
     wrappers_pb2.DESCRIPTOR.CopyToProto(wrappers)
     pool.Add(wrappers)
-    pool.Add(_describe())
+    pool.Add(describe("messages", _DEFINITIONS, dependencies=[wrappers_pb2.DESCRIPTOR.name]))
     return pool
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from fleetdeploy.lab.modelserver.messages import BatchingParameters
+from fleetdeploy.lab.modelserver.messages import BatchingParameters, describe
 from fleetdeploy.lab.modelserver.status import Code, StatusError
 from fleetdeploy.lab.modelserver.text_proto import read_text_proto
 from fleetdeploy.tfserving import stubs
@@ -17,14 +17,6 @@ PLATFORM: Final = "tensorflow"
 
 _PACKAGE: Final = "tensorflow.serving"
 _ADAPTER: Final = f"{_PACKAGE}.SavedModelBundleSourceAdapterConfig"
-_FIELD = descriptor_pb2.FieldDescriptorProto
-_SCALARS: Final = {
-    "bool": _FIELD.TYPE_BOOL,
-    "int32": _FIELD.TYPE_INT32,
-    "int64": _FIELD.TYPE_INT64,
-    "uint64": _FIELD.TYPE_UINT64,
-    "string": _FIELD.TYPE_STRING,
-}
 _DEFINITIONS: Final = {
     "ModelWarmupOptions": {
         "num_request_iterations": (1, "google.protobuf.Int32Value"),
@@ -85,23 +77,8 @@ def _pool() -> descriptor_pool.DescriptorPool:
     added: set[str] = set()
     for file in known:
         _add(pool, file, added)
-    described = descriptor_pb2.FileDescriptorProto(
-        name="fleetdeploy/lab/modelserver/loading/platform_config.proto",
-        package=_PACKAGE,
-        syntax="proto3",
-        dependency=[file.name for file in known] + ["google/protobuf/wrappers.proto"],
-    )
-    for message_name, fields in _DEFINITIONS.items():
-        message = described.message_type.add(name=message_name)
-        for name, (number, written) in fields.items():
-            kind = written.removeprefix("repeated ")
-            field = message.field.add(name=name, number=number)
-            field.label = _FIELD.LABEL_OPTIONAL if kind == written else _FIELD.LABEL_REPEATED
-            if kind in _SCALARS:
-                field.type = _SCALARS[kind]
-            else:
-                field.type, field.type_name = _FIELD.TYPE_MESSAGE, f".{kind}"
-    pool.Add(described)
+    dependencies = [*(file.name for file in known), "google/protobuf/wrappers.proto"]
+    pool.Add(describe("loading/platform_config", _DEFINITIONS, dependencies=dependencies))
     return pool
 
 
