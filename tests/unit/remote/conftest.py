@@ -1,0 +1,33 @@
+"""What tests of programs share: to see that every process of a group has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fleetdeploy.lab.waiting import wait_until
+
+DEADLINE_S = 30.0
+"""A signal is delivered when its process gets a turn, which may take a while on a busy machine."""
+
+
+@pytest.fixture
+def await_end() -> Callable[[Path], None]:
+    """Waits until none of the processes whose ids stand in a file runs any more; fails at the deadline."""
+
+    def wait(pids: Path) -> None:
+        for pid in pids.read_text().split():
+            wait_until(lambda pid=pid: not _runs(pid), f"process {pid} ends", deadline_s=DEADLINE_S)
+
+    return wait
+
+
+def _runs(pid: str) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # The child of a killed shell stays a zombie until its new parent collects it.
+    return state not in "ZX"
