@@ -13,7 +13,7 @@ from fleetdeploy.domain.playbook import Play, TaskCall
 from fleetdeploy.errors import InputError, Problem
 from fleetdeploy.planning.waves import alternating, ordered
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.host_run import AFTER_FAILURE, Call
+from fleetdeploy.rollout.work import AFTER_FAILURE, Call
 from fleetdeploy.tasks import registry
 from fleetdeploy.tasks.step import alternatives_of, required_of
 

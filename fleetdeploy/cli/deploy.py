@@ -163,13 +163,14 @@ def _refuse(plan: Plan, arguments: argparse.Namespace) -> None:
 
 
 def _show(plan: Plan, project: Project, arguments: argparse.Namespace) -> None:
-    from fleetdeploy.report import plan_text
+    from fleetdeploy.report.plan import text
     from fleetdeploy.report.terminal import console
+    from fleetdeploy.rollout.forecast import forecast
 
     if not arguments.diff:
         return
     out = console(stderr=True, no_color=arguments.no_color)
-    for line in plan_text.lines(plan, plan_command.further_work(plan, project)):
+    for line in text.lines(forecast(plan, project.plays)):
         out.print(line)
 
 
@@ -192,7 +193,7 @@ def _ask(plan: Plan, arguments: argparse.Namespace) -> None:
 
 def _check_prompts(plan: Plan, project: Project, asking: Asking) -> None:
     """Before anything is touched: a pause that will ask needs somebody who can answer. Raises Held."""
-    from fleetdeploy.rollout.host_run import work_of
+    from fleetdeploy.rollout.work import work_of
 
     for bound in project.plays:
         for name in bound.hosts:

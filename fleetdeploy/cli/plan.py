@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
 from fleetdeploy.errors import PreflightRefused
 
 if TYPE_CHECKING:
-    from fleetdeploy.cli.project import Project
-    from fleetdeploy.domain.plan import Plan
+    from fleetdeploy.domain.forecast import Forecast
 
 PENDING = 10
 
@@ -45,8 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     from fleetdeploy.cli.project import new_run, print_json, read_project
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
-    from fleetdeploy.report import as_json, plan_text, terminal
+    from fleetdeploy.report import terminal
+    from fleetdeploy.report.plan import as_json, text
     from fleetdeploy.rollout.emitter import Emitter
+    from fleetdeploy.rollout.forecast import forecast
 
     project = read_project(arguments)
     fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
@@ -55,36 +55,19 @@ def run(arguments: argparse.Namespace) -> int:
         plan = project.targets.observe(fleet, emit, forks=arguments.forks)
     finally:
         fleet.close()
-    extra = further_work(plan, project)
+    expected = forecast(plan, project.plays)
     if arguments.json:
-        print_json(as_json.plan(plan, extra))
+        print_json(as_json.plan(expected))
     else:
         out = terminal.console(stderr=False, no_color=arguments.no_color)
-        for line in plan_text.lines(plan, extra, diff=not arguments.quiet):
+        for line in text.lines(expected, diff=not arguments.quiet):
             out.print(line)
-        out.print(plan_text.last_line(plan, extra), style="bold")
-    return _exit_code(plan, extra, pending=arguments.exit_code)
+        out.print(text.last_line(expected), style="bold")
+    return _exit_code(expected, pending=arguments.exit_code)
 
 
-def further_work(plan: Plan, project: Project) -> Mapping[str, Sequence[str]]:
-    """Work that the playbook finds on a host beyond what its services need: versions to prune, commands, messages.
-
-    What leaves a host as it is, such as a command that only looks, is no work on a host that needs nothing else.
-    """
-    from fleetdeploy.rollout.host_run import work_of
-
-    found: dict[str, list[str]] = {}
-    for bound in project.plays:
-        for name in bound.hosts:
-            host = plan.hosts.get(name)
-            if host is None:
-                continue
-            due = [work for work in work_of(host, bound.calls) if work.further(host)]
-            found.setdefault(name, []).extend(f"{work.name}: {work.summary}" for work in due)
-    return {name: work for name, work in found.items() if work}
-
-
-def _exit_code(plan: Plan, extra: Mapping[str, Sequence[str]], *, pending: bool) -> int:
+def _exit_code(expected: Forecast, *, pending: bool) -> int:
+    plan = expected.plan
     if plan.refusals or plan.unreachable:
         return plan.refusal_exit_code or PreflightRefused.exit_code
-    return PENDING if pending and (plan.changed_hosts or extra) else 0
+    return PENDING if pending and expected.changing else 0

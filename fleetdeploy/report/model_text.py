@@ -9,8 +9,7 @@ from rich.text import Text
 
 from fleetdeploy.domain.signatures import Signature, TensorSpec
 from fleetdeploy.report.as_json import signature_changes
-from fleetdeploy.report.plan_text import size
-from fleetdeploy.report.wording import counted, part
+from fleetdeploy.report.wording import counted, part, size
 from fleetdeploy.tfserving.inspection import LITE_FILE, WARMUP_FILE, ModelInspection, VersionInspection
 from fleetdeploy.tfserving.saved_model import INDEX_FILE
 

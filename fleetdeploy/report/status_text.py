@@ -10,7 +10,7 @@ from fleetdeploy.domain.observed import Absent, ObservedService, PoolMember, Pre
 from fleetdeploy.domain.plan import Activation, HostPlan, Plan, ServicePlan
 from fleetdeploy.gates.readiness import describe
 from fleetdeploy.report.fleet_state import FleetState, Members, key_refused_at, pools_of, services_of, unknown_of
-from fleetdeploy.report.plan_text import size
+from fleetdeploy.report.wording import size
 
 
 def lines(plan: Plan, members: Members) -> Iterator[Text]:

@@ -1,4 +1,4 @@
-"""Numbers of things in sentences."""
+"""Numbers of things, and of bytes, in sentences."""
 
 from __future__ import annotations
 
@@ -11,3 +11,12 @@ def counted(number: int, noun: str) -> str:
 def part(number: int, total: int, noun: str) -> str:
     """``1 of 3 hosts``, ``1 of 1 host``."""
     return f"{number} of {counted(total, noun)}"
+
+
+def size(count: int) -> str:
+    """A number of bytes with a binary unit."""
+    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if value >= 10 or units[0] == "B" else f"{value:.1f} {units[0]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from fleetdeploy.rollout.host_run import Call
+from fleetdeploy.rollout.work import Call
 
 
 class Agreements:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.playbook import Play
 from fleetdeploy.planning.waves import Floor
-from fleetdeploy.rollout.host_run import Call
+from fleetdeploy.rollout.work import Call
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from fleetdeploy.rollout.agreements import Agreements
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity import Capacity
 from fleetdeploy.rollout.emitter import Emitter
-from fleetdeploy.rollout.host_run import Call, HostRun, work_of
+from fleetdeploy.rollout.host_run import HostRun
 from fleetdeploy.rollout.in_service import Standing, never_served, standing
 from fleetdeploy.rollout.interrupt import Interrupts
 from fleetdeploy.rollout.side_by_side import side_by_side
 from fleetdeploy.rollout.targets import Targets
+from fleetdeploy.rollout.work import Call, work_of
 
 
 @dataclass
