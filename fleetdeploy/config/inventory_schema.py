@@ -27,12 +27,24 @@ _SSH = "not followed: SSH options that differ from host to host belong into an s
 _SUDO = "not followed: a host's user becomes root through sudo, and through nothing else"
 _UNUSED = {
     **dict.fromkeys(("ansible_ssh_extra_args", "ansible_ssh_args", "ansible_ssh_executable"), _SSH),
-    **dict.fromkeys(("ansible_become_exe", "ansible_become_flags"), _SUDO),
+    **dict.fromkeys(
+        (
+            "ansible_become_exe",
+            "ansible_become_flags",
+            "ansible_sudo_exe",
+            "ansible_sudo_flags",
+            "ansible_su",
+            "ansible_su_user",
+        ),
+        _SUDO,
+    ),
+    **dict.fromkeys(("ansible_sudo", "ansible_sudo_user"), "not followed: write ansible_become: true"),
     **dict.fromkeys(
         (
             "ansible_become_password",
             "ansible_become_pass",
             "ansible_sudo_pass",
+            "ansible_su_pass",
             "ansible_password",
             "ansible_ssh_pass",
             "ansible_ssh_password",

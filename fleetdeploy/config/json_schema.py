@@ -47,6 +47,7 @@ class TaskShape:
     required: tuple[str, ...]
     once: bool
     delegable: bool
+    commanded: bool
 
 
 class _Written(GenerateJsonSchema):
@@ -192,6 +193,7 @@ def _beside_task(task: TaskShape) -> Schema:
     refused = {
         **({} if task.once else {"run_once": {"enum": [False]}}),
         **({} if task.delegable else {"delegate_to": False}),
+        **({} if task.commanded else {"environment": False}),
     }
     return {**schema, "properties": refused} if refused else schema
 

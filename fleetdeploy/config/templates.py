@@ -2,16 +2,19 @@
 
 Every value that ``{{ }}`` puts out is escaped for a quoted protobuf string (``name: "{{ model.name }}"``), so no value
 can end the string it stands in; ``{{ value | pbtxt }}`` writes the quotes too. The result of a macro is a value like
-any other; use ``{% include %}`` for structure. Values are never rendered a second time: a variable that holds
-``{{ 7 * 7 }}`` comes out as that text.
+any other; use ``{% include %}`` for structure. Nothing is rendered a second time here: a value that holds
+``{{ 7 * 7 }}`` comes out as that text. A host's variables of the inventory come with their expressions rendered, as
+Ansible does it when a variable is used (:mod:`fleetdeploy.config.secrets.for_templates`); text from anywhere else
+stays text.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import (
     BaseLoader,
@@ -25,21 +28,29 @@ from jinja2 import (
     UndefinedError,
 )
 from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import safe_range
 
+from fleetdeploy.config.sandbox.budget import TooMuch, rendering, spend, weigh
+from fleetdeploy.config.sandbox.environment import CountingSandbox
+from fleetdeploy.config.sandbox.filters import bounded
 from fleetdeploy.config.syntax.suggest import hint_for, nearest
-from fleetdeploy.config.syntax.text_file import read_text
+from fleetdeploy.config.syntax.text_file import exists, read_text
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError
 
 OUTPUT_LIMIT: Final = 1024 * 1024
-"""Characters of rendered text; also the most that one expression may build by repeating or padding."""
+"""Characters of rendered text."""
 
-_REMOVED_FILTERS: Final = frozenset({
-    # They write HTML, pad to any width, or mark a text as already escaped.
-    "center", "e", "escape", "forceescape", "format", "safe", "tojson", "urlize", "wordwrap", "xmlattr",
-})  # fmt: skip
-_PADDING_METHODS: Final = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"})
+_FILTERS: Final = (
+    "abs", "attr", "batch", "capitalize", "count", "d", "default", "dictsort", "first", "float", "groupby", "indent",
+    "int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "replace",
+    "reverse", "round", "select", "selectattr", "slice", "sort", "string", "sum", "title", "trim", "truncate", "unique",
+    "upper", "urlencode", "wordcount",
+)  # fmt: skip
+"""Of Jinja2's, those that neither write HTML, nor pad to any width, nor mark a text as already escaped."""
+_SOURCE_LIMIT: Final = 128 * 1024
+_STEPS_A_CHARACTER: Final = 4
+"""For making code of a template."""
 
 
 class TemplateSet:
@@ -58,21 +69,25 @@ class TemplateSet:
         """The text of template ``name`` with the variables of ``context``.
 
         Raises InputError with the template's line for a missing template, a syntax error, an undefined variable, a
-        value that has no text form, and more than ``OUTPUT_LIMIT`` characters.
+        value that has no text form, more than ``OUTPUT_LIMIT`` characters, and more work or memory than
+        :mod:`fleetdeploy.config.sandbox.budget` allows.
         """
         try:
-            template = self._environment.get_template(name)
-            parts, size = [], 0
-            for part in template.generate(dict(context)):
-                size += len(part)
-                if size > OUTPUT_LIMIT:
-                    raise SecurityError(f"the text grows beyond {OUTPUT_LIMIT} characters")
-                parts.append(part)
-            return "".join(parts)
+            with rendering():
+                return self._rendered(name, context)
         except InputError:
             raise
         except Exception as error:  # noqa: BLE001  template code may fail with any exception; all become one kind
             raise self._explain(error, name, context) from None
+
+    def _rendered(self, name: str, context: Mapping[str, object]) -> str:
+        parts, size = [], 0
+        for part in self._environment.get_template(name).generate(dict(context)):
+            size += len(part)
+            if size > OUTPUT_LIMIT:
+                raise TooMuch(f"a rendered text of more than {OUTPUT_LIMIT:,} characters")
+            parts.append(part)
+        return "".join(parts)
 
     def _explain(self, error: Exception, name: str, context: Mapping[str, object]) -> InputError:
         if isinstance(error, TemplateSyntaxError):
@@ -91,8 +106,18 @@ class TemplateSet:
                 where=_line(where),
                 hint=_scope_hint(str(error.message), context),
             )
-        if isinstance(error, RecursionError):
-            return InputError("templates include each other without end", where=_line(where), hint="break the loop")
+        if isinstance(error, (RecursionError, MemoryError)):  # Python's own parser raises the latter
+            return InputError(
+                "templates, macros or brackets are nested too deeply, or without end",
+                where=_line(where),
+                hint="does it include or call itself?",
+            )
+        if isinstance(error, TooMuch):
+            return InputError(
+                f"the template takes too much: {error.message}",
+                where=_line(where),
+                hint="look for loops in loops, and for what doubles itself; keep large texts out of templates",
+            )
         if isinstance(error, SecurityError):
             return InputError(
                 f"refused by the sandbox: {error.message}",
@@ -126,12 +151,18 @@ def pbtxt(value: object) -> Escaped:
     return Escaped(_output(value))
 
 
+_SIMPLE: Final = {"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_SPECIAL: Final = re.compile(r"""[\\"'\x00-\x1f\x7f]""")
+
+
 def escape(text: str) -> str:
     """``text`` for the inside of a quoted protobuf string, of either kind of quotes."""
-    simple = {"\\": "\\\\", '"': '\\"', "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return "".join(
-        simple.get(char) or (char if char >= " " and char != "\x7f" else f"\\{ord(char):03o}") for char in text
-    )
+    return _SPECIAL.sub(lambda found: _SIMPLE.get(found[0]) or f"\\{ord(found[0]):03o}", text)
+
+
+def _counted_output(value: object) -> str:
+    spend(weigh(value))
+    return _output(value)
 
 
 def _output(value: object) -> str:
@@ -150,46 +181,23 @@ def _output(value: object) -> str:
     raise TemplateRuntimeError(f"the expression gives {kind}, which has no text form; pick a value in it")
 
 
-class _Sandbox(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox, without what builds huge texts in one step or passes values unescaped."""
-
-    intercepted_binops = frozenset({"*", "**", "%", "+"})
+class _Sandbox(CountingSandbox):
+    """The sandbox with what model.config needs, and every value escaped for protobuf."""
 
     def __init__(self, loader: BaseLoader) -> None:
         super().__init__(
+            _FILTERS,
             loader=loader,
             undefined=StrictUndefined,
-            finalize=_output,
+            finalize=_counted_output,
             autoescape=False,  # `finalize` escapes, for protobuf and not for HTML
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
             auto_reload=False,
         )
-        self.filters = {name: item for name, item in self.filters.items() if name not in _REMOVED_FILTERS}
-        self.filters["pbtxt"] = pbtxt
-        self.globals = {"range": self.globals["range"], "dict": self.globals["dict"]}
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        sizes = [len(item) for item in (left, right) if isinstance(item, (str, list, tuple))]
-        numbers = [abs(item) for item in (left, right) if isinstance(item, int)]
-        if operator == "*" and sizes and numbers and sizes[0] * numbers[0] > OUTPUT_LIMIT:
-            raise SecurityError(f"a text or list repeated to more than {OUTPUT_LIMIT} items")
-        if operator == "+" and sum(sizes) > OUTPUT_LIMIT:
-            raise SecurityError(f"a text or list of more than {OUTPUT_LIMIT} items")
-        if operator == "**" and (not numbers or max(numbers) > 1000):
-            raise SecurityError("a power beyond 1000")
-        if operator == "%" and isinstance(left, (str, bytes)):
-            raise SecurityError("texts are not formatted with %; put values together with ~")
-        return super().call_binop(context, operator, left, right)
-
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, (str, bytes)) and attr in _PADDING_METHODS:
-            return False
-        return super().is_safe_attribute(obj, attr, value)
-
-    def wrap_str_format(self, value: Any) -> None:
-        """``format`` is one of the padding methods; the base class would make it callable before it is judged."""
+        self.filters["pbtxt"] = bounded("pbtxt", pbtxt)
+        self.globals = {"range": safe_range, "dict": dict}
 
 
 class _Loader(BaseLoader):
@@ -203,11 +211,13 @@ class _Loader(BaseLoader):
         if template.startswith("/") or "\\" in template or "\0" in template or {"", ".", ".."} & set(parts):
             raise SecurityError(f"{template!r} is a path outside the templates directory")
         path = self.directory.joinpath(*parts)
-        if not path.exists():
+        if not exists(path):
             raise TemplateNotFound(template)
         if not path.resolve().is_relative_to(self.directory.resolve()):
             raise SecurityError(f"{template!r} is a link to outside the templates directory")
-        return read_text(path, what="template", limit_bytes=OUTPUT_LIMIT), str(path), lambda: True
+        source = read_text(path, what="template", limit_bytes=_SOURCE_LIMIT)
+        spend(_STEPS_A_CHARACTER * len(source))
+        return source, str(path), lambda: True
 
 
 def _line(origin: Origin) -> str:

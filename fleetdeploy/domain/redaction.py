@@ -19,7 +19,8 @@ SHOWN: Final = "<secret>"
 SHORTEST: Final = 4
 """Characters. Anything shorter stands in ordinary words, and taking it out would make every text unreadable."""
 
-_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*')
+_JSON_TOKEN = re.compile(r'(?P<token>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?|(?P<number>-?[0-9][0-9.eE+-]*)')
+_WORD = re.compile(r"[a-z][a-z_]*")
 _WRAPPED = (76, 64)
 """Where base64(1) and openssl(1) end their lines."""
 _GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
@@ -32,60 +33,109 @@ class Redactor:
     """Knows the secret values in use. Values are added while input is read, before threads are started."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
+        self._values: set[str] = set()
         self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._names: dict[str, str] = {}
+        self._patterns: tuple[re.Pattern[str], ...] = ()
         for value in values:
             self.add(value)
 
     def add(self, value: str) -> None:
-        """Take this value out of everything from now on. Raises ValueError for one that is too short."""
+        """Take this value out of everything from now on. Raises ValueError for one that cannot be taken out.
+
+        That is one too short, and one that stands in a name of :meth:`keep`: a host that is not called by its name, or
+        a document with other keys than its reader looks for, would do more harm than a refusal.
+        """
         if len(value) < SHORTEST:
-            raise ValueError(f"shorter than {SHORTEST} characters")
+            raise ValueError(f"is shorter than {SHORTEST} characters")
+        if kind := next((kind for name, kind in self._names.items() if value in name), ""):
+            raise ValueError(f"stands in the name of a {kind}")
+        self._values.add(value)
         self._forms.update(form for form in _forms(value) if len(form) >= SHORTEST)
-        self._pattern = None
+        self._patterns = ()
+
+    def keep(self, names: Mapping[str, str]) -> None:
+        """Names that outputs cannot do without, each with what it is the name of, such as ``host``.
+
+        Raises ValueError when a value that is known by now stands in one.
+        """
+        self._names.update(names)
+        for name, kind in names.items():
+            if any(value in name for value in self._values):
+                raise ValueError(f"stands in the name of a {kind}")
 
     def text(self, text: str) -> str:
         """``text`` with every known value, in any of its forms, replaced."""
-        return self._compiled().sub(SHOWN, text) if self._forms else text
+        spans = self._spans(text) if self._forms else []
+        if not spans:
+            return text
+        parts, done = [], 0
+        for start, end in spans:
+            parts += [text[done:start], SHOWN]
+            done = end
+        return "".join((*parts, text[done:]))
 
     def json(self, text: str) -> str:
-        """JSON text with the values taken out of its strings; a number that is a secret becomes a string."""
+        """JSON text with the values taken out of its strings; a number that is a secret becomes a string.
+
+        Keys that are plain words stay: they are ours, and a program that reads the document looks for them.
+        """
         return _JSON_TOKEN.sub(self._token, text) if self._forms else text
 
     def value(self, value: object) -> object:
-        """A JSON value with the secrets taken out of its texts, keys included."""
+        """A JSON value with the secrets taken out of its texts, and of keys that are more than a plain word."""
         if not self._forms:
             return value
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self.value(key): self.value(item) for key, item in value.items()}
+            return {_kept(key) or self.value(key): self.value(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(item) for item in value]
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return SHOWN if str(value) in self._forms else value
         return value if value is None or isinstance(value, bool) else self.text(str(value))
 
-    def _compiled(self) -> re.Pattern[str]:
-        pattern = self._pattern
-        if pattern is None:
-            # The longest first: a value that begins with another one must not leave its rest behind.
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        """Where values stand, from left to right; those that share a character are one."""
+        found = sorted(
+            (match.start(), match.end(1)) for pattern in self._compiled() for match in pattern.finditer(text)
+        )
+        spans: list[tuple[int, int]] = []
+        for start, end in found:
+            if spans and start < spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(spans[-1][1], end))
+            else:
+                spans.append((start, end))
+        return spans
+
+    def _compiled(self) -> tuple[re.Pattern[str], ...]:
+        """Patterns that find at every place, within other finds too, the longest form that begins there."""
+        if not self._patterns:
             longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-            words = "|".join(map(re.escape, longest_first))
-            # A terminal's lines have blanks where the text has a tab.
-            pattern = self._pattern = re.compile(words.replace("\\\t", "(?:\t| {1,8})"))
-        return pattern
+            words = "|".join(re.escape(form) for form in longest_first if "\t" not in form)
+            # A terminal's lines have blanks where the text has a tab, and nobody knows how many.
+            tabbed = [re.escape(form).replace("\\\t", "(?:\t| {1,8})") for form in longest_first if "\t" in form]
+            self._patterns = tuple(re.compile(f"(?=({part}))") for part in (words, *tabbed) if part)
+        return self._patterns
 
     def _token(self, found: re.Match[str]) -> str:
-        token = found[0]
-        if not token.startswith('"'):
-            return f'"{SHOWN}"' if token in self._forms else token
+        token, colon = found["token"], found["colon"] or ""
+        if token is None:
+            return f'"{SHOWN}"' if found["number"] in self._forms else found["number"]
+        if colon and _WORD.fullmatch(token[1:-1]):
+            return found[0]
         try:
             inner = json.loads(token)
         except ValueError:
-            return self.text(token)  # not JSON after all, such as a traceback
+            return self.text(token) + colon  # not JSON after all, such as a traceback
         clean = self.text(inner)
-        return token if clean == inner else json.dumps(clean)
+        return (token if clean == inner else json.dumps(clean)) + colon
+
+
+def _kept(key: object) -> str:
+    """The key when it is a plain word, as all keys of our own documents are."""
+    return key if isinstance(key, str) and _WORD.fullmatch(key) else ""
 
 
 def shortened(text: str, most: int) -> str:

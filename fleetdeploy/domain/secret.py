@@ -41,7 +41,14 @@ class Secret:
                     where=self.where,
                     hint="use a longer one, or write it as an ordinary value if it is none",
                 )
-            self._note(value)
+            try:
+                self._note(value)
+            except ValueError as error:
+                raise InputError(
+                    f"a secret {error}, and cannot be kept out of outputs without it",
+                    where=self.where,
+                    hint="use another value, or write it as an ordinary one if it is no secret",
+                ) from None
             self._value = value
         return self._value
 
@@ -89,6 +96,11 @@ def holds_secret(value: object) -> bool:
     return any(map(holds_secret, value)) if isinstance(value, (list, tuple)) else isinstance(value, Secret)
 
 
+def opened(values: Mapping[str, str | Secret]) -> dict[str, str]:
+    """The values with their secrets opened, in place of which a process gets them. Raises InputError."""
+    return {name: value.reveal() if isinstance(value, Secret) else value for name, value in values.items()}
+
+
 def without_secrets(value: object, show: Callable[[Secret], object] = str) -> object:
     """A plain value in which each secret is what ``show`` makes of it, ``<secret>`` by default."""
     if isinstance(value, Secret):
@@ -97,4 +109,4 @@ def without_secrets(value: object, show: Callable[[Secret], object] = str) -> ob
         return {key: without_secrets(item, show) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_secrets(item, show) for item in value]
-    return value
+    return str(value) if isinstance(value, str) else value

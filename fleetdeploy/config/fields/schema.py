@@ -91,7 +91,7 @@ def check(
         path = dotted((what, *loc))
         found = find(node, loc)
         if isinstance(found, Scalar) and isinstance(found.value, Secret):
-            hint = "a service's `environment` and templates may hold secrets; write the value itself here"
+            hint = "`environment` and templates may hold secrets; write the value itself here"
             problems.append(Problem(f"{path}: a secret cannot stand here", str(found.origin), hint))
             continue
         where = problem.where or str(origin_of(node, loc) if find(node, loc) else key_origin_of(node, loc))
@@ -197,7 +197,7 @@ def _explain(detail: ErrorDetails, model: type[BaseModel], node: Node) -> Iterat
         for part in cause.parts if isinstance(cause, Several) else (cause,):
             yield (*loc, *part.at), _refusal(part, node, (*loc, *part.at), is_key=is_key)
     elif kind == "extra_forbidden":
-        hint = hint_for(str(loc[-1]), _keys_at(model, loc[:-1]), what="keys here", most=24)
+        hint = _elsewhere(model, loc) or hint_for(str(loc[-1]), _keys_at(model, loc[:-1]), what="keys here", most=24)
         yield loc, Problem("unknown key", str(key_origin_of(node, loc)), hint)
     elif kind == "missing":
         yield loc, Problem("missing", str(_owner(node, loc)), _description(model, loc))
@@ -249,6 +249,12 @@ def _quote(node: Scalar) -> str:
 def _owner(node: Node, loc: Loc) -> Origin:
     """The place of the key that holds the mapping in which something is missing."""
     return key_origin_of(node, loc[:-1]) if len(loc) > 1 else node.origin
+
+
+def _elsewhere(model: type[BaseModel], loc: Loc) -> str:
+    """What a model's own table ``elsewhere`` says to do instead of a key that it has not."""
+    known: Mapping[str, str] = getattr(_model_at(model, loc[:-1]), "elsewhere", {})
+    return known.get(str(loc[-1]), "")
 
 
 def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:

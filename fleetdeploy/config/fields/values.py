@@ -24,8 +24,6 @@ _UNITS_BYTES: dict[str, int] = {"B": 1, **_BINARY, **_DECIMAL, "KB": 1000}
 _SIZE = re.compile(r"(\d{1,19})(?:\.(\d{1,9}))? ?([A-Za-z]+)", re.ASCII)
 _QUANTITY = re.compile(r"([1-9][0-9]{0,8})(%?)", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_CAPABILITY = re.compile(r"[1-9][0-9]?\.[0-9]")
-_WANTED_CAPABILITY = re.compile(rf"(>=|>|==)? ?({_CAPABILITY.pattern})")
 _USER = re.compile(r"(\d{1,10}|[a-z_][a-z0-9_-]{0,31})(:(\d{1,10}|[a-z_][a-z0-9_-]{0,31}))?", re.ASCII)
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
@@ -123,21 +121,6 @@ def binds_everything(bind: str) -> bool:
     return network.prefixlen == 0 or network.network_address.is_unspecified
 
 
-def parse_capability(value: object) -> str:
-    """A CUDA compute capability. Unquoted it would be a number, and 9.10 become 9.1."""
-    if not isinstance(value, str) or not _CAPABILITY.fullmatch(value):
-        raise NotA("a compute capability", 'major.minor in quotes, such as "8.0"')
-    return value
-
-
-def parse_wanted_capability(value: object) -> str:
-    """``>=7.0``, ``>7.0`` or ``==7.0``, without blanks; a plain ``7.0`` becomes ``>=7.0``."""
-    found = _WANTED_CAPABILITY.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise NotA("a wanted compute capability", 'something like ">=7.0", ">7.0" or "==7.0", in quotes')
-    return f"{found[1] or '>='}{found[2]}"
-
-
 def parse_remote_directory(value: object) -> PurePosixPath:
     """An absolute directory on a host, of plain characters, without ``.`` and ``..``."""
     if not isinstance(value, str) or not _REMOTE_PATH.fullmatch(value.rstrip("/")):
@@ -198,7 +181,7 @@ def parse_flag_value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else parse_text_or_number(value)
 
 
-def _written(title: str, pattern: str, **more: object) -> WithJsonSchema:
+def written(title: str, pattern: str, **more: object) -> WithJsonSchema:
     """What a field of text looks like in a file, for editors; the ``parse_`` function beside it is what decides."""
     plain = re.sub(r"\(\?P<\w+>", "(?:", pattern)
     return WithJsonSchema({"title": title, "type": "string", "pattern": f"^(?:{plain})$", **more})
@@ -223,7 +206,7 @@ _SECRET_SCHEMA: dict[str, object] = {
     "minProperties": 1,
     "maxProperties": 1,
 }
-SIZE_SCHEMA = _written(
+SIZE_SCHEMA = written(
     "size", rf"\d{{1,19}}(\.\d{{1,9}})? ?({_UNITS})", type=["string", "integer"], minimum=0, maximum=MAX_VERSION
 )
 COUNT_SCHEMA: dict[str, object] = {
@@ -249,17 +232,13 @@ Port = Annotated[
     WithJsonSchema({"title": "port", "type": "integer", "minimum": 1, "maximum": 65535}),
 ]
 NAME_PATTERN = f"^{_NAME.pattern}$"
-Name = Annotated[str, PlainValidator(parse_name), _written("name", _NAME.pattern)]
-Image = Annotated[str, PlainValidator(parse_image), _written("image", _FIXED_IMAGE)]
-Bind = Annotated[str, PlainValidator(parse_bind), _written("address or network", r"[0-9A-Fa-f:.]+(/[0-9]{1,3})?")]
-Capability = Annotated[str, PlainValidator(parse_capability), _written("compute capability", _CAPABILITY.pattern)]
-WantedCapability = Annotated[
-    str, PlainValidator(parse_wanted_capability), _written("compute capability", _WANTED_CAPABILITY.pattern)
-]
+Name = Annotated[str, PlainValidator(parse_name), written("name", _NAME.pattern)]
+Image = Annotated[str, PlainValidator(parse_image), written("image", _FIXED_IMAGE)]
+Bind = Annotated[str, PlainValidator(parse_bind), written("address or network", r"[0-9A-Fa-f:.]+(/[0-9]{1,3})?")]
 RemoteDirectory = Annotated[
     PurePosixPath,
     PlainValidator(parse_remote_directory),
-    _written("absolute path", rf"(?!.*/\.\.?(/|$))({_REMOTE_PATH.pattern})/*"),
+    written("absolute path", rf"(?!.*/\.\.?(/|$))({_REMOTE_PATH.pattern})/*"),
 ]
 LocalPath = Annotated[
     str, PlainValidator(parse_local_path), WithJsonSchema({"title": "path", "type": "string", "minLength": 1})
@@ -267,7 +246,7 @@ LocalPath = Annotated[
 TemplateName = Annotated[
     str,
     PlainValidator(parse_template_name),
-    _written("template", r"(?!(?:.*/)?\.\.?(?:/|$))[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"),
+    written("template", r"(?!(?:.*/)?\.\.?(?:/|$))[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"),
 ]
 FlagValue = Annotated[
     str,
@@ -279,13 +258,13 @@ TextOrSecret = Annotated[Union[str, Secret], PlainValidator(parse_text_or_secret
 User = Annotated[
     str,
     _matching(_USER, "a user", 'uid, uid:gid, or names, such as "65534:65534"'),
-    _written("user", _USER.pattern),
+    written("user", _USER.pattern),
 ]
 EnvironmentName = Annotated[
     str,
     _matching(_ENVIRONMENT_NAME, "a variable's name", "letters, digits and `_`, not starting with a digit"),
-    _written("name", _ENVIRONMENT_NAME.pattern),
+    written("name", _ENVIRONMENT_NAME.pattern),
 ]
 PoolName = Annotated[
-    str, _matching(_POOL, "a pool's name", "letters, digits, `_`, `.`, `:`, `-`"), _written("pool", _POOL.pattern)
+    str, _matching(_POOL, "a pool's name", "letters, digits, `_`, `.`, `:`, `-`"), written("pool", _POOL.pattern)
 ]

@@ -39,10 +39,12 @@ _REFUSED = {
     "ansible_ssh_extra_args": _INTO_CONFIG,
     "ansible_ssh_args": _INTO_CONFIG,
     "ansible_ssh_executable": _INTO_CONFIG,
-    "ansible_become_exe": _ONLY_SUDO,
-    "ansible_become_flags": _ONLY_SUDO,
+    **dict.fromkeys(("ansible_become_exe", "ansible_sudo_exe", "ansible_su", "ansible_su_user"), _ONLY_SUDO),
+    **dict.fromkeys(("ansible_become_flags", "ansible_sudo_flags"), _ONLY_SUDO),
+    "ansible_sudo": "did you mean 'ansible_become'? write `ansible_become: true`",
+    "ansible_sudo_user": "did you mean 'ansible_become_user'? it is root, and needs not be written",
     **dict.fromkeys(
-        ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"),
+        ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass", "ansible_su_pass"),
         "passwords are not kept here: let sudo ask for none (NOPASSWD) for this user on the hosts",
     ),
     **dict.fromkeys(

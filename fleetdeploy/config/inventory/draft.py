@@ -19,6 +19,9 @@ from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import Problem
 
 PRIORITY = "ansible_group_priority"
+MOST = 50_000
+"""Hosts, and groups, of an inventory: far more than a fleet has, and few enough to be refused in seconds."""
+_MOST_TOLD = 50
 _GROUP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -134,9 +137,9 @@ def finish(draft: Draft) -> None:
     """Put every group below ``all`` and every lone host into ``ungrouped``; refuse cycles and undefined groups."""
     groups = draft.groups
     children = {name for group in groups.values() for name in group.children}
-    for group in groups.values():
-        if not group.defined:
-            known = [name for name, other in groups.items() if other.defined]
+    known = [name for name, group in groups.items() if group.defined]
+    for number, group in enumerate(group for group in groups.values() if not group.defined):
+        if number < _MOST_TOLD:
             how = "is named as a child but" if group.name in children else "has variables, but"
             draft.problem(
                 f"group {group.name!r} {how} nothing defines it",
@@ -176,17 +179,20 @@ def _find_cycle(groups: dict[str, GroupDraft]) -> list[str]:
     """The names along one cycle, the first repeated at the end; empty when there is none."""
     done: set[str] = set()
     for start, group in groups.items():
-        trail: list[str] = [start]
+        if start in done:
+            continue
+        trail = {start: None}  # in order, and quick to look into
         stack: list[Iterator[str]] = [iter(group.children)]
         while stack:
             child = next(stack[-1], None)
             if child is None:
-                done.add(trail.pop())
+                done.add(trail.popitem()[0])
                 stack.pop()
             elif child in trail:
-                return [*trail[trail.index(child) :], child]
+                names = list(trail)
+                return [*names[names.index(child) :], child]
             elif child not in done:
-                trail.append(child)
+                trail[child] = None
                 stack.append(iter(groups[child].children))
     return []
 

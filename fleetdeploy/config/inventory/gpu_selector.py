@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from fleetdeploy.config.fields.values import parse_capability, parse_size
+from fleetdeploy.config.fields.gpus import parse_capability
+from fleetdeploy.config.fields.values import parse_size
 from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.inventory import DeclaredGpus, Inventory

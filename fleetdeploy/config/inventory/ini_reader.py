@@ -18,16 +18,22 @@ from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.config.syntax.text_file import read_text
 from fleetdeploy.domain.origin import Origin
+from fleetdeploy.errors import InputError
 
 KINDS = ("hosts", "children", "vars")
 _SECTION = re.compile(r"\[(?P<name>[^:\]\s]+)(?::(?P<kind>[^\]\s]*))?\]\s*(?:#.*)?")
+_MOST_LINES = 100_000
+_LONGEST_LINE = 256 * 1024
 _HEADER_LIKE = re.compile(r"\[[^\]]*(\]\s*([;#].*)?)?")
 
 
 def read_ini(path: Path, draft: Draft) -> None:
     """Take one INI inventory into ``draft``. Raises InputError when the file cannot be read as text."""
     reader = _Reader(str(path), draft)
-    for number, line in enumerate(read_text(path, what="inventory").split("\n"), 1):
+    text = read_text(path, what="inventory")
+    if text.count("\n") > _MOST_LINES:
+        raise InputError(f"more than {_MOST_LINES:,} lines", where=str(path), hint="write ranges, or split the file")
+    for number, line in enumerate(text.split("\n"), 1):
         reader.line(line, number)
     reader.finish()
 
@@ -59,6 +65,10 @@ class _Reader:
             return
         column = len(line) - len(line.lstrip()) + 1
         origin = Origin(self._file, number, column)
+        if len(text) > _LONGEST_LINE:
+            hint = "put the host's variables into host_vars"
+            self._draft.problem(f"a line of more than {_LONGEST_LINE:,} characters", origin, hint)
+            return
         control = next((char for char in line.rstrip("\r") if (char < " " and char != "\t") or char == "\x7f"), "")
         if control:
             where = Origin(self._file, number, line.index(control) + 1)

@@ -17,6 +17,7 @@ from fleetdeploy.domain.origin import Origin
 
 _LONGEST_LITERAL = 64 * 1024
 _DEEPEST = 64
+_MOST_BITS = 1024
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def _node(value: object, raw: str, origin: Origin, depth: int) -> Node:
         return MapNode(entries, origin)
     if isinstance(value, (list, tuple)):
         return ListNode(tuple(_node(item, "", origin, depth + 1) for item in value), origin)
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise Refused(f"{raw[:60]!r} is a number of more than 300 digits", "write less, or text in quotes")
     if isinstance(value, (str, int, float, bool)) or value is None:
         text = raw if raw and value != raw else str(value)
         quoted = isinstance(value, str)

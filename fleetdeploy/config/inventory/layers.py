@@ -52,6 +52,8 @@ class Layers:
         self._bases = {str(file.path): file.base for file in files}
         # A directory that several sources share is read for the last of them, as that would win.
         beside = list(reversed(dict.fromkeys(file.base for file in reversed(files))))
+        for folder in dict.fromkeys([*beside, *([playbook_dir] if playbook_dir else [])]):
+            self.problems += vars_files.near_misses_in(folder)
         self._group_files = [self._read(base, "group") for base in beside]
         self._host_files = [self._read(base, "host") for base in beside]
         self._group_files_play = self._read(playbook_dir, "group") if playbook_dir else {}

@@ -1,4 +1,4 @@
-"""Variables that hold ``{{ … }}``, rendered when something needs them: connection variables and the reserved ones.
+"""Variables that hold ``{{ … }}``, rendered when something needs them: a connection, a service, a template.
 
 As in Ansible, an expression is looked at only when its variable is used, sees the variables of its host and
 ``inventory_hostname``, ``inventory_hostname_short``, ``group_names``, ``groups`` and ``hostvars``, and one that is the
@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from fleetdeploy.config.inventory.draft import GroupDraft
+from fleetdeploy.config.sandbox.budget import rendering
+from fleetdeploy.config.sandbox.expressions import Expressions, NoValue
 from fleetdeploy.config.secrets.sealed import NeedsSecret, Sealed, View, opened, sealed
 from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar, from_python
 from fleetdeploy.config.syntax.suggest import hint_for
+from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.domain.secret import Secret
+from fleetdeploy.domain.templated import Templated
 from fleetdeploy.errors import InputError, Problem
 
 _LONGEST = 1024
@@ -28,40 +30,7 @@ _LONGEST = 1024
 _LARGEST = 8192
 _DEEPEST = 32
 _ONE_EXPRESSION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
-_FILTERS = frozenset({
-    "abs", "capitalize", "count", "d", "default", "first", "float", "int", "join", "last", "length", "list", "lower",
-    "max", "min", "replace", "reverse", "round", "sort", "string", "sum", "title", "trim", "unique", "upper",
-})  # fmt: skip
 SPECIAL = ("inventory_hostname", "inventory_hostname_short", "group_names", "groups", "hostvars")
-
-
-class NoValue(Exception):
-    """An expression that gives no value; the text says why, ``hint`` what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-class Expressions(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox with strict undefined, the filters that put names together, and nothing that builds much."""
-
-    intercepted_binops = frozenset({"*", "**", "%"})
-
-    def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, autoescape=False)
-        self.filters = {name: item for name, item in self.filters.items() if name in _FILTERS}
-        self.globals = {}
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        small = all(isinstance(item, (int, float)) and abs(item) < 10**6 for item in (left, right))
-        if operator == "**" or not small:
-            raise NoValue(f"`{operator}` is for small numbers here", "write the value itself")
-        return super().call_binop(context, operator, left, right)
-
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Methods of texts and numbers are not needed: filters do that."""
-        return isinstance(obj, Mapping) and not callable(value) and super().is_safe_attribute(obj, attr, value)
 
 
 class LazyVariables:
@@ -102,6 +71,26 @@ class LazyVariables:
                 del entries[key]  # what is wrong with it has been said
         return MapNode(entries, merged.origin)
 
+    def plain(self, host: str) -> dict[str, object]:
+        """The host's variables as plain values; each text with an expression in it is a :class:`Templated`."""
+        return {str(key): self._plain(host, str(key), entry.value) for key, entry in self._merged[host].entries.items()}
+
+    def _plain(self, host: str, name: str, node: Node) -> object:
+        if not self._is_templated(node):
+            return node.plain()
+        if isinstance(node, ListNode):
+            return [self._plain(host, name, item) for item in node.items]
+        if isinstance(node, MapNode):
+            return {key: self._plain(host, name, entry.value) for key, entry in node.entries.items()}
+        return Templated(str(node.value), lambda: self._rendered(host, name, node))
+
+    def _rendered(self, host: str, name: str, node: Node) -> object:
+        problems: list[Problem] = []
+        found = self._node(host, node, (f"{host}.{name}",), problems)
+        if problems:
+            raise InputError(problems=problems)
+        return found.plain()
+
     def _is_templated(self, node: Node) -> bool:
         """Whether an expression stands anywhere in ``node``; hosts of one group share their nodes and the answer."""
         if isinstance(node, Scalar):
@@ -130,7 +119,7 @@ class LazyVariables:
             return from_python(self._secret(error.secret, host, node, trail), node.origin)
         except NoValue as error:
             name = trail[0].removeprefix(f"{host}.")
-            problems.append(Problem(f"{name}: {error}", str(node.origin), error.hint))
+            problems.append(Problem(f"{name}: {error}", error.where or str(node.origin), error.hint))
             return node
 
     def _secret(self, secret: Secret, host: str, node: Scalar, trail: tuple[str, ...]) -> Secret:
@@ -143,7 +132,9 @@ class LazyVariables:
             except NoValue:
                 # The reason may quote a value.
                 raise InputError(
-                    f"{text[:80]!r} gives no value with the secrets in it", where=where, hint="look at its filters"
+                    f"{shortened(text, 80)!r} gives no value with the secrets in it",
+                    where=where,
+                    hint="look at its filters",
                 ) from None
 
         return secret.derived(compute, where=where)
@@ -151,21 +142,27 @@ class LazyVariables:
     def _value(self, host: str, text: str, trail: tuple[str, ...], view: View = sealed) -> object:
         """What ``text`` gives. Raises NoValue; NeedsSecret when it looks into a sealed secret."""
         try:
-            needed, compiled = self._prepared(text)
-            context = {name: self._variable(host, name, trail, view) for name in needed if self._is_known(host, name)}
-            value = compiled(context)
-            if isinstance(value, StrictUndefined):
-                str(value)  # raises, with the name
-            return _plain(value, 0, [_LARGEST])
+            with rendering():
+                return self._computed(host, text, trail, view)
         except (NoValue, NeedsSecret, InputError):
             raise
         except TemplateError as error:
             known = [*(str(key) for key in self._merged[host].entries), *SPECIAL]
             name = str(error.message).partition("'")[2].partition("'")[0]
             hint = hint_for(name, known, what="variables", most=20) if name else ""
-            raise NoValue(f"{text[:80]!r}: {error.message}", hint or "write the value itself") from None
+            raise NoValue(f"{shortened(text, 80)!r}: {error.message}", hint or "write the value itself") from None
         except Exception as error:  # noqa: BLE001  an expression may fail with any exception; all become one kind
-            raise NoValue(f"{text[:80]!r}: {type(error).__name__}: {error}", "write the value itself") from None
+            raise NoValue(
+                f"{shortened(text, 80)!r}: {type(error).__name__}: {error}", "write the value itself"
+            ) from None
+
+    def _computed(self, host: str, text: str, trail: tuple[str, ...], view: View) -> object:
+        needed, compiled = self._prepared(text)
+        context = {name: self._variable(host, name, trail, view) for name in needed if self._is_known(host, name)}
+        value = compiled(context)
+        if isinstance(value, StrictUndefined):
+            str(value)  # raises, with the name
+        return _plain(value, 0, [_LARGEST])
 
     def _prepared(self, text: str) -> tuple[set[str], Callable[[dict[str, object]], object]]:
         """The names that ``text`` needs, and what makes a value of them; many hosts share one text."""
@@ -233,7 +230,7 @@ class LazyVariables:
         problems: list[Problem] = []
         node = self._node(host, self._merged[host].entries[name].value, (*trail, step), problems)
         if problems:
-            raise NoValue(problems[0].message.partition(": ")[2], problems[0].hint)
+            raise NoValue(problems[0].message.partition(": ")[2], problems[0].hint, problems[0].where)
         return view(self._done.setdefault((host, name), node.plain()))
 
 

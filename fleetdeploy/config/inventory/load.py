@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetdeploy.config.inventory.connection import is_connection_variable, read_connection
-from fleetdeploy.config.inventory.draft import PRIORITY, Draft, GroupDraft, finish
+from fleetdeploy.config.inventory.draft import MOST, PRIORITY, Draft, GroupDraft, finish
 from fleetdeploy.config.inventory.layers import Layers
 from fleetdeploy.config.inventory.lazy import LazyVariables
 from fleetdeploy.config.inventory.merging import merge_variables
@@ -23,8 +23,10 @@ from fleetdeploy.config.inventory.sources import (
     read_host_list,
     read_source_file,
 )
+from fleetdeploy.config.inventory.told_once import of_expressions, of_values
 from fleetdeploy.config.reserved.names import BALANCER, GPUS, SERVICES
 from fleetdeploy.config.reserved.near_misses import near_misses
+from fleetdeploy.config.reserved.public_names import public_names
 from fleetdeploy.config.reserved.reader import ReservedReader
 from fleetdeploy.config.secrets.store import SecretStore
 from fleetdeploy.config.syntax.nodes import MapNode, from_python
@@ -97,6 +99,10 @@ def load(
                 read_source_file(file, draft, run_script=run_script, secrets=secrets)
             except InputError as error:
                 problems += error.problems
+    if len(draft.hosts) > MOST or len(draft.groups) > MOST:
+        raise InputError(
+            f"more than {MOST:,} hosts or groups", where=", ".join(map(str, sources)), hint="check the ranges"
+        )
     finish(draft)
     if not draft.hosts and not problems and not draft.problems:
         problems.append(Problem("no hosts defined", ", ".join(map(str, sources)), "write hosts below `hosts:`"))
@@ -106,7 +112,9 @@ def load(
     extra = from_python({} if extra_vars is None else extra_vars, EXTRA_VARS)
     assert isinstance(extra, MapNode)
     layers = Layers(draft, files, playbook_dir=playbook_dir, extra=extra, secrets=secrets)
-    return _Merger(draft, layers).loaded(tuple(map(Path, sources)))
+    loaded = _Merger(draft, layers).loaded(tuple(map(Path, sources)))
+    secrets.keep(public_names(loaded.inventory))
+    return loaded
 
 
 class _Merger:
@@ -115,7 +123,8 @@ class _Merger:
     def __init__(self, draft: Draft, layers: Layers) -> None:
         self.draft = draft
         self.layers = layers
-        self.problems: list[Problem] = list(layers.problems)
+        self._of_expressions: list[tuple[str, Problem]] = []
+        self._of_values: list[tuple[str, Problem]] = []
         self._merged_groups: dict[tuple[str, ...], MapNode] = {}
         self._reader = ReservedReader(layers.base_of)
 
@@ -124,21 +133,31 @@ class _Merger:
         groups_of = {name: self.layers.groups_of(name) for name in order}
         merged = {name: self._variables(name, groups_of[name]) for name in order}
         lazy = LazyVariables(merged, self.draft.groups, groups_of.__getitem__)
-        used = {name: lazy.resolved(name, is_used, self.problems) for name in order}
-        hosts = {name: self._host(name, groups_of[name], merged[name], used[name]) for name in order}
-        self._check_balancers(used.values(), hosts)
-        noted = [*near_misses(self.layers.everything()), *self.problems, *self._reader.problems]
+        used = {name: self._used(lazy, name) for name in order}
+        hosts = {name: self._host(name, groups_of[name], lazy.plain(name), used[name]) for name in order}
+        unread = [
+            *near_misses(self.layers.everything()),
+            *self.layers.problems,
+            *of_expressions(self._of_expressions),
+        ]
+        noted = [*unread, *of_values(self._of_values)]
+        # A service in what could not be read is not in the list; its pools would only look wrong.
+        services_known = not unread and not self._reader.problems
+        noted += self._of_balancers(used.values(), hosts, services_known=services_known)
         if noted:
             raise InputError(problems=dict.fromkeys(noted))
         groups = {name: _group(group) for name, group in self.draft.groups.items()}
         return Loaded(Inventory(hosts=hosts, groups=groups, sources=sources), self.layers, merged)
 
-    def _check_balancers(self, merged: Iterable[MapNode], hosts: Mapping[str, Host]) -> None:
-        if self._reader.problems:
-            return  # a service that was refused is not in the list; its pools would only look wrong
-        services = {wish.name for host in hosts.values() for wish in host.services}
+    def _of_balancers(
+        self, merged: Iterable[MapNode], hosts: Mapping[str, Host], *, services_known: bool
+    ) -> list[Problem]:
+        """What balancers name and the inventory has not."""
+        services = {wish.name for host in hosts.values() for wish in host.services} if services_known else None
+        known = len(self._reader.problems)
         for variables in merged:
             self._reader.check_balancer(variables, hosts=hosts, services=services)
+        return self._reader.problems[known:]
 
     def _variables(self, host: str, groups: tuple[str, ...]) -> MapNode:
         if groups not in self._merged_groups:
@@ -146,14 +165,24 @@ class _Merger:
         own = [layer.node for layer in self.layers.of_host_itself(host)]
         return merge_variables([self._merged_groups[groups], *own]) if own else self._merged_groups[groups]
 
-    def _host(self, name: str, groups: tuple[str, ...], merged: MapNode, variables: MapNode) -> Host:
-        """A host; ``variables`` are the ``merged`` ones, with the expressions rendered that are used here."""
-        base_of = self.layers.base_of
-        connection: Connection = read_connection(name, variables, base_of=base_of, problems=self.problems)
+    def _used(self, lazy: LazyVariables, host: str) -> MapNode:
+        problems: list[Problem] = []
+        found = lazy.resolved(host, is_used, problems)
+        self._of_expressions += ((host, problem) for problem in problems)
+        return found
+
+    def _host(self, name: str, groups: tuple[str, ...], plain: dict[str, object], variables: MapNode) -> Host:
+        """A host with its ``plain`` variables; ``variables`` are the same, with the expressions rendered that are used
+        here.
+        """
+        problems: list[Problem] = []
+        known = len(self._reader.problems)
+        connection: Connection = read_connection(name, variables, base_of=self.layers.base_of, problems=problems)
         gpus: DeclaredGpus | None = self._reader.gpus(variables)
         services: tuple[ServiceWish, ...] = self._reader.services(variables, gpus)
         balancer: BalancerWish | None = self._reader.balancer(variables, name)
-        plain = {str(key): value for key, value in merged.plain().items()}
+        problems += self._reader.problems[known:]
+        self._of_values += ((name, problem) for problem in problems)
         return Host(name, connection, plain, groups, gpus, services, balancer)
 
 

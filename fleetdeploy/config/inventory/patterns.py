@@ -26,7 +26,11 @@ _SUBSCRIPT = re.compile(
 )
 _BETWEEN_COLONS = re.compile(rf"[&!]?{SELECTOR.pattern}(?=\s*(?::|$))|(?:[^\s:\[\]]|\[[^\]]*\])+")
 _GLOB = frozenset("*?[")
+_CUTOFF = 0.65
+"""So that every short name is not like `ungrouped`."""
 _LIST_LIMIT_BYTES = 4 * 1024 * 1024
+_MOST_LINES = 50_000
+_LONGEST_TERM = 4096
 
 
 def select(inventory: Inventory, pattern: str, *, limit: str | None = None) -> tuple[str, ...]:
@@ -50,6 +54,11 @@ def select(inventory: Inventory, pattern: str, *, limit: str | None = None) -> t
 def split(pattern: str) -> tuple[str, ...]:
     """The terms of a pattern: between commas if there are any, else between colons."""
     text = pattern.strip()
+    if max(map(len, text.split(","))) > _LONGEST_TERM:
+        raise PatternError(
+            f"the pattern {text[:60]!r}... has a term of more than {_LONGEST_TERM:,} characters",
+            hint="put commas between hosts, or write them into a file and name it as @FILE",
+        )
     if "," in text:
         terms = text.split(",")
     elif is_ip(text) or text.startswith("@"):
@@ -101,7 +110,12 @@ def _with_files(terms: tuple[str, ...]) -> Iterator[str]:
             text = read_text(path, what="host list", limit_bytes=_LIST_LIMIT_BYTES)
         except InputError as error:
             raise PatternError(error.message, where=error.where, hint=error.hint) from None
-        inner = [item for line in text.splitlines() if line.strip()[:1] not in {"", "#"} for item in split(line)]
+        lines = text.splitlines()
+        if len(lines) > _MOST_LINES:
+            raise PatternError(
+                f"a host list of more than {_MOST_LINES:,} lines", where=str(path), hint="name a group instead"
+            )
+        inner = [item for line in lines if line.strip()[:1] not in {"", "#"} for item in split(line)]
         if not inner:
             raise PatternError("the host list is empty", where=str(path), hint="one host or pattern a line")
         if any(item.startswith("@") for item in inner):
@@ -146,7 +160,7 @@ def _named(inventory: Inventory, term: str, matcher: re.Pattern[str], pattern: s
         found.update(dict.fromkeys(name for name in inventory.hosts if matcher.match(name)))
     if not groups and not found:
         known = [*inventory.groups, *inventory.hosts]
-        close = nearest(term, known) if is_plain else ""
+        close = nearest(term, known, cutoff=_CUTOFF) if is_plain else ""
         problem = "is neither a group nor a host" if is_plain else "matches no group and no host"
         hint = f"did you mean {close!r}?" if close else f"groups: {', '.join(inventory.groups)}"
         inside = f" (in the pattern {pattern!r})" if term != pattern else ""

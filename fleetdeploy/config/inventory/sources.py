@@ -20,8 +20,8 @@ from fleetdeploy.config.inventory.script_reader import read_script
 from fleetdeploy.config.inventory.yaml_reader import read_yaml
 from fleetdeploy.config.syntax import yaml
 from fleetdeploy.config.syntax.secret_reader import Secrets
-from fleetdeploy.config.syntax.suggest import nearest
-from fleetdeploy.config.syntax.text_file import read_text
+from fleetdeploy.config.syntax.suggest import missing_part
+from fleetdeploy.config.syntax.text_file import exists, read_text
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError, Problem
 
@@ -40,8 +40,6 @@ _BESIDE = frozenset({"models", "golden", "known_hosts", "ssh_config"})
 _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "model.tflite")
 _YAML_LINE = re.compile(r"""---|%YAML|\{|(?:"[^"]*"|'[^']*'|[^\s=\[#;]+):(?:\s|$)""")
 _MOST_NAMED = 6
-_CUTOFF = 0.85
-"""One letter or so away from ``group_vars`` and ``host_vars``."""
 _DEEPEST = 8
 
 
@@ -55,11 +53,14 @@ class SourceFile:
 
 def is_host_list(source: Path) -> bool:
     """``h1,h2,``: names with commas, and no file of that name."""
-    return "," in str(source) and not source.exists()
+    return "," in str(source) and not exists(source)
 
 
 def files_of(source: Path, problems: list[Problem]) -> list[SourceFile]:
     """The files of a source that is a file or a directory, in Ansible's order."""
+    if not exists(source) and not _is_link(source):
+        problems.append(Problem("no such inventory", str(source), missing_part(source)[1]))
+        return []
     if not source.is_dir():
         return [SourceFile(source, source.parent)]
     files = [SourceFile(path, source) for path in _below(source, problems, depth=0)]
@@ -74,6 +75,13 @@ def files_of(source: Path, problems: list[Problem]) -> list[SourceFile]:
         )
         return []
     return files
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except (OSError, ValueError):
+        return False
 
 
 def read_source_file(
@@ -130,9 +138,8 @@ def _below(folder: Path, problems: list[Problem], *, depth: int) -> Iterator[Pat
         if child.is_dir():
             if any((child / name).exists() for name in _MODEL_FILES):
                 continue
-            if meant := nearest(child.name, vars_files.FOLDERS.values(), cutoff=_CUTOFF):
-                hint = f"did you mean {meant!r}? its files would be read as inventories, and no host have their values"
-                problems.append(Problem(f"the directory {child.name!r} looks like {meant!r}", str(child), hint))
+            if almost := list(vars_files.near_misses([child])):
+                problems += almost
                 continue
             yield from _below(child, problems, depth=depth + 1)
             if _has_variable_files(child) and any(item.is_file() for item in children if not _ignored(item)):

@@ -16,7 +16,8 @@ from fleetdeploy.errors import Problem
 
 _KEYS: Mapping[str, frozenset[str]] = {
     SERVICES: frozenset(ServiceFields.model_fields),
-    GPUS: frozenset(GpusFields.model_fields),
+    # Roles that install drivers have variables such as `gpu: {driver: "550"}`.
+    GPUS: frozenset(GpusFields.model_fields) - {"driver"},
     BALANCER: frozenset(BalancerFields.model_fields),
 }
 _CUTOFF = 0.85

@@ -48,15 +48,15 @@ class ReservedReader:
         fields = self._fields(BALANCER, variables, BalancerFields)
         return balancer_wish(fields, host) if fields else None
 
-    def check_balancer(self, variables: MapNode, *, hosts: Iterable[str], services: Iterable[str]) -> None:
-        """What a balancer names must exist somewhere in the inventory."""
+    def check_balancer(self, variables: MapNode, *, hosts: Iterable[str], services: Iterable[str] | None) -> None:
+        """What a balancer names must exist somewhere in the inventory; None for services that could not all be read."""
         node = variables.get(BALANCER)
         fields = self._fields(BALANCER, variables, BalancerFields)
         if node is None or fields is None:
             return
-        self._once("names", node, lambda: self._check_names(node, fields, set(hosts), set(services)))
+        self._once("names", node, lambda: self._check_names(node, fields, set(hosts), services))
 
-    def _check_names(self, node: Node, fields: BalancerFields, hosts: set[str], services: set[str]) -> None:
+    def _check_names(self, node: Node, fields: BalancerFields, hosts: set[str], services: Iterable[str] | None) -> None:
         if fields.host not in hosts:
             self._problem(
                 "balancer.host",
@@ -65,6 +65,8 @@ class ReservedReader:
                 ("host",),
                 hint_for(fields.host, hosts, what="hosts"),
             )
+        if services is None:
+            return
         for service in fields.pools:
             if service not in services:
                 self._problem(

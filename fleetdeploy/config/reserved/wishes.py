@@ -16,6 +16,8 @@ BaseOf = Callable[[Origin], Path]
 """The directory that relative paths in the file of an origin start from."""
 
 NO_GOLDEN = "none"
+_PLACED = ("source", "versions", "labels", "golden", "requires")
+"""The keys of a model whose places later messages name."""
 
 
 def local_path(text: str, origin: Origin, base_of: BaseOf) -> Path:
@@ -58,8 +60,12 @@ def _model_wish(service: str, name: str, fields: ModelFields, node: MapNode, bas
         golden=golden,
         accept_incomplete=fields.accept_incomplete,
         allow_signature_change=fields.allow_signature_change,
-        requires=Requirements(fields.requires.gpu_memory, fields.requires.compute_capability),
-        places={key: str(origin_of(node, (*path, key))) for key in ("source", "versions", "labels", "golden")},
+        requires=Requirements(
+            gpu_memory_bytes=fields.requires.gpu_memory,
+            compute_capability=fields.requires.compute_capability,
+            driver=fields.requires.driver,
+        ),
+        places={key: str(origin_of(node, (*path, key))) for key in _PLACED},
     )
 
 
@@ -70,6 +76,7 @@ def declared_gpus(fields: GpusFields) -> DeclaredGpus:
         model=fields.model,
         memory_bytes=fields.memory,
         compute_capability=fields.compute_capability,
+        driver=fields.driver,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetdeploy.config.secrets.vault import Envelope
-from fleetdeploy.config.syntax.text_file import home_path, read_text
+from fleetdeploy.config.syntax.text_file import exists, home_path, read_text
 from fleetdeploy.errors import InputError
 
 RunCommand = Callable[[Sequence[str]], str]
@@ -31,7 +31,7 @@ class PasswordFile:
     def named(cls, text: str) -> PasswordFile:
         """``FILE`` or ``ID@FILE``, as after ``--vault-password-file``."""
         vault_id, at, rest = text.partition("@")
-        if not at or not vault_id or home_path(text).exists():
+        if not at or not vault_id or exists(home_path(text)):
             return cls(home_path(text))
         return cls(home_path(rest), vault_id)
 
@@ -40,7 +40,7 @@ class PasswordFile:
 
         An executable file is run; one called ``NAME-client`` is told the id, as Ansible's client scripts are.
         """
-        if self.path.is_file() and os.access(self.path, os.X_OK):
+        if exists(self.path) and self.path.is_file() and os.access(self.path, os.X_OK):
             if run is None:
                 raise InputError("vault password programs are not run here", where=str(self.path), hint=NEXT_STEP)
             asks_for_id = self.path.stem.endswith("-client")

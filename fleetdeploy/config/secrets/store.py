@@ -57,12 +57,18 @@ class SecretStore:
         self._run = run
         self._warn = warn
         self._reveals = reveals
+        self._variables: set[str] = set()
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The environment variables that hold secrets, by what was read so far."""
+        return frozenset(self._variables)
 
     def vaulted(self, text: str, origin: Origin) -> Secret:
         """The secret in an inline ``!vault`` block. Raises Refused for a damaged one."""
         envelope = vault.parse(text)
         where = str(origin)
-        return self._secret(lambda: self._passwords.open(envelope, where=where, note=self._redactor.add), origin)
+        return self._secret(lambda: self._passwords.open(envelope, where=where, note=self._note_password), origin)
 
     def referred(self, node: Node, origin: Origin) -> Secret:
         """The secret that ``!secret`` with this mapping stands for. Raises Refused."""
@@ -81,6 +87,7 @@ class SecretStore:
         if not isinstance(text, str) or not text or "\0" in text:
             raise Refused(f"`{kind}` of `!secret` is a text", f"write {FORMS}")
         if kind == "env":
+            self._variables.add(text)
             return self._secret(lambda: self._variable(text, where), origin)
         path = _base_of(origin) / home_path(text)
         return self._secret(lambda: self._content(path, where), origin)
@@ -91,7 +98,7 @@ class SecretStore:
             envelope = vault.parse(text)
         except Refused as error:
             raise InputError(error.message, where=file, hint=error.hint) from None
-        return self._passwords.open(envelope, where=file, note=self._redactor.add)
+        return self._passwords.open(envelope, where=file, note=self._note_password)
 
     def sealed(self, node: Node, *, ordinary: bool = False) -> Node:
         """What stood in an encrypted file: every text and number in it is a secret; keys are not.
@@ -119,6 +126,19 @@ class SecretStore:
             return Secret(lambda: SHOWN, note=lambda _: None, where=str(origin))
         return Secret(open_it, note=self._redactor.add, where=str(origin))
 
+    def keep(self, names: Mapping[str, str]) -> None:
+        """Names of the inventory, each with its kind: no secret may stand in one. Raises InputError."""
+        try:
+            self._redactor.keep(names)
+        except ValueError as error:
+            raise _indispensable(error) from None
+
+    def _note_password(self, value: str) -> None:
+        try:
+            self._redactor.add(value)
+        except ValueError as error:
+            raise _indispensable(error) from None
+
     def _variable(self, name: str, where: str) -> str:
         if name not in self._environ:
             raise InputError(
@@ -142,7 +162,7 @@ class SecretStore:
             raise InputError(
                 f"the file of a secret cannot be read: {path}: {error.strerror}",
                 where=where,
-                hint="the path is relative to the inventory that names it",
+                hint="the path is relative to the inventory or playbook that names it",
             ) from None
         if mode & (stat.S_IRGRP | stat.S_IROTH) and self._warn is not None:
             self._warn(f"{where}: the secret in {path} can be read by others; chmod 600 {path}")
@@ -155,6 +175,12 @@ class SecretStore:
             return _without_newline(self._run(argv))
         except InputError as error:
             raise InputError(f"the command of a secret {error.message}", where=where, hint=error.hint) from None
+
+
+def _indispensable(error: ValueError) -> InputError:
+    return InputError(
+        f"the vault password {error}, and cannot be kept out of outputs without it", hint="use another password"
+    )
 
 
 def secret_node(secret: Secret, origin: Origin) -> Scalar:

@@ -21,8 +21,8 @@ def read_text(path: Path, *, what: str = "file", limit_bytes: int = LIMIT_BYTES)
         raise InputError(
             f"no such {what}", where=str(path), hint=f"check the path; it was looked for from {Path.cwd()}"
         ) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or "no file can have that name"
         raise InputError(
             f"the {what} cannot be read: {reason}", where=str(path), hint="check the path and its permissions"
         ) from None
@@ -30,6 +30,14 @@ def read_text(path: Path, *, what: str = "file", limit_bytes: int = LIMIT_BYTES)
         size = f"{limit_bytes // (1024 * 1024)} MiB" if limit_bytes >= 1024 * 1024 else f"{limit_bytes} bytes"
         raise InputError(f"the {what} is larger than the limit of {size}", where=str(path), hint="split it")
     return _decode(content, path, what)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is something; no name that no file can have, such as one of 300 characters, exists."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def home_path(text: str) -> Path:

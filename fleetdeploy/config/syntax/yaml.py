@@ -27,7 +27,13 @@ from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scal
 from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.config.syntax.text_file import read_text
-from fleetdeploy.config.syntax.yaml_errors import UNQUOTED_TEMPLATE, Unfinished, explain, explain_character
+from fleetdeploy.config.syntax.yaml_errors import (
+    UNQUOTED_TEMPLATE,
+    Unfinished,
+    explain,
+    explain_character,
+    explain_surrogate,
+)
 from fleetdeploy.config.syntax.yaml_scalars import (
     CORE_TAGS,
     MERGE_TAG,
@@ -79,6 +85,10 @@ def loads(text: str, *, file: str, secrets: Secrets | None = None) -> Node:
 
 def _composed(text: str, file: str, secrets: Secrets | None) -> Node:
     composer = _Composer(file, secrets)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(problems=[explain_surrogate(error, text, file=file)]) from None
     try:
         root = composer.document(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:

@@ -55,10 +55,19 @@ def explain(error: yaml.MarkedYAMLError, text: str, *, file: str, unfinished: Un
 def explain_character(error: yaml.reader.ReaderError, text: str, *, file: str) -> Problem:
     """A character that YAML does not allow anywhere, such as a NUL."""
     code = error.character if isinstance(error.character, int) else ord(str(error.character)[:1] or "\0")
-    position = text.find(chr(code))
+    place = _place(text, text.find(chr(code)), file)
+    return Problem(f"the control character U+{code:04X} is not allowed", place, "remove it")
+
+
+def explain_surrogate(error: UnicodeEncodeError, text: str, *, file: str) -> Problem:
+    """Half a character: what stands in a text for a byte of the command line that is not UTF-8."""
+    place = _place(text, error.start, file)
+    return Problem(f"U+{ord(text[error.start]):04X} is no character that can be written", place, "write it as UTF-8")
+
+
+def _place(text: str, position: int, file: str) -> str:
     before = text[: max(position, 0)]
-    origin = Origin(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
-    return Problem(f"the control character U+{code:04X} is not allowed", str(origin), "remove it")
+    return str(Origin(file, before.count("\n") + 1, len(before) - before.rfind("\n")))
 
 
 def _origin(mark: yaml.Mark | None, file: str) -> Origin:

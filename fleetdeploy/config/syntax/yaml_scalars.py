@@ -12,6 +12,9 @@ SECRET_TAG = "!secret"  # noqa: S105  a tag
 SECRET_TAGS = frozenset({VAULT_TAG, SECRET_TAG})
 CORE_TAGS = frozenset(_PREFIX + name for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 
+_MOST_DIGITS = 400
+"""Python refuses to write much longer numbers, and takes long to read them."""
+
 
 def short_tag(tag: str) -> str:
     """The tag as it is written in a file: ``!!int`` or ``!vault``."""
@@ -38,6 +41,8 @@ def scalar_value(tag: str, text: str) -> object:
     if tag == f"{_PREFIX}bool":
         return constructor.construct_yaml_bool(node)
     if tag == f"{_PREFIX}int":
+        if len(text) > _MOST_DIGITS:
+            raise ValueError("no number that anything here counts")
         return constructor.construct_yaml_int(node)
     if tag == f"{_PREFIX}float":
         return constructor.construct_yaml_float(node)

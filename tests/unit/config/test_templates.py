@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetdeploy.config.templates import TemplateSet, escape, pbtxt
@@ -31,6 +31,7 @@ def write(templates: TemplateSet, text: str, name: str = "t.j2") -> str:
 HOSTILE = st.text(alphabet=st.characters(codec="utf-8"), max_size=30) | st.text(alphabet="\"'\\\n}{:nx0 ", max_size=12)
 
 
+@settings(deadline=None)
 @given(HOSTILE)
 def test_no_value_breaks_out_of_its_string(value: str) -> None:
     """Whatever text a value holds, the protobuf parser reads back that text and nothing else."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetdeploy.config.fields import values
+from fleetdeploy.config.fields import gpus, values
 from fleetdeploy.config.fields.durations import parse_duration
 from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.domain.playbook import Quantity
@@ -77,14 +77,39 @@ def test_counts(amount: int) -> None:
 )
 def test_wanted_capabilities(text: str, wanted: str) -> None:
     """A capability is wanted at least, more than, or exactly; without an operator it is at least."""
-    assert values.parse_wanted_capability(text) == wanted
+    assert gpus.parse_wanted_capability(text) == wanted
 
 
 @pytest.mark.parametrize("text", [7.0, "7", "<7.0", "=7.0", "=>7.0", "8.0+", "", ">=", None])
 def test_not_wanted_capabilities(text: object) -> None:
     """An unquoted number, another operator, and half a capability are refused."""
     with pytest.raises(Refused):
-        values.parse_wanted_capability(text)
+        gpus.parse_wanted_capability(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("535", ">=535"), (">=535.104.05", ">=535.104.05"), ("> 535", ">535"), ("==580.159.03", "==580.159.03")],
+)
+def test_wanted_drivers(text: str, wanted: str) -> None:
+    """A driver is wanted at least, more than, or exactly; without an operator it is at least."""
+    assert gpus.parse_wanted_driver(text) == wanted
+
+
+@pytest.mark.parametrize("text", [535, 535.1, "<535", "=535", "535.", "535.x", "0535", "", ">=", "1.2.3.4.5", None])
+def test_not_wanted_drivers(text: object) -> None:
+    """An unquoted number, another operator, and what is no driver are refused."""
+    with pytest.raises(Refused):
+        gpus.parse_wanted_driver(text)
+
+
+@pytest.mark.parametrize("text", ["580", "580.159", "580.159.03"])
+def test_drivers(text: str) -> None:
+    """The whole driver or its first parts, without an operator."""
+    assert gpus.parse_driver(text) == text
+    for other in (f">={text}", float(text[:7]), f"{text}-beta"):
+        with pytest.raises(Refused):
+            gpus.parse_driver(other)
 
 
 @given(st.integers(1, values.MAX_VERSION))
