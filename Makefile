@@ -20,11 +20,11 @@ demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (roo
 
 test: unit simulation ansible contract fleet ## every test (root, for the fleet tests)
 
-unit: packages $(DEV) ## no network, a few seconds
-	$(BIN)/python -m pytest -m 'not simulation' tests/unit
+unit: packages $(DEV) ## no network, a minute or two
+	$(BIN)/python -m pytest --numprocesses 2 -m 'not simulation' tests/unit
 
 simulation: packages $(DEV) ## whole rollouts on a simulated fleet, each call killed, refused, cut off or signalled
-	$(BIN)/python -m pytest -m simulation tests/unit
+	$(BIN)/python -m pytest --numprocesses 2 -m simulation tests/unit
 
 ansible: packages $(DEV) ## inventories and patterns held against Ansible itself
 	$(BIN)/python -m pytest --numprocesses 2 tests/ansible
