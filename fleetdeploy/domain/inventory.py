@@ -29,12 +29,13 @@ class Connection:
 
 @dataclass(frozen=True)
 class DeclaredGpus:
-    """What the inventory says a host has."""
+    """What the inventory says a host has; empty and 0: it does not say. ``driver`` may be no more than a branch."""
 
     count: int
     model: str = ""
     memory_bytes: int = 0
     compute_capability: str = ""
+    driver: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from fleetdeploy.domain.gpu_fit import GpuFit
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.observed import ObservedHost, ObservedService
+from fleetdeploy.domain.server_changes import ServerChanges
 from fleetdeploy.domain.service import ContainerSpec, DesiredService, ModelVersion
 from fleetdeploy.domain.signatures import SignatureComparison
 
@@ -34,23 +36,62 @@ class Change:
     after: str
 
 
+class FileKind(str, Enum):
+    """How a file of a version differs from the one of the same path in another version."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file that differs. Its path in the version directory; its size in bytes, of a removed one that it had."""
+
+    path: str
+    kind: FileKind
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class FileChanges:
+    """A version's files held against those of version ``against``, None where there is nothing to hold them against.
+
+    ``changes`` are sorted by path; files that are in both with the same content are only counted.
+    """
+
+    against: int | None = None
+    changes: tuple[FileChange, ...] = ()
+    same_count: int = 0
+    same_bytes: int = 0
+
+    def of(self, kind: FileKind) -> tuple[FileChange, ...]:
+        """The changes of one kind."""
+        return tuple(change for change in self.changes if change.kind is kind)
+
+
 @dataclass(frozen=True)
 class StageItem:
     """One version directory to be put in place.
 
     ``link_from`` is a version already on the host whose unchanged files are hard-linked; ``copy_bytes`` counts only
-    what has to travel.
+    what has to travel. ``files`` tells how it differs from the version that its callers know.
     """
 
     model: str
     version: ModelVersion
     copy_bytes: int
     link_from: int | None = None
+    files: FileChanges = FileChanges()
 
 
 @dataclass(frozen=True)
 class ServicePlan:
-    """What happens to one service on one host. ``reason`` says why ``activation`` is what it is."""
+    """What happens to one service on one host. ``reason`` says why ``activation`` is what it is.
+
+    ``server`` says what the model server does under it, step by step. ``apart`` is whether old and new versions do not
+    fit the GPUs together, so that a revert must not load them together either.
+    """
 
     desired: DesiredService
     observed: ObservedService
@@ -62,6 +103,8 @@ class ServicePlan:
     changes: tuple[Change, ...] = ()
     pull_image: bool = False
     undrain: bool = False
+    server: ServerChanges = ServerChanges()
+    apart: bool = False
 
     @property
     def changed(self) -> bool:
@@ -83,6 +126,7 @@ class HostPlan:
     """Everything planned for one host.
 
     ``signatures`` compares served with new versions, also where a change of them is what the host is refused for.
+    ``gpu_fits`` are the sums of GPU memory, in the same way; a GPU of several services may be in several of them.
     """
 
     host: Host
@@ -90,6 +134,7 @@ class HostPlan:
     services: tuple[ServicePlan, ...]
     refusals: tuple[Refusal, ...] = ()
     signatures: tuple[SignatureComparison, ...] = ()
+    gpu_fits: tuple[GpuFit, ...] = ()
 
     @property
     def changed(self) -> bool:

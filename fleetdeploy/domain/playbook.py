@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from fleetdeploy.domain.origin import Origin
+from fleetdeploy.domain.secret import Secret
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Order(str, Enum):
 
 @dataclass(frozen=True)
 class When:
-    """A condition over a host's variables, as it stands in the playbook."""
+    """A condition over a host's variables and facts, as it stands in the playbook."""
 
     text: str
     origin: Origin = Origin("")
@@ -61,7 +62,8 @@ class TaskCall:
     """A task as a play lists it: the task's name, its arguments (checked by the task), and where it stands.
 
     ``label`` is what the playbook calls it; ``tags`` are its own and those of its play and of what includes it; all of
-    ``when`` must hold; ``delegate_to`` names the host it is done on instead.
+    ``when`` must hold; ``delegate_to`` names the host it is done on instead. ``environment`` is that of its commands,
+    its own over that of what includes it and of its play; ``sets_environment`` says that it has one of its own.
     """
 
     name: str
@@ -72,6 +74,8 @@ class TaskCall:
     when: tuple[When, ...] = ()
     run_once: bool = False
     delegate_to: str = ""
+    environment: Mapping[str, str | Secret] = field(default_factory=dict)
+    sets_environment: bool = False
 
     @property
     def title(self) -> str:

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, PoolMember, Release, VersionState
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import ContainerSpec, GoldenRequest, ServiceWish
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class ServiceFiles(Protocol):
@@ -116,8 +119,13 @@ class Outside(Protocol):
     def post(self, url: str, body: bytes, *, deadline_s: float) -> None:
         """POST JSON to a webhook. Raises when it is not answered with 2xx."""
 
-    def command(self, argv: Sequence[str], stdin: bytes, *, deadline_s: float) -> Ended:
-        """Run a command on the controller to its end. Raises RemoteCommandFailed or DeadlineExceeded."""
+    def command(
+        self, argv: Sequence[str], stdin: bytes, *, deadline_s: float, environment: Mapping[str, str] = NOTHING
+    ) -> Ended:
+        """Run a command on the controller to its end, with ``environment`` besides what it has there.
+
+        Raises RemoteCommandFailed or DeadlineExceeded.
+        """
 
 
 class HostSession(Protocol):
@@ -136,8 +144,11 @@ class HostSession(Protocol):
     def serving(self, address: str, port: int) -> Serving:
         """The model server that listens for gRPC on this address of the host."""
 
-    def command(self, argv: Sequence[str], *, deadline_s: float) -> Ended:
-        """Run a playbook's command to its end. Raises RemoteCommandFailed or DeadlineExceeded; a status is a value."""
+    def command(self, argv: Sequence[str], *, deadline_s: float, environment: Mapping[str, str] = NOTHING) -> Ended:
+        """Run a playbook's command to its end, with ``environment`` besides what it has there.
+
+        Raises RemoteCommandFailed or DeadlineExceeded; a status is a value.
+        """
 
     def close(self) -> None: ...
 

@@ -55,13 +55,21 @@ class VersionsWish:
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a model needs of each GPU of its service: memory in bytes (0: any), and a compute capability.
+    """What one loaded version of a model needs of the GPUs of its service.
 
-    The capability is an operator (``>=``, ``>``, ``==``; none means at least) and major.minor; empty: any.
+    ``gpu_memory_bytes`` is taken by each version that is loaded, and each GPU must have room for one; 0: not said.
+    ``compute_capability`` (major.minor) and ``driver`` (numbers with points) begin with ``>=``, ``>`` or ``==``, none
+    means at least; empty: any.
     """
 
     gpu_memory_bytes: int = 0
     compute_capability: str = ""
+    driver: str = ""
+
+    @property
+    def gpu(self) -> bool:
+        """Whether the model needs a GPU at all."""
+        return bool(self.gpu_memory_bytes or self.compute_capability or self.driver)
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class ModelWish:
     ``accept_incomplete`` ships a version although its checkpoint files are not all there (they are looked for before
     anything is copied); the golden requests then have the last word. ``allow_signature_change`` lets a version be
     served after which callers of the served one fail. ``places`` maps its keys ``source``,
-    ``versions``, ``labels`` and ``golden`` to where they were written (``file:line:column``).
+    ``versions``, ``labels``, ``golden`` and ``requires`` to where they were written (``file:line:column``).
     """
 
     name: str

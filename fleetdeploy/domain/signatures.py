@@ -67,10 +67,12 @@ class SignatureChange:
 
 @dataclass(frozen=True)
 class SignatureComparison:
-    """The newest version that a host serves of a model, held against one that it shall serve.
+    """A version that callers of a model get now, held against one that they get afterwards.
 
-    ``served`` is None where it could not be told what is served; ``unknown`` then, and where signatures could not be
-    compared, says why. ``allowed`` is whether the user has agreed to changes that break callers.
+    Callers that name no version get the newest one, callers that name a label what it points to. ``label`` has the
+    labels that move from ``served`` to ``new``, with commas between several; empty where none does. ``served`` is None
+    where it could not be told what is served; ``unknown`` then, and where signatures could not be compared, says why.
+    ``allowed`` is whether the user has agreed to changes that break callers.
     """
 
     service: str
@@ -80,6 +82,13 @@ class SignatureComparison:
     changes: tuple[SignatureChange, ...] = ()
     allowed: bool = False
     unknown: str = ""
+    label: str = ""
+
+    @property
+    def labelled(self) -> str:
+        """``label stable``, ``labels canary, stable``; empty where no label moves."""
+        word = "labels" if ", " in self.label else "label"
+        return f"{word} {self.label}" if self.label else ""
 
     @property
     def breaking(self) -> tuple[SignatureChange, ...]:

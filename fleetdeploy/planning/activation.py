@@ -6,17 +6,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from fleetdeploy.domain.observed import Absent, ObservedService, Present, Release, State
+from fleetdeploy.domain.observed import Absent, ObservedService, Present, Release
 from fleetdeploy.domain.plan import Activation, Change
 from fleetdeploy.domain.redaction import SHOWN
+from fleetdeploy.domain.server_changes import ServerChanges
 from fleetdeploy.domain.service import LABEL_SPEC, ContainerSpec, DesiredService
-from fleetdeploy.errors import InputError
 from fleetdeploy.planning.container import shown_environment
 from fleetdeploy.tfserving import model_config, status
+from fleetdeploy.tfserving.golden import for_version
+from fleetdeploy.tfserving.simulation import hindrances, ours, simulate
 
 
 def content_hash(desired: DesiredService, spec: ContainerSpec) -> str:
-    """The identity of a release's content: configuration, container and the bytes of every version.
+    """The identity of a release's content: configuration, container and the bytes of every version, in any order.
 
     The address a host binds is left out, so that one release has one hash on all of its hosts. So are secrets: the hash
     stands in every log, and a value that is easy to guess could be found from it.
@@ -26,8 +28,8 @@ def content_hash(desired: DesiredService, spec: ContainerSpec) -> str:
     parts = [desired.config_shown or desired.config_text, replace(spec, ports=ports, fingerprints=masked).spec_hash]
     parts += [
         f"{model.name}/{version.number}:{version.manifest.digest}"
-        for model in desired.models
-        for version in model.versions
+        for model in sorted(desired.models, key=lambda model: model.name)
+        for version in sorted(model.versions, key=lambda version: version.number)
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -44,14 +46,15 @@ def choose(
         return Activation.START, f"the container is {container.status}, exit code {container.exit_code}", config
     if image_missing or container.labels.get(LABEL_SPEC) != spec.spec_hash:
         fields = _container_changes(observed, spec)
-        names = ", ".join(change.what.removeprefix("container.") for change in fields) or "its recorded spec"
-        return Activation.REPLACE, f"the container's {names} changed", (*fields, *config)
-    burnt = _burnt(desired, observed)
-    if burnt:
-        return Activation.REPLACE, f"{burnt}; only a new process tries that number again", config
-    obstacles = _obstacles(desired, observed)
-    if obstacles:
-        return Activation.REPLACE, f"a reload would not do: {obstacles}", config
+        names = ", ".join(change.what.removeprefix("container.") for change in fields)
+        reason = f"the container's {names} changed" if names else "what is recorded about the container differs"
+        return Activation.REPLACE, reason, (*fields, *config)
+    found = hindrances(config_on_host(observed), desired.config_text, observed.served)
+    for burnt in found.burnt:
+        failed = f"version {burnt.number} of {burnt.model} failed in this process ({burnt.error})"
+        return Activation.REPLACE, f"{failed}; only a new process tries that number again", config
+    if found.others:
+        return Activation.REPLACE, f"a reload would not do: {'; '.join(found.others)}", config
     reason = _reload_reason(desired, observed, config)
     if reason:
         return Activation.RELOAD, reason, config
@@ -67,24 +70,6 @@ def _proven(desired: DesiredService, observed: ObservedService, spec: ContainerS
     release = observed.release.value
     same_secrets = not desired.config_shown or release.config_text == desired.config_text
     return same_secrets and release.id.endswith(f"-{content_hash(desired, spec)}")
-
-
-def _burnt(desired: DesiredService, observed: ObservedService) -> str:
-    for model in desired.models:
-        reading = observed.served.get(model.name, Absent())
-        if not isinstance(reading, Present):
-            continue
-        for entry in reading.value:
-            if entry.number in model.wanted and entry.state is State.END and entry.error:
-                return f"version {entry.number} of {model.name} failed in this process ({entry.error})"
-    return ""
-
-
-def _obstacles(desired: DesiredService, observed: ObservedService) -> str:
-    before = observed.config_text.value if isinstance(observed.config_text, Present) else ""
-    if before.strip() and not _config_text(observed):
-        return "config/model.config on the host is not one that fleetdeploy writes"
-    return "; ".join(model_config.reload_obstacles(before, desired.config_text)) if before.strip() else ""
 
 
 def _reload_reason(desired: DesiredService, observed: ObservedService, config: tuple[Change, ...]) -> str:
@@ -108,7 +93,7 @@ def _config_changes(desired: DesiredService, observed: ObservedService) -> tuple
     if desired.config_shown:
         # What is on the host may hold an earlier secret, which nobody here knows to mask.
         changes = [Change("config/model.config", "(not shown)" if before else "", "(changed; holds a secret)")]
-    old = _versions(observed)
+    old = configured(observed)
     for model in desired.models:
         was = old.get(model.name, ())
         if was != model.wanted:
@@ -118,13 +103,28 @@ def _config_changes(desired: DesiredService, observed: ObservedService) -> tuple
     return tuple(changes)
 
 
+def server_changes(desired: DesiredService, observed: ObservedService, activation: Activation) -> ServerChanges:
+    """What the service's model server will do, step by step."""
+    golden = {
+        model.name: [number for number in model.wanted if for_version(model.golden, number)] for model in desired.models
+    }
+    before = config_on_host(observed)
+    return simulate(activation, before=before, after=desired.config_text, served=observed.served, golden=golden)
+
+
+def config_on_host(observed: ObservedService) -> str:
+    """The text of ``config/model.config`` on the host, whatever it is; empty when there is none."""
+    return observed.config_text.value if isinstance(observed.config_text, Present) else ""
+
+
 def removed_models(desired: DesiredService, observed: ObservedService) -> tuple[str, ...]:
     """Models in the host's present configuration that ``desired`` would unload."""
     named = {model.name for model in desired.models}
-    return tuple(sorted(name for name in _versions(observed) if name not in named))
+    return tuple(sorted(name for name in configured(observed) if name not in named))
 
 
-def _versions(observed: ObservedService) -> Mapping[str, tuple[int, ...]]:
+def configured(observed: ObservedService) -> Mapping[str, tuple[int, ...]]:
+    """The versions of each model in the configuration on the host; nothing where it is none of ours."""
     before = _config_text(observed)
     if not before:
         return {}
@@ -134,12 +134,8 @@ def _versions(observed: ObservedService) -> Mapping[str, tuple[int, ...]]:
 
 def _config_text(observed: ObservedService) -> str:
     """The configuration on the host, empty when there is none or when it is not one of ours."""
-    text = observed.config_text.value if isinstance(observed.config_text, Present) else ""
-    try:
-        model_config.check(model_config.parse(text, where="config/model.config on the host"))
-    except InputError:
-        return ""
-    return text
+    text = config_on_host(observed)
+    return text if ours(text) else ""
 
 
 def _container_changes(observed: ObservedService, spec: ContainerSpec) -> tuple[Change, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.observed import (
@@ -19,8 +20,16 @@ from fleetdeploy.domain.service import (
     ManifestFile,
     ModelVersion,
 )
-from fleetdeploy.planning.activation import choose, content_hash
+from fleetdeploy.planning.activation import choose, content_hash, server_changes
 from fleetdeploy.planning.container import bind_address, container_spec
+from fleetdeploy.planning.file_changes import compared_with, file_changes
+from fleetdeploy.planning.gpu_sums import (
+    as_planned,
+    gpu_fits,
+    memory_refusals,
+    transition_refusals,
+    without_overlap,
+)
 from fleetdeploy.planning.refusals import (
     host_refusals,
     on_disk,
@@ -63,7 +72,17 @@ def plan_host(
         if not found:
             services.append(_plan_service(host, service, seen, observed, observed.docker.value, stamp))
     refusals += space_refusals(host, services)
-    return HostPlan(host, observed, () if refusals else tuple(services), tuple(refusals), tuple(signatures))
+    gpus = observed.gpus.value if isinstance(observed.gpus, Present) else ()
+    pairs = [(service, observed.services.get(service.name, ObservedService(service.name))) for service in desired]
+    fits = gpu_fits(pairs, gpus)
+    refusals += memory_refusals(host.name, pairs, gpus, observed)
+    planned: tuple[ServicePlan, ...] = ()
+    if not refusals:
+        balanced = [name for name, pools in host.balancer.pools.items() if pools] if host.balancer else []
+        planned = without_overlap(services, fits, gpus, drained=balanced)
+        refusals += transition_refusals(host.name, planned, fits)
+        fits = as_planned(fits, planned)
+    return HostPlan(host, observed, () if refusals else planned, tuple(refusals), tuple(signatures), fits)
 
 
 def _plan_service(
@@ -92,15 +111,18 @@ def _plan_service(
         changes=changes,
         pull_image=not image_id,
         undrain=isinstance(observed.drained_by, Present) and host.balancer is not None,
+        server=server_changes(desired, observed, activation),
     )
 
 
 def _stage(desired: DesiredService, observed: ObservedService) -> Iterator[StageItem]:
     for model in desired.models:
         there = on_disk(observed, model.name)
+        known = compared_with(observed, model.name)
         for version in model.versions:
             if version.number not in there:
-                yield _stage_item(model, version, there)
+                item = _stage_item(model, version, there)
+                yield replace(item, files=file_changes(version.manifest, known))
 
 
 def _stage_item(model: DesiredModel, version: ModelVersion, there: Mapping[int, VersionOnDisk]) -> StageItem:

@@ -19,7 +19,7 @@ from fleetdeploy.domain.plan import Refusal, ServicePlan
 from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_SERVICE, DesiredService
 from fleetdeploy.planning.activation import removed_models
 from fleetdeploy.planning.container import bind_address
-from fleetdeploy.planning.gpu_fit import misfits
+from fleetdeploy.planning.gpu_fit import differences, misfits
 
 SPACE_FACTOR = 1.1
 SPACE_RESERVE_BYTES = 256 * 1024 * 1024
@@ -33,7 +33,7 @@ def on_disk(observed: ObservedService, model: str) -> Mapping[int, VersionOnDisk
 
 
 def host_refusals(host: Host, desired: Sequence[DesiredService], observed: ObservedHost) -> Iterator[Refusal]:
-    """What the host lacks for any service: a Docker engine that answers, the GPUs that it is said to have."""
+    """What is wrong for any service: a Docker engine that does not answer, other GPUs than the inventory declares."""
     if not desired:
         return
     if not isinstance(observed.docker, Present):
@@ -44,12 +44,10 @@ def host_refusals(host: Host, desired: Sequence[DesiredService], observed: Obser
             "running containers may still serve; look at `systemctl status docker` on the host",
         )
         return
-    if host.gpus and isinstance(observed.gpus, Present) and len(observed.gpus.value) != host.gpus.count:
-        yield Refusal(
-            host.name,
-            f"the inventory declares {host.gpus.count} GPUs, nvidia-smi lists {len(observed.gpus.value)}",
-            "mend the inventory's `gpus`, or find the lost card before it is deployed to",
-        )
+    if host.gpus and isinstance(observed.gpus, Present):
+        for text in differences(host.gpus, observed.gpus.value):
+            hint = "mend the inventory's `gpus`, or find out what happened to the host before it is deployed to"
+            yield Refusal(host.name, text, hint)
 
 
 def service_refusals(
@@ -168,7 +166,7 @@ def _gpu_refusals(name: str, desired: DesiredService, facts: ObservedHost) -> It
     request = desired.wish.gpus
     gpus = facts.gpus.value if isinstance(facts.gpus, Present) else ()
     if gpus or not request.wanted:
-        for text in misfits(desired.wish, gpus):
+        for _, text in misfits(desired.wish, gpus):
             yield Refusal(name, text, "place the model on other hosts, or mend `requires` or `gpus`")
     if not request.wanted:
         return

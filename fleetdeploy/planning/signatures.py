@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from fleetdeploy.domain.observed import Absent, ObservedService, Present
 from fleetdeploy.domain.plan import Refusal
 from fleetdeploy.domain.service import DesiredModel, DesiredService
 from fleetdeploy.domain.signatures import KnownSignatures, SignatureComparison
 from fleetdeploy.errors import ArtefactRefused
+from fleetdeploy.planning.activation import config_on_host
 from fleetdeploy.planning.refusals import on_disk
 from fleetdeploy.tfserving import status
 from fleetdeploy.tfserving.signature_changes import compare
 from fleetdeploy.tfserving.signature_reader import GRAPH_FILE
+from fleetdeploy.tfserving.simulation import listed
 
 
 def comparisons(
     desired: DesiredService, observed: ObservedService, *, allowed: frozenset[str] = frozenset()
 ) -> Iterator[SignatureComparison]:
-    """The newest version served of each model against each wanted version that is not served yet.
+    """The newest version served of each model against each wanted version that is not served yet, and the two ends of
+    every label that moves away from a served version; each pair once.
 
-    ``allowed`` names models whose callers are ready for any change. A model that was never served has no callers, and
-    neither has a version that comes beside a newer one that goes on being served: requests without a version go there.
+    ``allowed`` names models whose callers are ready for any change. A model that was never served has no callers. A
+    version that comes beside a newer one that goes on being served has none but those of its labels: requests without
+    a version go to the newest.
     """
+    before = listed(config_on_host(observed))
     for model in desired.models:
         may_change = model.allow_signature_change or model.name in allowed
         served = _served(model, observed)
         new = [number for number in model.wanted if number not in served]
         if served:
             stays = max(served) if max(served) in model.wanted else 0
-            for number in new:
-                if number < stays:
-                    continue
-                yield _compare(desired.name, model, observed, max(served), number, allowed=may_change)
+            moves = _moved(before[model.name].labels if model.name in before else {}, model, served)
+            pairs = {(max(served), number) for number in new if number >= stays} | set(moves)
+            for pair in sorted(pairs):
+                found = _compare(desired.name, model, observed, *pair, allowed=may_change)
+                yield replace(found, label=", ".join(moves.get(pair, ())))
         elif _serves_unseen(observed):
             for number in new:
                 why = "what the server serves now could not be read"
@@ -46,11 +53,27 @@ def signature_refusals(host: str, found: Iterable[SignatureComparison]) -> Itera
             rows = "".join(f"\n      {change}" for change in item.breaking)
             yield Refusal(
                 host,
-                f"version {item.new} of {item.model} breaks callers of version {item.served}, which is served:{rows}",
+                f"version {item.new} of {item.model} breaks callers of {_served_as(item)}:{rows}",
                 f"export it with the old signature, or pass --allow-signature-change {item.model} (or set "
                 "`allow_signature_change: true` on the model) once callers are ready",
                 exit_code=ArtefactRefused.exit_code,
             )
+
+
+def _served_as(item: SignatureComparison) -> str:
+    return f"version {item.served}, which is served" + (f" as {item.labelled}" if item.label else "")
+
+
+def _moved(
+    labels: Mapping[str, int], model: DesiredModel, served: Collection[int]
+) -> Mapping[tuple[int, int], Sequence[str]]:
+    """The labels that move away from a served version, by where they move from and to."""
+    moves: dict[tuple[int, int], list[str]] = {}
+    for label, number in sorted(model.labels.items()):
+        was = labels.get(label, number)
+        if was != number and was in served:
+            moves.setdefault((was, number), []).append(label)
+    return moves
 
 
 def _served(model: DesiredModel, observed: ObservedService) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 
 from fleetdeploy.domain.playbook import Order, Quantity
@@ -29,11 +30,12 @@ def alternating(hosts: Sequence[str], domains: Mapping[str, str]) -> tuple[str, 
     ('a', 'c', 'b')
     """
     seen: dict[str, int] = {}
+    places: dict[str, int] = {}
     turns = []
     for name in hosts:
         domain = domains[name]
         seen[domain] = seen.get(domain, -1) + 1
-        turns.append((seen[domain], list(seen).index(domain), name))
+        turns.append((seen[domain], places.setdefault(domain, len(places)), name))
     return tuple(name for *_, name in sorted(turns, key=lambda turn: turn[:2]))
 
 
@@ -81,16 +83,26 @@ class Floor:
     least: Quantity = Quantity(0)
     domains: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def members(self) -> Mapping[str, AbstractSet[str]]:
+        """The hosts of each domain."""
+        found: dict[str, set[str]] = {}
+        for name in self.hosts:
+            found.setdefault(self.domains.get(name, ""), set()).add(name)
+        return found
+
     def denies(self, host: str, *, out: AbstractSet[str]) -> str:
         """Why ``host`` may not leave service while ``out`` do not serve; empty where it may.
 
         A host that does not serve already costs its domain nothing.
         """
+        if host in out or not self.least.amount:
+            return ""
         domain = self.domains.get(host, "")
-        members = [name for name in self.hosts if self.domains.get(name, "") == domain]
+        members = self.members.get(domain, frozenset())
         least = self.least.at_least_of(len(members))
-        left = sum(name not in out and name != host for name in members)
-        if host in out or left >= least:
+        left = len(members - out - {host})
+        if left >= least:
             return ""
         where = f" of {domain}" if domain else ""
         return (

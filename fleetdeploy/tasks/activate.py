@@ -50,6 +50,8 @@ class Activate:
     prepares = False
     per_host = False
     delegable = False
+    optional = False
+    commands = ()
     looks_only = False
     no_undo = ""
 
@@ -141,7 +143,11 @@ def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -
         containers.rename(previous, name)
         containers.start(name)
     elif present and present.running and _runs(present, release):
-        _load_again(step, release.config_text, grace_s=grace_s)
+        if _holds_too_much(step, present, release):
+            containers.stop(name, grace_s=grace_s)
+            containers.start(name)
+        else:
+            _load_again(step, release.config_text, timeout_s=timeout_s, grace_s=grace_s)
     elif present and _runs(present, release):
         containers.start(name)
     else:
@@ -180,7 +186,7 @@ def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
         containers.rename(previous, name)
         containers.start(name)
     elif present and present.id == before.id:
-        _load_again(step, text, grace_s=grace_s)
+        _load_again(step, text, timeout_s=timeout_s, grace_s=grace_s)
         containers.start(name)
     else:
         raise NotHealthy("the container that served before is no longer on the host", hint="deploy again")
@@ -190,7 +196,7 @@ def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
     await_available(step.serving, wanted, step.clock, timeout_s=timeout_s)
 
 
-def _load_again(step: Step, config_text: str, *, grace_s: float) -> None:
+def _load_again(step: Step, config_text: str, *, timeout_s: float, grace_s: float) -> None:
     """Reload what served before. Errors are for the caller to find in the states.
 
     A reload that hangs holds a lock that every later one waits for (server_core.cc): a server that nobody sends
@@ -204,11 +210,37 @@ def _load_again(step: Step, config_text: str, *, grace_s: float) -> None:
             step.containers.stop(name, grace_s=grace_s)
             step.containers.start(name)
     except HostError:
-        pass
+        with suppress(HostError):
+            _load_before_labels(step, config_text, timeout_s=timeout_s)
+
+
+def _load_before_labels(step: Step, config_text: str, *, timeout_s: float) -> None:
+    """A label that moves back to a version which has left memory is refused, and the version stays out of it with that:
+    labels are checked before anything is loaded (server_core.cc, UpdateModelVersionLabelMap).
+    """
+    unlabelled = model_config.without_labels(config_text)
+    if unlabelled == config_text:
+        return
+    step.serving.reload(unlabelled, deadline_s=RELOAD_CALL_S)
+    entries = model_config.wanted(model_config.parse(config_text, where=step.plan.desired.name))
+    wanted = {model: entry.versions for model, entry in entries.items()}
+    await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, others_allowed=True)
+    step.serving.reload(config_text, deadline_s=RELOAD_CALL_S)
 
 
 def _runs(container: ContainerFacts, release: Release) -> bool:
     return container.labels.get(LABEL_SPEC) == spec_hash(release.container)
+
+
+def _holds_too_much(step: Step, present: ContainerFacts, release: Release) -> bool:
+    """Whether versions may be loaded beside which those of the release do not fit: only a new process is without them.
+
+    A container that ran the release when it was looked at, and whose versions were not to be reloaded, holds its own.
+    """
+    observed = step.plan.observed
+    before = observed.container.value.id if isinstance(observed.container, Present) else ""
+    config = observed.config_text.value if isinstance(observed.config_text, Present) else ""
+    return step.plan.apart and not (present.id == before and config == release.config_text)
 
 
 def _keep(step: Step, *, grace_s: float) -> None:

@@ -205,6 +205,15 @@ def overlap(old_text: str, new_text: str) -> str:
     return to_text(both)
 
 
+def without_labels(text: str) -> str:
+    """The same models and versions, and no label."""
+    bare = stubs.model_server_config_pb2.ModelServerConfig()
+    bare.CopyFrom(parse(text, where="model.config"))
+    for entry in bare.model_config_list.config:
+        entry.version_labels.clear()
+    return to_text(bare)
+
+
 def reload_obstacles(old_text: str, new_text: str) -> tuple[str, ...]:
     """Why no reload brings a running server from one text to the other, one sentence each; empty if one does.
 

@@ -160,7 +160,7 @@ def test_slow_unload(start: Start, models: ModelStore, ask: Ask) -> None:
 
 def test_latency_of_a_share_of_requests(start: Start, models: ModelStore, ask: Ask) -> None:
     """Exactly the share of requests that is asked for is slowed, over REST as over gRPC, and the answers are right."""
-    ask(affine={"latency_ms": 300, "latency_rate": 0.5})
+    ask(affine={"latency_ms": 1500, "latency_rate": 0.5})
     server = serve(start, models)
     took = []
     for number in range(6):
@@ -169,7 +169,7 @@ def test_latency_of_a_share_of_requests(start: Start, models: ModelStore, ask: A
             assert server.y(x=2.0) == 3.0
         else:
             assert server.http("POST", "/v1/models/affine:predict", '{"instances": [2.0]}').status == 200
-        took.append(time.monotonic() - began >= 0.3)
+        took.append(time.monotonic() - began >= 1.5)
     assert took == [False, True, False, True, False, True]
 
 
@@ -217,9 +217,9 @@ def test_faults_come_and_go_at_run_time(start: Start, models: ModelStore, ask: A
     server = serve(start, models)
     for _ in range(2):
         ask(affine={"error_rate": 1})
-        wait_for(lambda: outcome(server) == "INTERNAL", "the fault", deadline_s=2)
+        wait_for(lambda: outcome(server) == "INTERNAL", "the fault")
         ask()
-        wait_for(lambda: outcome(server) == "OK", "the end of the fault", deadline_s=2)
+        wait_for(lambda: outcome(server) == "OK", "the end of the fault")
 
 
 def test_nan(start: Start, models: ModelStore, ask: Ask) -> None:
@@ -251,13 +251,13 @@ def test_hanging_request_holds_its_version(start: Start, models: ModelStore, ask
     server = serve(start, models)
     assert outcome(server) == "OK"
     began = time.monotonic()
-    request = _begin(server, timeout_s=1.5)
-    wait_for(lambda: time.monotonic() - began > 0.3, "the request to arrive")
+    request = _begin(server, timeout_s=5)
+    wait_for(lambda: time.monotonic() - began > 0.5, "the request to arrive")
     server.reload(model_list())
     wait_for(lambda: server.states("affine") == {1: UNLOADING}, "the unload to begin")
     assert request.exception().code() is grpc.StatusCode.DEADLINE_EXCEEDED
     wait_for(lambda: server.states("affine") == {1: END}, "the unload to end with the request")
-    assert time.monotonic() - began >= 1.4
+    assert time.monotonic() - began >= 4.9
 
 
 def test_withdrawn_hang_lets_requests_go(start: Start, models: ModelStore, ask: Ask) -> None:
@@ -359,7 +359,7 @@ def test_config_poll_clock(start: Start, models: ModelStore, monkeypatch: pytest
     server = serve(start, models)
     began, seen = time.monotonic(), server.log.count("Adding/updating models.")
     wait_for(lambda: server.log.count("Adding/updating models.") >= seen + 10, "10 polls")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9, "once a second would take longer"
 
 
 def test_retry_clock(start: Start, models: ModelStore) -> None:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
+from fleetdeploy.config.fields.gpus import Capability, Driver, WantedCapability, WantedDriver
 from fleetdeploy.config.fields.server_flags import KNOWN_FLAGS, OWNED_FLAGS, check_flag_name
 from fleetdeploy.config.fields.values import (
     VERSION_SCHEMA,
     Bind,
-    Capability,
     EnvironmentName,
     FlagValue,
     Image,
@@ -24,7 +24,6 @@ from fleetdeploy.config.fields.values import (
     TextOrSecret,
     User,
     Version,
-    WantedCapability,
     binds_everything,
     parse_version,
 )
@@ -156,13 +155,23 @@ class GpusFields(Fields):
     model: str = Field(default="", description="the name nvidia-smi shows")
     memory: Size = Field(default=0, description="memory of each GPU, such as 80GiB")
     compute_capability: Capability = Field(default="", description='such as "8.0"')
+    driver: Driver = Field(
+        default="",
+        description='the NVIDIA driver: "580.159.03", or its first parts, such as "580" for any of the branch',
+    )
 
 
 class RequiresFields(Fields):
-    """``requires``: what a model needs of each GPU it is served on."""
+    """``requires``: what one loaded version of a model needs of a GPU."""
 
-    gpu_memory: Size = Field(default=0, description="memory the model needs, such as 12GiB")
+    gpu_memory: Size = Field(
+        default=0,
+        description="GPU memory that each loaded version needs, such as 12GiB; old and new both do during a hot reload",
+    )
     compute_capability: WantedCapability = Field(default="", description='such as ">=7.0"')
+    driver: WantedDriver = Field(
+        default="", description='the NVIDIA driver, such as ">=535" or ">=535.104.05", compared part by part'
+    )
 
 
 class ModelFields(Fields):

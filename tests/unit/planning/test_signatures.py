@@ -29,8 +29,10 @@ SAME = {number: known("x") for number in (1, 2, 3)}
 BROKEN = {**SAME, 2: known("y")}
 
 
-def wanted(*numbers: int, signatures: Mapping[int, KnownSignatures], allow: bool = False) -> DesiredService:
-    service = desired(*numbers)
+def wanted(
+    *numbers: int, signatures: Mapping[int, KnownSignatures], allow: bool = False, **labels: int
+) -> DesiredService:
+    service = desired(*numbers, labels=labels)
     model = replace(service.models[0], signatures=signatures, allow_signature_change=allow)
     return replace(service, models=(model,))
 
@@ -39,9 +41,9 @@ def plan(service: DesiredService, observed: ObservedHost, *allowed: str) -> Host
     return plan_host(sim_host("gpu1"), [service], observed, stamp="T1", allow_signature_change=frozenset(allowed))
 
 
-def serving(*numbers: int, **changes: object) -> ObservedHost:
+def serving(*numbers: int, labels: Mapping[str, int] | None = None, **changes: object) -> ObservedHost:
     """A host on which these versions were proven, with what the probe saw changed."""
-    host = settled_host(desired(*numbers))
+    host = settled_host(desired(*numbers, labels=labels))
     seen = replace(host.services["ranking"], **changes)  # type: ignore[arg-type]
     return replace(host, services={"ranking": seen})
 
@@ -101,6 +103,61 @@ def test_which_versions_are_compared(
     """The newest served version with every new one, unless the newest stays and a new one is older than it."""
     found = plan(wanted(*versions, signatures=SAME), serving(*served)).signatures
     assert [(item.served, item.new) for item in found] == pairs
+
+
+@pytest.mark.parametrize(
+    ("served", "before", "versions", "after", "found"),
+    [
+        ((1,), {"stable": 1}, (2,), {"stable": 2}, [(1, 2, "stable")]),
+        ((1, 3), {"stable": 1}, (2, 3), {"stable": 2}, [(1, 2, "stable")]),
+        ((1, 2), {"stable": 1}, (1, 2), {"stable": 2}, [(1, 2, "stable")]),
+        ((1, 2), {"stable": 2}, (1, 2), {"stable": 1}, [(2, 1, "stable")]),
+        ((1, 2), {"stable": 1, "canary": 2}, (3,), {"stable": 3, "canary": 3}, [(1, 3, "stable"), (2, 3, "canary")]),
+        ((1,), {"stable": 1, "canary": 1}, (2,), {"stable": 2, "canary": 2}, [(1, 2, "canary, stable")]),
+        ((1,), {"stable": 1}, (1, 2), {"stable": 1, "canary": 2}, [(1, 2, "")]),
+        ((1, 2), {"canary": 2}, (1, 2), {}, []),
+        ((2,), {"stable": 1}, (2, 3), {"stable": 3}, [(2, 3, "")]),
+    ],
+)
+def test_what_callers_of_a_label_get(
+    served: tuple[int, ...],
+    before: dict[str, int],
+    versions: tuple[int, ...],
+    after: dict[str, int],
+    found: list[tuple[int, int, str]],
+) -> None:
+    """A label's two ends, whatever is served beside them, each pair once; a label that comes, goes or pointed to
+    nothing does not move.
+    """
+    service = settled_host(desired(*{*served, *before.values()}, labels=before)).services["ranking"]
+    host = serving(*served, labels=before, config_text=service.config_text)
+    compared = plan(wanted(*versions, signatures=SAME, **after), host).signatures
+    assert [(item.served, item.new, item.label) for item in compared] == found
+
+
+def test_a_label_that_breaks_its_callers_is_refused() -> None:
+    """Also where requests without a version go to a newer one and see nothing of it; the refusal names the label."""
+    service = wanted(2, 3, signatures=BROKEN, stable=2)
+    found = plan(service, serving(1, 3, labels={"stable": 1}))
+    (refusal,) = found.refusals
+    assert refusal.message.startswith(
+        "version 2 of ranker breaks callers of version 1, which is served as label stable:\n"
+    )
+    assert refusal.exit_code == 7
+    assert plan(service, serving(1, 3, labels={"stable": 1}), "ranker").refusals == ()
+    both = wanted(2, signatures=BROKEN, stable=2, canary=2)
+    (refusal,) = plan(both, serving(1, labels={"stable": 1, "canary": 1})).refusals
+    assert "version 1, which is served as labels canary, stable:" in refusal.message
+
+
+def test_labels_of_a_configuration_that_fleetdeploy_did_not_write() -> None:
+    """They are in force all the same; where nothing can be read of it there is nothing to hold against."""
+    policy = 'name: "ranker" base_path: "/models/ranker" model_platform: "tensorflow"'
+    text = f'model_config_list {{ config {{ {policy} version_labels {{ key: "stable" value: 1 }} }} }}'
+    service = wanted(2, 3, signatures=BROKEN, stable=2)
+    (compared,) = plan(service, serving(1, 3, config_text=Present(text))).signatures
+    assert (compared.served, compared.new, compared.label) == (1, 2, "stable")
+    assert plan(service, serving(1, 3, config_text=Present("model_config_list {"))).signatures == ()
 
 
 def test_a_first_deploy_compares_nothing() -> None:
