@@ -4,10 +4,12 @@
 
     FleetdeployError                 1   a bug, or an error nobody has classified yet
     ├── InputError                   2   inventory, playbook, template, flags: nothing was touched
-    │   └── PatternError             2   a host pattern that names nothing
+    │   ├── PatternError             2   a host pattern that names nothing
+    │   └── PlanFileRefused          2   a plan file that cannot be read, or is of another format
     ├── RolloutFailed                3   failed; every touched host is back on what it served before
     │   └── FleetMixed               4   failed; the fleet is mixed or a host's state is unknown
     ├── PreflightRefused             5   hosts down, no space, GPU does not fit: nothing was touched
+    │   └── PlanOutdated             5   a plan file: the fleet or the inputs have changed since it was written
     ├── LockHeld                     6   another run has the lock
     ├── ArtefactRefused              7   a model artefact's layout, manifest or content is not acceptable
     ├── Held                         9   a person has to agree first, or did not
@@ -91,6 +93,10 @@ class PatternError(InputError):
     """A host pattern that matches nothing, or names a host or group that does not exist."""
 
 
+class PlanFileRefused(InputError):
+    """A file that is a plan, but cut short, changed by hand, or of another version of the format."""
+
+
 class RolloutFailed(FleetdeployError):
     """The rollout stopped by itself; every touched host is back on what it served before."""
 
@@ -107,6 +113,10 @@ class PreflightRefused(FleetdeployError):
     """The fleet is not in a state in which the rollout may start. Nothing was touched."""
 
     exit_code = 5
+
+
+class PlanOutdated(PreflightRefused):
+    """A plan file that does not hold any more; ``detail`` has each difference, one a line. Nothing was touched."""
 
 
 class LockHeld(FleetdeployError):

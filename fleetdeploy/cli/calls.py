@@ -7,13 +7,18 @@ from dataclasses import replace
 
 from fleetdeploy.config.fields.schema import check
 from fleetdeploy.config.playbook.conditions import ConditionReader
+from fleetdeploy.config.playbook.facts import NAME as FACTS
+from fleetdeploy.config.playbook.facts import Unreadable, facts_of
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.inventory import Host, Inventory
-from fleetdeploy.domain.playbook import Play, TaskCall
-from fleetdeploy.errors import InputError, Problem
+from fleetdeploy.domain.observed import ObservedHost
+from fleetdeploy.domain.plan import HostPlan, Refusal
+from fleetdeploy.domain.playbook import Play, TaskCall, When
+from fleetdeploy.domain.secret import Secret
+from fleetdeploy.errors import HostError, InputError, Problem
 from fleetdeploy.planning.waves import alternating, ordered
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.work import AFTER_FAILURE, Call
+from fleetdeploy.rollout.work import AFTER_FAILURE, Call, OnFacts, undecided
 from fleetdeploy.tasks import registry
 from fleetdeploy.tasks.step import alternatives_of, required_of
 
@@ -57,31 +62,117 @@ def _call(
     if task.delegate_to and not known.delegable:
         hint = "remove `delegate_to`; it is for " + _listed(name for name, item in registry().items() if item.delegable)
         problems.append(Problem(f"{task.name}: it is about the host itself, no other can do it", place, hint))
+    commanded = any(name in task.arguments for name in known.commands)
+    if task.sets_environment and not commanded:
+        hint = "remove `environment`; it is for " + _listed(name for name, item in registry().items() if item.commands)
+        problems.append(Problem(f"{task.name}: it runs no command that would get the environment", place, hint))
     delegate = inventory.hosts.get(task.delegate_to) if task.delegate_to else None
     if task.delegate_to and delegate is None:
         hint = hint_for(task.delegate_to, list(inventory.hosts), what="hosts") or "name a host of the inventory"
         problems.append(Problem(f"delegate_to: no host {task.delegate_to!r} in the inventory", place, hint))
-    meant = _meant(task, hosts, inventory, conditions, problems)
+    early = [when for when in task.when if not conditions.asks_for_facts(when)]
+    late = [when for when in task.when if when not in early]
+    for when in task.when:
+        problems += conditions.strangers(when, inventory)
+    meant = _meant(early, hosts, inventory, conditions, problems)
+    facts = _on_facts(task, late, hosts, inventory, conditions, problems) if late else None
     if arguments is None:
         return None
-    return Call(known, arguments, meant, task.label, task.run_once, delegate)
+    environment = task.environment if commanded else {}
+    return Call(known, arguments, meant, task.label, task.run_once, delegate, facts, environment)
 
 
 def _meant(
-    task: TaskCall, hosts: Sequence[str], inventory: Inventory, conditions: ConditionReader, problems: list[Problem]
+    conditions_of: Sequence[When],
+    hosts: Sequence[str],
+    inventory: Inventory,
+    conditions: ConditionReader,
+    problems: list[Problem],
 ) -> frozenset[str] | None:
     """The hosts for which every condition holds; None without conditions."""
-    if not task.when:
+    if not conditions_of:
         return None
     found = set(hosts)
-    for when in task.when:
-        problems += conditions.strangers(when, inventory)
+    for when in conditions_of:
         try:
             # A condition behind one that does not hold is not looked at, as with `and`.
             found = {name for name in hosts if name in found and conditions.holds(when, inventory.hosts[name])}
         except InputError as error:
             problems += error.problems
     return frozenset(found)
+
+
+def _on_facts(
+    task: TaskCall,
+    late: Sequence[When],
+    hosts: Sequence[str],
+    inventory: Inventory,
+    conditions: ConditionReader,
+    problems: list[Problem],
+) -> OnFacts:
+    """The conditions that only a look at a host can answer; what can be told of them without one is told."""
+    services = {service.name for name in hosts for service in inventory.hosts[name].services}
+    for when in late:
+        if not registry()[task.name].optional:
+            free = _listed(name for name, item in registry().items() if item.optional)
+            problems.append(
+                Problem(
+                    f"{task.name}: whether it is done cannot depend on facts, which are only known once hosts are"
+                    " contacted: the order of tasks is proven to be safe before",
+                    str(when.origin),
+                    f"use a variable or a group here; facts are for {free}",
+                )
+            )
+        if any(FACTS in inventory.hosts[name].variables for name in hosts):
+            message = f"when: `{FACTS}` is what a host was seen to have, and a variable of that name is set too"
+            problems.append(Problem(message, str(when.origin), "give the variable another name"))
+        if services:  # a play without any does nothing, and says so elsewhere
+            problems += conditions.unknown_services(when, services)
+
+    def holds(seen: ObservedHost) -> bool:
+        host, facts = inventory.hosts[seen.name], facts_of(seen)
+        for when in late:
+            try:
+                if not conditions.holds(when, host, facts):
+                    return False
+            except Unreadable as error:
+                message = f"{when.origin}: when: {when.text[:80]!r}: {error}"
+                hint = "what could not be read is neither there nor absent: see to it on the host"
+                raise HostError(message, where=seen.name, hint=hint) from None
+            except InputError as error:
+                raise HostError(f"{error.where}: {error.message}", where=seen.name, hint=error.hint) from None
+        return True
+
+    return OnFacts(holds, moves=any(conditions.moves(when) for when in late))
+
+
+def check_environments(plays: Sequence[BoundPlay]) -> None:
+    """Find out every secret that a command of the plays will get. Raises InputError with all that cannot be.
+
+    What is known before the first connection is kept out of everything that is told from then on.
+    """
+    problems: dict[Problem, None] = {}
+    for bound in plays:
+        for call in (*bound.calls, *bound.always, *bound.rescue):
+            for name, value in call.environment.items() if any(map(call.concerns, bound.hosts)) else ():
+                try:
+                    if isinstance(value, Secret) and "\0" in value.reveal():
+                        hint = "take it out, or give the command the secret as a file"
+                        problems[Problem(f"environment.{name}: the secret holds a NUL", value.where, hint)] = None
+                except InputError as error:
+                    problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise InputError(problems=tuple(problems))
+
+
+def fact_refusals(plays: Sequence[BoundPlay], plan: HostPlan) -> tuple[Refusal, ...]:
+    """Why a host is refused for conditions on facts that its look could not answer."""
+    found = (
+        undecided(plan, (*bound.calls, *bound.always, *bound.rescue))
+        for bound in plays
+        if plan.host.name in bound.hosts
+    )
+    return tuple(dict.fromkeys(refusal for refusals in found for refusal in refusals))
 
 
 def _listed(names: Iterator[str]) -> str:

@@ -33,7 +33,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "completion",
         help="what bash, zsh or fish has to read to complete commands",
-        description="Print what a shell has to read to complete fleetdeploy's commands, hosts, groups and models.",
+        description="Print what a shell has to read to complete fleetdeploy's commands, hosts, groups\nand models.",
         epilog=EPILOG,
     )
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))

@@ -88,7 +88,7 @@ def titles(prefix: str, arguments: argparse.Namespace) -> Iterable[str]:  # noqa
 
 def _calls(arguments: argparse.Namespace) -> Iterator[TaskCall]:
     project = _project(arguments)
-    playbook = load_playbook(_playbook(arguments), task_names=registry().keys(), project=project)
+    playbook = load_playbook(_playbook(arguments), task_names=registry().keys(), project=project, secrets=SecretStore())
     for play in playbook.plays:
         yield from play.all_tasks
 

@@ -13,9 +13,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "demo",
         help="the main job on a lab: deploy, roll, break, revert, with no request lost",
-        description="Make a lab, deploy two real models, keep gRPC and REST requests coming through HAProxy, roll a\n"
-        "new version by hot reload and a new image by container replacement, ship a broken version and see it\n"
-        "taken back. Exit status 0 only if no request failed and everything went as expected. Needs root.",
+        description="Make a lab, deploy two real models, keep gRPC and REST requests coming through\n"
+        "HAProxy, roll a new version by hot reload and a new image by container\n"
+        "replacement, ship a broken version and see it taken back. Exit status 0 only if\n"
+        "no request failed and everything went as expected. Needs root.",
     )
     parser.add_argument(
         "--hosts", type=options.positive, default=3, metavar="N", help="GPU hosts of the lab (default: 3)"

@@ -15,9 +15,12 @@ from fleetdeploy.cli.asking import Asking
 from fleetdeploy.errors import FleetdeployError
 
 if TYPE_CHECKING:
+    from fleetdeploy.cli.plan_file import Planned
     from fleetdeploy.cli.project import Project
+    from fleetdeploy.domain.forecast import Forecast
     from fleetdeploy.domain.outcome import RunOutcome
     from fleetdeploy.domain.plan import Plan
+    from fleetdeploy.domain.protocols import Fleet
 
 ASK_ABOVE = 20
 """More hosts than this are not changed without --limit, --yes or a person who agrees."""
@@ -28,12 +31,15 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "deploy",
         help="make the fleet match the inventory, host by host",
-        description="Make the fleet match the inventory: stage, switch over wave by wave, prove, revert what fails.",
+        description="Make the fleet match the inventory: stage, switch over wave by wave, prove,\nrevert what fails.",
         epilog="examples:\n  fleetdeploy deploy -i inventories/prod\n"
         "  fleetdeploy deploy -i inventories/prod playbooks/deploy.yml -l gpu01 --check\n"
-        "  fleetdeploy deploy -i inventories/prod -y -q        # from cron: silent unless something fails",
+        "  fleetdeploy deploy next.plan                   # as planned, or not at all\n"
+        "  fleetdeploy deploy -i inventories/prod -y -q   # cron: silent unless it fails",
     )
-    parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
+    parser.add_argument(
+        "playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml; or what `plan --out` wrote"
+    )
     options.add_inventory(parser)
     options.add_tasks(parser)
     options.add_connection(parser)
@@ -61,22 +67,26 @@ def run(arguments: argparse.Namespace) -> int:
     """See the table of exit codes in ``fleetdeploy --help``."""
     if arguments.check or options.only_lists(arguments):
         return plan_command.run(arguments)
+    from fleetdeploy.cli import plan_file
     from fleetdeploy.cli.project import new_run, print_json, read_project
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.report import as_json, terminal
     from fleetdeploy.rollout import lock
 
+    planned = plan_file.opened(arguments)
     asking = Asking(agreed=arguments.yes)
     if arguments.step:
         asking.check_somebody_is_here("--step asks before each wave")
     project = read_project(arguments)
+    if planned:
+        planned.check_inputs(project)
     run_id, clock = new_run(project.targets.stamp), SystemClock()
     # Of the whole plays, whatever --limit leaves: capacity is theirs together. In one place, whatever --state-dir says.
     hosts = {name: host for bound in project.plays for name, host in bound.everyone.items()}
     calls = [call for bound in project.plays for call in (*bound.calls, *bound.always, *bound.rescue)]
     hosts |= {call.delegate.name: call.delegate for call in calls if call.delegate}
     with lock.hold(options.state_home() / "locks", hosts.values(), run_id, clock, wait_s=arguments.wait_lock):
-        outcome = _rollout(arguments, project, run_id, asking)
+        outcome = _rollout(arguments, project, run_id, asking, planned)
     if arguments.json:
         print_json(as_json.outcome(outcome))
     if not arguments.quiet or outcome.exit_code:
@@ -84,7 +94,10 @@ def run(arguments: argparse.Namespace) -> int:
     return outcome.exit_code
 
 
-def _rollout(arguments: argparse.Namespace, project: Project, run_id: str, asking: Asking) -> RunOutcome:
+def _rollout(
+    arguments: argparse.Namespace, project: Project, run_id: str, asking: Asking, planned: Planned | None
+) -> RunOutcome:
+    from fleetdeploy.cli.opening import environment_for_commands
     from fleetdeploy.domain.events import Kind
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
@@ -102,29 +115,39 @@ def _rollout(arguments: argparse.Namespace, project: Project, run_id: str, askin
         journals.append(Journal(arguments.events))
     view = Terminal(out, quiet=arguments.quiet, verbose=bool(arguments.verbose))
     emit = Emitter(run_id, clock, journals=journals, views=[view], redactor=arguments.redactor)
-    fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
+    fleet = SshFleet(
+        hosts=project.inventory.hosts,
+        connect_timeout_s=arguments.timeout,
+        environment=environment_for_commands(arguments),
+    )
     interrupts = Interrupts(lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"))
     try:
         with interrupts:
             emit(Kind.RUN_STARTED, _command_line(arguments), hosts=list(project.targets.by_name))
             plan = project.targets.observe(fleet, emit, forks=arguments.forks)
+            if planned:
+                planned.check_fleet(project, _expected(plan, project, arguments, fleet))
             _refuse(plan, arguments)
-            _show(plan, project, arguments)
+            if arguments.diff:
+                _show(_expected(plan, project, arguments, fleet), arguments)
             emit(Kind.PLAN_MADE, changed=list(plan.changed_hosts))
-            _ask(plan, arguments)
+            if not planned:
+                _ask(plan, arguments)
             _check_prompts(plan, project, asking)
             interrupts.check()
             approve = asking.before_wave if arguments.step else None
             executor = Executor(
                 project.targets, plan, fleet, emit, clock, interrupts, arguments.forks, approve, asking.prompt
             )
+            if planned:
+                executor.recheck = planned.look(project)
             hosts = executor.run(project.plays)
             outcome = judge(
                 run_id,
                 hosts,
                 allowed=plan.unreachable,
                 interrupted=interrupts.requested,
-                again=_command_line(arguments),
+                again=planned.again(deploy=True) if planned else _command_line(arguments),
                 taken_back=executor.taken_back,
                 stopped=executor.stopped,
                 held=executor.held,
@@ -162,15 +185,20 @@ def _refuse(plan: Plan, arguments: argparse.Namespace) -> None:
     raise refusal
 
 
-def _show(plan: Plan, project: Project, arguments: argparse.Namespace) -> None:
+def _expected(plan: Plan, project: Project, arguments: argparse.Namespace, fleet: Fleet) -> Forecast:
+    from fleetdeploy.rollout.forecast import forecast
+    from fleetdeploy.rollout.past_runs import durations_of
+
+    known = durations_of(arguments.state_dir / "runs")
+    return forecast(plan, project.plays, fleet, forks=arguments.forks, durations=known)
+
+
+def _show(expected: Forecast, arguments: argparse.Namespace) -> None:
     from fleetdeploy.report.plan import text
     from fleetdeploy.report.terminal import console
-    from fleetdeploy.rollout.forecast import forecast
 
-    if not arguments.diff:
-        return
     out = console(stderr=True, no_color=arguments.no_color)
-    for line in text.lines(forecast(plan, project.plays)):
+    for line in text.lines(expected):
         out.print(line)
 
 

@@ -13,25 +13,28 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "docs",
         help="what the tasks of a playbook do and take",
-        description="The tasks that a playbook may name; for one of them its arguments, its undo and an example.",
+        description="The tasks that a playbook may name; for one of them its arguments, its undo and\nan example.",
         epilog="examples:\n  fleetdeploy docs\n  fleetdeploy docs verify",
     )
-    parser.add_argument("task", nargs="?", metavar="TASK", help="one task (default: a list of all)")
-    options.add_output(parser)
+    parser.add_argument("task", nargs="?", metavar="TASK", help="one task, or `facts` (default: a list of all)")
+    options.add_output(parser, quiet="")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0, or an InputError for a task that does not exist."""
+    from fleetdeploy.config.playbook import facts
     from fleetdeploy.config.syntax.suggest import hint_for
     from fleetdeploy.errors import InputError
     from fleetdeploy.report import task_docs
     from fleetdeploy.tasks import registry
 
     tasks = registry()
-    if arguments.task is not None and arguments.task not in tasks:
+    if arguments.task is not None and arguments.task not in {*tasks, facts.NAME}:
         raise InputError(
-            f"no task {arguments.task!r}", where="command line", hint=hint_for(arguments.task, tasks, what="tasks")
+            f"no task {arguments.task!r}",
+            where="command line",
+            hint=hint_for(arguments.task, [*tasks, facts.NAME], what="tasks"),
         )
     if arguments.json:
         import json
@@ -39,10 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
         found: object = (
             [task_docs.as_json(tasks[name]) for name in sorted(tasks)]
             if arguments.task is None
+            else dict(facts.lines())
+            if arguments.task == facts.NAME
             else task_docs.as_json(tasks[arguments.task])
         )
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return 0
-    lines = task_docs.overview(tasks) if arguments.task is None else task_docs.page(tasks[arguments.task])
+    if arguments.task == facts.NAME:
+        lines = task_docs.facts_page()
+    else:
+        lines = task_docs.overview(tasks) if arguments.task is None else task_docs.page(tasks[arguments.task])
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0

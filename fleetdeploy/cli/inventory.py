@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,10 @@ from fleetdeploy.domain.secret import without_secrets
 if TYPE_CHECKING:
     from fleetdeploy.config.inventory.explain import Explanation
     from fleetdeploy.config.inventory.load import Loaded
+    from fleetdeploy.domain.inventory import Inventory
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""A name, and none of what makes a pattern of it."""
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -53,7 +58,7 @@ def _verb(
     parser.add_argument(
         "--playbook-dir", type=Path, metavar="DIR", help="where else group_vars and host_vars are (default: playbooks/)"
     )
-    options.add_output(parser)
+    options.add_output(parser, quiet="")
     parser.set_defaults(run=run)
     return parser
 
@@ -135,31 +140,39 @@ def _host(arguments: argparse.Namespace) -> int:
     import yaml
 
     from fleetdeploy.cli.project import print_json, read_inventory
-    from fleetdeploy.config.inventory.patterns import select
 
     inventory = read_inventory(arguments)
-    for name in select(inventory, arguments.host):
-        variables = {key: without_secrets(value) for key, value in inventory.hosts[name].variables.items()}
-        if arguments.json:
-            print_json(variables)
-        else:
-            sys.stdout.write(yaml.safe_dump(variables, sort_keys=True, allow_unicode=True))
+    name = _one_host(inventory, arguments)
+    variables = {key: without_secrets(value) for key, value in inventory.hosts[name].variables.items()}
+    if arguments.json:
+        print_json(variables)
+    else:
+        sys.stdout.write(yaml.safe_dump(variables, sort_keys=True, allow_unicode=True))
     return 0
+
+
+def _one_host(inventory: Inventory, arguments: argparse.Namespace) -> str:
+    """The host that is meant, by its name or a pattern that only it matches. Raises PatternError."""
+    from fleetdeploy.config.inventory.patterns import select
+    from fleetdeploy.config.syntax.suggest import hint_for
+    from fleetdeploy.errors import PatternError
+
+    given = arguments.host
+    if _NAME.fullmatch(given) and given not in {*inventory.hosts, *inventory.groups}:
+        hint = hint_for(given, inventory.hosts, what="hosts") or "see them all with `fleetdeploy inventory list`"
+        raise PatternError(f"the inventory has no host {given!r}", hint=hint)
+    names = select(inventory, given, limit=arguments.limit)
+    if len(names) != 1:
+        raise PatternError(f"{given!r} stands for {len(names)} hosts", hint=f"name one: {', '.join(names[:8])}")
+    return names[0]
 
 
 def _explain(arguments: argparse.Namespace) -> int:
     from fleetdeploy.cli.project import open_inventory, print_json
     from fleetdeploy.config.inventory.explain import explain, explain_all
-    from fleetdeploy.config.inventory.patterns import select
-    from fleetdeploy.errors import PatternError
 
     loaded = open_inventory(arguments)
-    names = select(loaded.inventory, arguments.host, limit=arguments.limit)
-    if len(names) != 1:
-        raise PatternError(
-            f"{arguments.host!r} stands for {len(names)} hosts", hint=f"name one: {', '.join(names[:8])}"
-        )
-    host = names[0]
+    host = _one_host(loaded.inventory, arguments)
     if arguments.key is None:
         found = explain_all(loaded, host)
         if arguments.json:

@@ -17,8 +17,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "lab",
         help="a throw-away fleet on this machine",
-        description="A fleet of hosts on this machine, each with its own address, sshd, rsync and Docker engine, and\n"
-        "a load balancer with HAProxy. Needs root. `lab down` removes exactly what `lab up` made.",
+        description="A fleet of hosts on this machine, each with its own address, sshd, rsync and\n"
+        "Docker engine, and a load balancer with HAProxy. Needs root. `lab down` removes\n"
+        "exactly what `lab up` made.",
         epilog="examples:\n  fleetdeploy lab up --hosts 3\n  fleetdeploy lab ssh gpu1 nvidia-smi -L\n"
         "  fleetdeploy deploy -i inventories/lab\n  fleetdeploy lab down",
     )

@@ -7,25 +7,32 @@ from pathlib import Path
 
 from fleetdeploy.cli import options
 
+_MODELS = Path("models")
 _INSPECT_EPILOG = """\
 examples:
   fleetdeploy models inspect models/ranker/8
-  fleetdeploy models inspect models/ranker            # all versions, and how their signatures changed
+  fleetdeploy models inspect models/ranker     # all versions, what changed
   fleetdeploy models inspect models/ranker/8 --json
 
-exit codes: 0 complete · 2 no such path, or not a model · 7 something keeps a version from being served
+exit codes: 0 complete · 2 no such path, or not a model ·
+  7 something keeps a version from being served
 
-Operations to "look at" can reach files, the network or other processes; they do not change the exit code.
-Those that every export uses for its own checkpoint (SaveV2, RestoreV2, MergeV2Checkpoints) are not named.
+Operations to "look at" can reach files, the network or other processes; they do
+not change the exit code. Those that every export uses for its own checkpoint
+(SaveV2, RestoreV2, MergeV2Checkpoints) are not named.
 
 --json, stable: exit_code, path, ignored [names that are no versions],
-  versions [{directory, version, size_bytes, files {path: bytes}, tensorflow_version, tensorflow_git_version,
-    tag_sets [[tag]],
-    signatures {name: {method, inputs|outputs {name: {dtype, shape [number or null] or null, has_default}}}},
-    variables {needed, index, index_complete, shards [{expected, present [numbers]}]}, assets {name: present},
-    warmup, tflite (true, false, or null without one), nodes, devices {name: {nodes, example}},
-    risky_ops {op: {nodes, why}}, fingerprint {name: hexadecimal}, problems [{message, where, hint}]}],
-  signature_changes [{from, to, changes [{signature, what, before, after, why, breaking}]}]
+  versions [{directory, version, size_bytes, files {path: bytes},
+    tensorflow_version, tensorflow_git_version, tag_sets [[tag]],
+    signatures {name: {method, inputs|outputs
+      {name: {dtype, shape [number or null] or null, has_default}}}},
+    variables {needed, index, index_complete,
+      shards [{expected, present [numbers]}]},
+    assets {name: present}, warmup, tflite (true, false, or null without one),
+    nodes, devices {name: {nodes, example}}, risky_ops {op: {nodes, why}},
+    fingerprint {name: hexadecimal}, problems [{message, where, hint}]}],
+  signature_changes [{from, to,
+    changes [{signature, what, before, after, why, breaking}]}]
 """
 
 
@@ -69,20 +76,15 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
 def _check_there(path: Path) -> None:
     """Raises InputError for a path that does not exist, with the nearest one that does."""
-    from fleetdeploy.config.syntax.suggest import hint_for
+    from fleetdeploy.config.syntax.suggest import missing_part
     from fleetdeploy.errors import InputError
 
     if path.exists() or path.is_symlink():
         return
-    missing = path
-    while not missing.parent.exists() and missing.parent != missing:
-        missing = missing.parent
-    try:
-        beside = [child.name for child in missing.parent.iterdir() if child.is_dir()]
-    except OSError:
-        beside = []
-    hint = hint_for(missing.name, beside, what=f"directories in {missing.parent}") or f"look into {missing.parent}"
-    raise InputError(f"{missing} does not exist", where=str(path), hint=hint)
+    missing, hint = missing_part(path)
+    if not path.is_absolute() and (_MODELS / path).is_dir():
+        hint = f"did you mean {_MODELS / path}?"
+    raise InputError("does not exist" if missing == path else f"{missing} does not exist", where=str(path), hint=hint)
 
 
 def _print_json(value: object) -> None:

@@ -9,6 +9,7 @@ import sys
 
 from fleetdeploy.config.secrets.passwords import PasswordFile, Passwords
 from fleetdeploy.config.secrets.store import SecretStore
+from fleetdeploy.domain.redaction import SHOWN
 from fleetdeploy.errors import InputError
 from fleetdeploy.remote.secret_command import SecretCommands
 
@@ -42,6 +43,17 @@ def _made(arguments: argparse.Namespace) -> SecretStore:
         warn=lambda text: print(f"warning: {text}", file=sys.stderr),
         reveals=getattr(arguments, "reveal_secrets", True),
     )
+
+
+def environment_for_commands(arguments: argparse.Namespace) -> dict[str, str]:
+    """What a playbook's commands on the controller inherit: everything but what holds a known secret.
+
+    That is every variable that a ``!secret`` names, that of the vault password file, and any whose value is a secret
+    that was opened. Only ``environment`` hands one of them on.
+    """
+    named = {PASSWORD_FILE, *store_of(arguments).variables}
+    secret = arguments.redactor.text
+    return {name: value for name, value in os.environ.items() if name not in named and secret(value) != SHOWN}
 
 
 def _ask() -> str:

@@ -58,6 +58,14 @@ def add_inventory(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-J", "--ask-vault-pass", "--ask-vault-password", action="store_true", help="ask for the vault password"
     )
+    group.add_argument(
+        "--inventory-cache",
+        type=seconds,
+        default=0.0,
+        metavar="TIME",
+        help="take a program's last answer instead of running it, if it is younger than this; answers may hold "
+        "passwords: they are kept below $XDG_CACHE_HOME, readable by you alone (default: run it)",
+    )
 
 
 def add_tasks(parser: argparse.ArgumentParser) -> None:
@@ -72,12 +80,13 @@ def add_tasks(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--start-at-task", default="", metavar="NAME", help="begin at the task of this name")
     group.add_argument("--list-hosts", action="store_true", help="print the hosts of each play; contact none")
     group.add_argument("--list-tasks", action="store_true", help="print the tasks of each play; contact no host")
+    group.add_argument("--list-tags", action="store_true", help="print the tags of each play; contact no host")
     group.add_argument("--syntax-check", action="store_true", help="read and check the playbook; contact no host")
 
 
 def only_lists(arguments: argparse.Namespace) -> bool:
     """Whether the playbook is only to be read and shown, by the options of :func:`add_tasks`."""
-    return bool(arguments.list_hosts or arguments.list_tasks or arguments.syntax_check)
+    return bool(arguments.list_hosts or arguments.list_tasks or arguments.list_tags or arguments.syntax_check)
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
@@ -92,11 +101,12 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser, *, quiet: str = "nothing unless something fails") -> None:
-    """What is printed; ``quiet`` says what the command prints with ``-q``."""
+    """What is printed; ``quiet`` says what the command prints with ``-q``, which it does not have when it is empty."""
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     group.add_argument("--no-color", action="store_true", help="no colours (NO_COLOR is honoured as well)")
-    group.add_argument("-q", "--quiet", action="store_true", help=quiet)
+    if quiet:
+        group.add_argument("-q", "--quiet", action="store_true", help=quiet)
     group.add_argument("-v", "--verbose", action="count", default=0, help="show each step as it begins")
 
 
@@ -119,6 +129,11 @@ def add_allowances(group: argparse._ActionsContainer) -> None:
         metavar="MODEL",
         help="allow new versions of this model that break callers of the served one; may be given several times",
     )
+
+
+def cache_home() -> Path:
+    """Fleetdeploy's folder in the XDG cache home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "fleetdeploy"
 
 
 def state_home() -> Path:

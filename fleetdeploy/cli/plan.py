@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
-from fleetdeploy.errors import PreflightRefused
+from fleetdeploy.errors import InputError, PreflightRefused
 
 if TYPE_CHECKING:
     from fleetdeploy.domain.forecast import Forecast
 
 PENDING = 10
+EPILOG = """\
+examples:
+  fleetdeploy plan -i inventories/prod
+  fleetdeploy plan -i inventories/prod -l 'rack1:!gpu07' --exit-code
+  fleetdeploy plan -i inventories/prod --out next.plan
+  fleetdeploy deploy next.plan    # just that; nothing if anything has changed
+
+`fleetdeploy schema plan` prints the JSON Schema that describes --json.
+
+A plan file holds no secret and no value of -e: give -e, and what opens vaults
+and hosts (-J, -u, ...), again when it is deployed. That a secret has changed is
+noticed where something else would be done because of it.
+"""
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,25 +34,39 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "plan",
         help="show what would change on which host and why",
         description="Show what a deploy would change on which host and why. Changes nothing.",
-        epilog="examples:\n  fleetdeploy plan -i inventories/prod\n"
-        "  fleetdeploy plan -i inventories/prod -l 'rack1:!gpu07' --exit-code",
+        epilog=EPILOG,
     )
-    parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
+    parser.add_argument(
+        "playbook",
+        nargs="?",
+        metavar="PLAYBOOK",
+        help="default: playbooks/deploy.yml; a plan file is held against the fleet, and shown",
+    )
     options.add_inventory(parser)
     options.add_tasks(parser)
     options.add_connection(parser)
     options.add_project(parser)
     options.add_output(parser, quiet="without the differences of files and containers")
     parser.add_argument("--exit-code", action="store_true", help="exit 10 when something would change")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="keep the plan there, for `deploy FILE` to apply as it was shown"
+    )
     options.add_allowances(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0, or 10 with ``--exit-code`` when something would change; 5 or 7 when a host refuses, 5 when one is down."""
+    """0, or 10 with ``--exit-code`` when something would change; 5 or 7 when a host or the run would be refused, 5 when
+    one is down.
+    """
+    from fleetdeploy.cli import plan_file
+
+    planned = plan_file.opened(arguments)
     if options.only_lists(arguments):
         from fleetdeploy.cli import selection
 
+        if getattr(arguments, "out", None):
+            raise InputError("--out keeps a plan, and none is made here", hint="leave --out out, or the lists")
         return selection.run(arguments)
     from fleetdeploy.cli.project import new_run, print_json, read_project
     from fleetdeploy.remote.clock import SystemClock
@@ -47,15 +75,24 @@ def run(arguments: argparse.Namespace) -> int:
     from fleetdeploy.report.plan import as_json, text
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.forecast import forecast
+    from fleetdeploy.rollout.past_runs import durations_of
 
+    target = getattr(arguments, "out", None)
+    if target:
+        plan_file.check_out(target, again=bool(planned))
     project = read_project(arguments)
+    if planned:
+        planned.check_inputs(project)
     fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
     try:
         emit = Emitter(new_run(project.targets.stamp), SystemClock(), redactor=arguments.redactor)
         plan = project.targets.observe(fleet, emit, forks=arguments.forks)
+        known = durations_of(arguments.state_dir / "runs")
+        expected = forecast(plan, project.plays, fleet, forks=arguments.forks, durations=known)
     finally:
         fleet.close()
-    expected = forecast(plan, project.plays)
+    if planned:
+        planned.check_fleet(project, expected)
     if arguments.json:
         print_json(as_json.plan(expected))
     else:
@@ -63,11 +100,13 @@ def run(arguments: argparse.Namespace) -> int:
         for line in text.lines(expected, diff=not arguments.quiet):
             out.print(line)
         out.print(text.last_line(expected), style="bold")
+    if target:
+        plan_file.write(target, arguments, project, expected)
     return _exit_code(expected, pending=arguments.exit_code)
 
 
 def _exit_code(expected: Forecast, *, pending: bool) -> int:
-    plan = expected.plan
-    if plan.refusals or plan.unreachable:
-        return plan.refusal_exit_code or PreflightRefused.exit_code
+    code = expected.refusal_exit_code
+    if code or expected.plan.unreachable:
+        return code or PreflightRefused.exit_code
     return PENDING if pending and expected.changing else 0

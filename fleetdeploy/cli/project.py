@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from fleetdeploy.cli import extra_vars
-from fleetdeploy.cli.calls import calls_of, check_rescue, check_safe, in_order, with_play_variables, with_variables
+from fleetdeploy.cli import extra_vars, options
+from fleetdeploy.cli.calls import (
+    calls_of,
+    check_environments,
+    check_rescue,
+    check_safe,
+    fact_refusals,
+    in_order,
+    with_play_variables,
+    with_variables,
+)
 from fleetdeploy.cli.opening import store_of
 from fleetdeploy.cli.selection import selection_of
 from fleetdeploy.config.inventory.load import Loaded, load
 from fleetdeploy.config.inventory.patterns import select
 from fleetdeploy.config.playbook.load import load_playbook
-from fleetdeploy.config.playbook.selection import narrowed
+from fleetdeploy.config.playbook.selection import Selection, narrowed
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.config.templates import TemplateSet
 from fleetdeploy.domain.inventory import Host, Inventory
 from fleetdeploy.domain.playbook import Play, Playbook
 from fleetdeploy.errors import ArtefactRefused, InputError, PatternError, Problem
+from fleetdeploy.planning.gpu_declared import declared_problems
 from fleetdeploy.planning.resolve import Artefacts, resolve_host
 from fleetdeploy.remote.clock import SystemClock
+from fleetdeploy.remote.inventory_cache import CachedScripts
 from fleetdeploy.remote.inventory_script import InventoryScripts
 from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.preparation import unprepared
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.tasks import registry
 
@@ -66,8 +80,23 @@ def open_inventory(arguments: argparse.Namespace) -> Loaded:
         sources_of(arguments),
         extra_vars=extra_vars.parse(arguments.extra_vars, secrets=store),
         playbook_dir=playbook_dir_of(arguments),
-        run_script=InventoryScripts(),
+        run_script=_scripts(arguments),
         secrets=store,
+    )
+
+
+def _scripts(arguments: argparse.Namespace) -> Callable[[Path, Sequence[str]], str]:
+    """What runs executable inventories; with --inventory-cache, it remembers what they said."""
+    within_s = getattr(arguments, "inventory_cache", 0.0)
+    if not within_s:
+        return InventoryScripts()
+
+    def tell(text: str) -> None:
+        if not getattr(arguments, "quiet", False):
+            print(text, file=sys.stderr)
+
+    return CachedScripts(
+        InventoryScripts(), options.cache_home() / "inventory", within_s, SystemClock(), tell, os.environ
     )
 
 
@@ -113,11 +142,18 @@ def read_status_targets(arguments: argparse.Namespace, pattern: str) -> tuple[In
     return inventory, Targets(resolve(hosts, arguments.project), stamp=_stamp())
 
 
+def read_playbook(arguments: argparse.Namespace, selection: Selection) -> Playbook:
+    """The playbook, less what ``selection`` leaves out. Raises InputError."""
+    path = Path(getattr(arguments, "playbook", None) or arguments.project / DEFAULT_PLAYBOOK)
+    store = store_of(arguments)
+    return narrowed(
+        load_playbook(path, task_names=registry().keys(), project=arguments.project, secrets=store), selection
+    )
+
+
 def read_plays(arguments: argparse.Namespace, inventory: Inventory) -> tuple[Playbook, tuple[BoundPlay, ...]]:
     """The playbook, less what was not asked for, and its plays bound to their hosts. Raises InputError."""
-    path = Path(getattr(arguments, "playbook", None) or arguments.project / DEFAULT_PLAYBOOK)
-    playbook = load_playbook(path, task_names=registry().keys(), project=arguments.project)
-    playbook = narrowed(playbook, selection_of(arguments))
+    playbook = read_playbook(arguments, selection_of(arguments))
     extra = extra_vars.by_name(arguments.extra_vars, secrets=store_of(arguments))
     return playbook, tuple(bind(play, inventory, arguments.limit, extra=extra) for play in playbook.plays)
 
@@ -126,15 +162,19 @@ def read_project(arguments: argparse.Namespace) -> Project:
     """Load, check and resolve everything. Raises InputError with all problems that can be told at once."""
     inventory = read_inventory(arguments)
     playbook, plays = read_plays(arguments, inventory)
+    check_environments(plays)
     meant = {name for play in plays for name in play.hosts}
     hosts = [host for name, host in inventory.hosts.items() if name in meant]
     extra = extra_vars.by_name(arguments.extra_vars, secrets=store_of(arguments))
     by_name = resolve(with_play_variables(hosts, plays, extra), arguments.project)
+    if misfits := declared_problems((target.host, target.desired) for target in by_name.values()):
+        raise InputError(problems=misfits)
     targets = Targets(
         by_name,
         stamp=_stamp(),
         allow_remove=getattr(arguments, "allow_remove", False),
         allow_signature_change=_models_named(getattr(arguments, "allow_signature_change", ()), by_name),
+        undecided=lambda plan: (*fact_refusals(plays, plan), *unprepared(plays, plan)),
     )
     return Project(inventory, sources_of(arguments), playbook, plays, targets)
 
@@ -207,6 +247,4 @@ def new_run(stamp: str) -> str:
 
 def print_json(value: object) -> None:
     """A result on stdout."""
-    import sys
-
     sys.stdout.write(json.dumps(value, indent=2, sort_keys=False, default=str) + "\n")

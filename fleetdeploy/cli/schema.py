@@ -1,4 +1,4 @@
-"""``fleetdeploy schema``: JSON Schemas with which an editor checks and completes what people write."""
+"""``fleetdeploy schema``: JSON Schemas of what people write, for their editors, and of plans, for their programs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ KINDS = {
     "variables": "a file of group_vars/ or host_vars/",
     "playbook": "a playbook",
     "tasks": "a file that include_tasks names",
+    "plan": "what plan --json prints",
 }
 EPILOG = """\
 kinds:
@@ -19,6 +20,7 @@ kinds:
   variables   a file of group_vars/ or host_vars/
   playbook    a playbook
   tasks       a file that include_tasks names
+  plan        what `fleetdeploy plan --json` prints, for programs that read it
 
 An editor with a YAML language server checks a file whose first line names its
 schema, as a path relative to that file or as an absolute one:
@@ -47,8 +49,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command."""
     parser = commands.add_parser(
         "schema",
-        help="JSON Schemas of inventories and playbooks, for editors",
-        description="Print the JSON Schema of one kind of file.",
+        help="JSON Schemas of inventories, playbooks and plans",
+        description="Print the JSON Schema of one kind of file, or of a plan.",
         epilog=EPILOG,
     )
     parser.add_argument("kind", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
@@ -59,6 +61,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def text_of(kind: str) -> str:
     """The schema of a kind, as it is printed and shipped."""
     from fleetdeploy.config import inventory_schema, json_schema
+    from fleetdeploy.report.plan.schema import plan_schema
     from fleetdeploy.report.task_docs import shape_of
     from fleetdeploy.tasks import registry
 
@@ -66,6 +69,8 @@ def text_of(kind: str) -> str:
         schema = inventory_schema.inventory_schema()
     elif kind == "variables":
         schema = inventory_schema.variables_schema()
+    elif kind == "plan":
+        schema = plan_schema()
     else:
         shapes = {name: shape_of(task) for name, task in sorted(registry().items())}
         schema = json_schema.playbook_schema(shapes) if kind == "playbook" else json_schema.tasks_schema(shapes)

@@ -19,7 +19,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser(
         "status",
         help="what each host serves now",
-        description="Show per host and service: release, versions and states, container, balancer, drift.",
+        description="Show per host and service: release, versions and states, container, balancer,\ndrift.",
         epilog="example:\n  fleetdeploy status -i inventories/prod -l rack1 --exit-code",
     )
     parser.add_argument("pattern", nargs="?", default="all", metavar="PATTERN", help="hosts (default: all)")

@@ -39,7 +39,9 @@ folder() {
 own() { # the service's directory carries our marker, is empty, or is not there yet
   plain "$root"
   if [ ! -d "$root" ]; then
-    mkdir -p "$root" || die 1 "cannot make $root"
+    # Nobody else gets in: a template may put secrets into model.config, which must be readable to the container's user.
+    # The container needs no way through here, as what it reads is mounted into it.
+    { mkdir -p "$root" && chmod 0700 "$root"; } || die 1 "cannot make $root"
   elif [ ! -f "$root/.fleetdeploy" ] && [ -n "$(ls -A "$root")" ]; then
     die 41 "$root exists, is not empty and was not made by fleetdeploy (there is no $root/.fleetdeploy)"
   fi

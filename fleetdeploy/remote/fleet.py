@@ -11,11 +11,12 @@ from pathlib import Path
 from fleetdeploy.balancers import make_balancer
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import ObservedHost, ObservedService, Present, Reading, Unknown, VersionState
-from fleetdeploy.domain.protocols import Balancer, Clock, Ended
+from fleetdeploy.domain.protocols import NOTHING, Balancer, Clock, Ended
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.errors import BalancerFailed, HostError, HostKeyRefused
 from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.remote.docker import RemoteContainers
+from fleetdeploy.remote.environment import with_environment
 from fleetdeploy.remote.failures import is_refused_channel
 from fleetdeploy.remote.files import RemoteFiles
 from fleetdeploy.remote.outside import Outside
@@ -77,9 +78,10 @@ class SshSession:
                 self._servings[address, port] = RemoteServing(relay, host=self.host.name)
             return self._servings[address, port]
 
-    def command(self, argv: Sequence[str], *, deadline_s: float) -> Ended:
-        """One exec, without a shell in between."""
-        done = self.connection.run(argv, deadline_s=deadline_s, cap_bytes=_COMMAND_BYTES)
+    def command(self, argv: Sequence[str], *, deadline_s: float, environment: Mapping[str, str] = NOTHING) -> Ended:
+        """One exec. No shell sees the words; the values of ``environment`` are on no command line."""
+        words, stdin = with_environment(argv, environment)
+        done = self.connection.run(words, stdin=stdin, deadline_s=deadline_s, cap_bytes=_COMMAND_BYTES)
         return Ended(done.status, "\n".join(filter(None, (done.text.rstrip(), done.error_text))))
 
     def close(self) -> None:
@@ -117,7 +119,8 @@ class SshFleet:
     """:class:`fleetdeploy.domain.protocols.Fleet` over SSH.
 
     ``hosts`` are all hosts of the inventory: a balancer is named by one of them. ``handshakes`` connections at most
-    start at the same time. Nothing is connected before it is needed.
+    start at the same time. Nothing is connected before it is needed. ``environment`` is what commands on the controller
+    inherit, everything by default.
     """
 
     def __init__(
@@ -127,7 +130,9 @@ class SshFleet:
         connect_timeout_s: float = 10.0,
         handshakes: int = 8,
         clock: Clock | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._environment = environment
         self._hosts = dict(hosts or {})
         self._connect_timeout_s = connect_timeout_s
         self._clock = clock or SystemClock()
@@ -163,7 +168,7 @@ class SshFleet:
         )
 
     def outside(self) -> Outside:
-        return Outside()
+        return Outside(self._environment)
 
     def close(self) -> None:
         """Close every session and remove the run's private files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import queue
 import selectors
 import signal
 import socket
@@ -11,11 +12,11 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from fleetdeploy.domain.protocols import Ended
+from fleetdeploy.domain.protocols import NOTHING, Ended
 from fleetdeploy.errors import DeadlineExceeded, HostError, RemoteCommandFailed
 
 TEXT_BYTES = 64 * 1024
@@ -24,7 +25,13 @@ WRITER_S = 5.0
 
 
 class Outside:
-    """:class:`fleetdeploy.domain.protocols.Outside` on this machine."""
+    """:class:`fleetdeploy.domain.protocols.Outside` on this machine.
+
+    ``environment`` is what commands inherit; without it they inherit everything.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._inherited = environment
 
     def post(self, url: str, body: bytes, *, deadline_s: float) -> None:
         """POST JSON; any answer of 2xx is a yes. Redirects are not followed, and no part of the address is shown."""
@@ -38,31 +45,44 @@ class Outside:
             connection = http.client.HTTPConnection(host, parts.port, timeout=deadline_s)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         late = threading.Event()
+        answers: queue.SimpleQueue[int | Exception] = queue.SimpleQueue()
 
-        def end() -> None:
-            # A timeout of the socket is one of each read: an answer that trickles would never end by it.
+        def ask() -> None:
+            try:
+                connection.connect()
+                if late.is_set():
+                    return  # looking the name up took too long: nobody waits for an answer any more
+                connection.request(
+                    "POST", path, body, {"Content-Type": "application/json", "User-Agent": "fleetdeploy"}
+                )
+                answers.put(connection.getresponse().status)
+            except Exception as error:  # noqa: BLE001  raised by the thread that waits
+                answers.put(error)
+            finally:
+                connection.close()
+
+        # In a thread: a timeout of the socket is one of each read, so that an answer that trickles would never end by
+        # it, and nothing ends the look-up of a name.
+        threading.Thread(target=ask, daemon=True).start()
+        try:
+            status = answers.get(timeout=deadline_s)
+            if isinstance(status, Exception):
+                raise status
+        except (queue.Empty, TimeoutError):
             late.set()
             with suppress(OSError, AttributeError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
-
-        timer = threading.Timer(deadline_s, end)
-        timer.daemon = True
-        timer.start()
-        try:
-            connection.request("POST", path, body, {"Content-Type": "application/json", "User-Agent": "fleetdeploy"})
-            status = connection.getresponse().status
+            raise DeadlineExceeded(f"{host} gave no answer within {deadline_s:g} s", where=host) from None
         except (OSError, UnicodeError, http.client.HTTPException) as error:  # no name at all, such as a..b
-            if late.is_set() or isinstance(error, TimeoutError):
-                raise DeadlineExceeded(f"{host} gave no answer within {deadline_s:g} s", where=host) from None
             raise HostError(f"{host} cannot be told: {type(error).__name__}", where=host) from None
-        finally:
-            timer.cancel()
-            connection.close()
         if not 200 <= status < 300:
             raise HostError(f"{host} answered with status {status}", where=host)
 
-    def command(self, argv: Sequence[str], stdin: bytes, *, deadline_s: float) -> Ended:
+    def command(
+        self, argv: Sequence[str], stdin: bytes, *, deadline_s: float, environment: Mapping[str, str] = NOTHING
+    ) -> Ended:
         """Run a command, with its whole process group under the deadline; the end of what it printed is kept."""
+        inherited = os.environ if self._inherited is None else self._inherited
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -70,6 +90,7 @@ class Outside:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**inherited, **environment},
             )
         except (OSError, ValueError) as error:
             raise RemoteCommandFailed(f"{argv[0]} cannot be run: {error}", hint="check its name and path") from None

@@ -26,6 +26,7 @@ from fleetdeploy.domain.observed import (
     VersionOnDisk,
     VersionState,
 )
+from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.planning.container import GRPC_PORT, container_name, previous_name
 from fleetdeploy.remote import facts
@@ -133,7 +134,7 @@ class _Frames:
 
 def _plain(text: str) -> str:
     """A host's words, safe to print: one line, no control characters, not too long."""
-    return _CONTROL.sub("", " ".join(text.split()))[:400]
+    return shortened(_CONTROL.sub("", " ".join(text.split())), 400)
 
 
 def _images(services: Sequence[ServiceWish]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from fleetdeploy.domain.plan import StageItem
+from fleetdeploy.domain.redaction import end_of
 from fleetdeploy.domain.service import Manifest
 from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, NoSpace, TransferFailed, Unreachable
 from fleetdeploy.remote import become
@@ -115,7 +116,7 @@ class Stager:
         )
         found = re.search(rf"(?ms)^{nonce} (?:done$|go ([0-9.]*)\n(.*)^{nonce} end$)", output)
         if found is None:
-            raise TransferFailed("the host's answer cannot be understood", where=self._host, detail=output[-400:])
+            raise TransferFailed("the host's answer cannot be understood", where=self._host, detail=end_of(output, 400))
         return None if found[2] is None else (found[1], frozenset(found[2].splitlines()))
 
     def _is_full(self, item: StageItem) -> bool:
@@ -133,7 +134,7 @@ class Stager:
         words = nonce, safe_name(item.model), str(item.version.number), _staged(item)
         output = self._directory.act("finish", *words, deadline_s=120.0 + _reading_s(item))
         if f"\n{nonce} done" not in output:
-            raise TransferFailed("the host's answer cannot be understood", where=self._host, detail=output[-400:])
+            raise TransferFailed("the host's answer cannot be understood", where=self._host, detail=end_of(output, 400))
 
     def _discard(self, item: StageItem) -> None:
         self._directory.act("discard", _staged(item), deadline_s=300.0)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetdeploy.config.json_schema import TaskShape, fields_schema
+from fleetdeploy.config.playbook import facts
+from fleetdeploy.tasks import registry
 from fleetdeploy.tasks.step import Task, required_of
 
 WIDTH = 80
@@ -41,7 +43,9 @@ class Argument:
 
 def shape_of(task: Task) -> TaskShape:
     """What the schema of playbooks has to know of a task."""
-    return TaskShape(task.name, summary(task), task.arguments, required_of(task), task.per_host, task.delegable)
+    return TaskShape(
+        task.name, summary(task), task.arguments, required_of(task), task.per_host, task.delegable, bool(task.commands)
+    )
 
 
 def summary(task: Task) -> str:
@@ -128,8 +132,25 @@ def page(task: Task) -> Iterator[str]:
         yield from _wrapped(paragraph, first=_INDENT, rest=_INDENT)
     yield from ("", "may stand beside it:")
     yield from _wrapped(", ".join(_beside(task)), first=_INDENT, rest=_INDENT)
+    if task.optional:
+        yield f"{_INDENT}`when` may ask for facts: see `fleetdeploy docs facts`"
     yield from ("", "example:")
     yield from textwrap.indent(example(task), _INDENT).splitlines()
+
+
+def facts_page() -> Iterator[str]:
+    """What conditions can ask of a host, path by path, in lines of at most 80 columns."""
+    yield from _wrapped(
+        "facts: what a host was seen to have, for `when` beside "
+        + ", ".join(f"`{name}`" for name, task in sorted(registry().items()) if task.optional)
+    )
+    yield ""
+    for text in _said(facts).split("\n\n")[1:]:
+        yield from _wrapped(text)
+        yield ""
+    for path, meaning in facts.lines():
+        yield from _wrapped(f"{path}: {meaning}", first=_INDENT, rest=_INDENT * 3)
+    yield from ("", "example:", f"{_INDENT}when: facts.gpus | length > 4 and facts.docker is not none")
 
 
 def as_json(task: Task) -> dict[str, object]:
@@ -142,13 +163,14 @@ def as_json(task: Task) -> dict[str, object]:
         "undoes": not task.no_undo,
         "touches_traffic": task.touches_traffic,
         "beside": list(_beside(task)),
+        "facts": task.optional,
         "example": example(task),
     }
 
 
 def _beside(task: Task) -> tuple[str, ...]:
-    own = [word for word, may in (("run_once", task.per_host), ("delegate_to", task.delegable)) if may]
-    return ("name", "tags", "when", *own)
+    may = (("run_once", task.per_host), ("delegate_to", task.delegable), ("environment", bool(task.commands)))
+    return ("name", "tags", "when", *(word for word, allowed in may if allowed))
 
 
 def _said(thing: object) -> str:

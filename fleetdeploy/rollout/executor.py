@@ -6,30 +6,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fleetdeploy.domain.events import Kind
-from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
-from fleetdeploy.domain.plan import Plan
+from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.errors import FleetdeployError, HostError, HostKeyRefused, PreflightRefused, RolloutFailed
-from fleetdeploy.planning.waves import FailureBudget, split
+from fleetdeploy.errors import FleetdeployError, HostError, RolloutFailed
+from fleetdeploy.planning.waves import FailureBudget
+from fleetdeploy.rollout.admission import before_the_run, refusals
 from fleetdeploy.rollout.agreements import Agreements
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity import Capacity
+from fleetdeploy.rollout.course import Progress, new_hosts, turn
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.host_run import HostRun
-from fleetdeploy.rollout.in_service import Standing, never_served, standing
 from fleetdeploy.rollout.interrupt import Interrupts
+from fleetdeploy.rollout.outcomes import merge, serves
 from fleetdeploy.rollout.side_by_side import side_by_side
 from fleetdeploy.rollout.targets import Targets
-from fleetdeploy.rollout.work import Call, work_of
+from fleetdeploy.rollout.work import Call
 
 
 @dataclass
 class Executor:
     """One run. ``plan`` is what the fleet was seen to need when the run began; ``stopped`` why it ended early,
     ``taken_back`` the hosts that went well and were reverted because another one failed. With ``approve`` a person is
-    asked before each wave, by ``ask`` what a pause asks; ``held`` is true once somebody has not agreed.
+    asked before each wave, by ``ask`` what a pause asks; ``held`` is true once somebody has not agreed. ``recheck`` may
+    refuse a host when its turn comes; it is told whether this run has put files in place there by then.
     """
 
     targets: Targets
@@ -41,6 +43,7 @@ class Executor:
     forks: int
     approve: Callable[[str], bool] | None = None
     ask: Callable[[str], bool] = lambda _: False
+    recheck: Callable[[HostPlan, bool], HostPlan] | None = None
     outcomes: dict[str, HostOutcome] = field(default_factory=dict)
     stopped: str = ""
     held: bool = False
@@ -54,11 +57,11 @@ class Executor:
         """Every host's outcome. Raises PreflightRefused, with nothing touched, when capacity forbids the run."""
         for name, reason in self.plan.unreachable.items():
             self.outcomes[name] = HostOutcome(name, HostState.UNREACHABLE, reason)
-        found = self._standing({name: host for bound in plays for name, host in bound.everyone.items()})
+        found = before_the_run(self.plan, self.fleet, plays)
         self._out = found.out
         for bound in plays:
-            self._check_withheld(bound, found.withheld)
-            self._check_capacity(bound)
+            for refusal in refusals(self.plan, bound, found):
+                raise refusal
         for bound in plays:
             if not self._over:
                 self._guarded(bound)
@@ -81,26 +84,15 @@ class Executor:
     def _over(self) -> bool:
         return bool(self.stopped or self.interrupts.requested)
 
-    def _standing(self, everyone: Mapping[str, Host]) -> Standing:
-        """Who is in service before anything is touched; a run with nothing to do asks no balancer."""
-        if not self.plan.changed_hosts:
-            return Standing(frozenset(self.plan.unreachable))
-        try:
-            return standing(self.plan, self.fleet, everyone)
-        except HostKeyRefused:
-            raise
-        except HostError as error:
-            raise PreflightRefused(
-                f"nobody can say which hosts are in service: {error.message}",
-                where=error.where,
-                hint=error.hint or "nothing was touched; mend the balancer first",
-                detail=error.detail,
-            ) from error
+    @property
+    def _progress(self) -> Progress:
+        """A host that failed or was passed over has no part in the plays behind."""
+        lost = {name for name, outcome in self.outcomes.items() if outcome.state in {*FAILURES, HostState.SKIPPED}}
+        return Progress(self._out, self._touched, self._activated, lost)
 
-    def _new(self, hosts: Sequence[str]) -> frozenset[str]:
-        """Hosts that never served, neither before this run nor since an earlier play of it."""
-        served = {name for name, outcome in self.outcomes.items() if outcome.activated}
-        return never_served(self.plan, hosts) - served
+    @property
+    def _activated(self) -> set[str]:
+        return {name for name, outcome in self.outcomes.items() if outcome.activated}
 
     def _guarded(self, bound: BoundPlay) -> None:
         """What fails between hosts, the journal above all, stops the run; the hosts so far keep their outcomes."""
@@ -110,22 +102,18 @@ class Executor:
             self.stopped = self.stopped or error.message
 
     def _play(self, bound: BoundPlay) -> None:
-        busy = [name for name in bound.hosts if self._has_work(name, bound)]
-        if not busy:
+        part = turn(self.plan, bound, self._progress)
+        waves = part.waves
+        if not waves:
             return
-        self.emit(Kind.PLAY_STARTED, bound.play.name, hosts=busy)
-        new = self._new(bound.hosts)
+        self.emit(Kind.PLAY_STARTED, bound.play.name, hosts=list(part.busy))
         capacity = Capacity(
             out=self._out & set(bound.everyone),
-            uncounted=new,
+            uncounted=part.new,
             max_unavailable=bound.max_unavailable,
-            coming_back=[name for name in busy if self._has_traffic_work(name, bound)],
+            coming_back=part.coming_back,
             floor=bound.floor,
         )
-        # Hosts that are out already come first: repairing them costs no capacity and gains some. So do new ones where
-        # a domain waits for them.
-        first = self._out | new if bound.play.min_available.amount else self._out
-        waves = split(sorted(busy, key=lambda name: name not in first), bound.play.serial)
         for number, wave in enumerate(waves, 1):
             if self.approve and not self.approve(bound.question(wave, number, len(waves))):
                 self.held, self.stopped = True, f"held before wave {number} of {len(waves)} of play {bound.play.name!r}"
@@ -174,11 +162,13 @@ class Executor:
         except HostError as error:
             capacity.settle(name, serves=False)
             return HostOutcome(name, HostState.UNREACHABLE, error.message, hint=error.hint)
+        if self.recheck and name not in self._activated:
+            plan = self.recheck(plan, name in self._touched)
         self._touched.add(name)
         outcome = run.run(plan, bound.calls, bound.always, bound.rescue)
         # A new host that was taken back serves nothing, as before.
-        back_to_nothing = outcome.state is HostState.REVERTED and name in self._new([name])
-        capacity.settle(name, serves=False if back_to_nothing else _serves(outcome, bound))
+        back_to_nothing = outcome.state is HostState.REVERTED and bool(new_hosts(self.plan, [name], self._activated))
+        capacity.settle(name, serves=False if back_to_nothing else serves(outcome, bound, run.done))
         if outcome.state is HostState.CHANGED and bound.touches_traffic:
             self._finished.append(run)
         return outcome
@@ -205,40 +195,6 @@ class Executor:
         if self.stopped:
             raise RolloutFailed(self.stopped)
 
-    def _check_withheld(self, bound: BoundPlay, withheld: frozenset[str]) -> None:
-        """A host that a person keeps out of the balancer would be put back behind that person's back."""
-        held = sorted(name for name in withheld & set(bound.hosts) if self._has_traffic_work(name, bound))
-        if held:
-            raise PreflightRefused(
-                f"{', '.join(held)} drained or in maintenance in the balancer, and not by fleetdeploy",
-                where=str(bound.play.origin),
-                hint="put it back (HAProxy: set server POOL/SERVER state ready), or leave it out with --limit",
-            )
-
-    def _check_capacity(self, bound: BoundPlay) -> None:
-        """Refuse when the hosts that stay out leave no room. Those that the play itself brings back come first."""
-        stay = {name for name in self._out & set(bound.everyone) if not self._has_traffic_work(name, bound)}
-        serving = set(bound.hosts) - self._out - never_served(self.plan, bound.hosts)
-        taken = sorted(name for name in serving if self._has_traffic_work(name, bound))
-        if taken and len(stay) >= bound.max_unavailable:
-            why = f"{', '.join(sorted(stay))} out of service already, and " if stay else ""
-            raise PreflightRefused(
-                f"{why}max_unavailable is {bound.max_unavailable}: {taken[0]} cannot be taken out"
-                + (" as well" if stay else ""),
-                where=str(bound.play.origin),
-                hint="bring them back first; --limit does not help, they count all the same"
-                if stay
-                else "allow at least 1",
-            )
-        for name in taken:
-            if why := bound.floor.denies(name, out=stay):
-                also = f", with {', '.join(sorted(stay))} out of service already" if stay else ""
-                raise PreflightRefused(
-                    f"{name} cannot be taken out{also}: {why}",
-                    where=str(bound.play.origin),
-                    hint="bring those back first, or let fewer be enough; --limit does not help, all hosts count",
-                )
-
     def _take_back_all(self) -> None:
         """``on_failure: revert_all``: the hosts that this run finished go back too, last one first."""
         for run in reversed(self._finished):
@@ -261,54 +217,3 @@ class Executor:
         end = self.clock.monotonic_s() + seconds
         while self.clock.monotonic_s() < end and not self.interrupts.requested:
             self.clock.wait(min(0.5, seconds))
-
-    def _has_work(self, name: str, bound: BoundPlay) -> bool:
-        """By the first look, or, on a host that this run has changed since, by a new one.
-
-        A host that failed or was passed over has no part in the plays behind.
-        """
-        plan, outcome = self.plan.hosts.get(name), self.outcomes.get(name)
-        if plan is None or (outcome is not None and outcome.state in {*FAILURES, HostState.SKIPPED}):
-            return False
-        return name in self._touched or bool(work_of(plan, bound.calls))
-
-    def _has_traffic_work(self, name: str, bound: BoundPlay) -> bool:
-        plan = self.plan.hosts.get(name)
-        return plan is not None and any(item.call.task.touches_traffic for item in work_of(plan, bound.calls))
-
-
-def _serves(outcome: HostOutcome, bound: BoundPlay) -> bool | None:
-    """Whether a host is in service after its part in a play; None where the play changed nothing about that."""
-    if outcome.mixed or outcome.state is HostState.UNREACHABLE:
-        return False
-    if outcome.state is HostState.FAILED:
-        return None if outcome.untouched or not bound.touches_traffic else False
-    changed = outcome.state in {HostState.CHANGED, HostState.REVERTED}
-    return True if changed and bound.touches_traffic else None
-
-
-def merge(before: HostOutcome | None, now: HostOutcome) -> HostOutcome:
-    """One host's outcome over several plays: a failure stays, a change is not hidden by a later play without one.
-
-    A host that was only prepared when the rollout passed it over was skipped.
-    """
-    if before is None:
-        return now
-    if before.state in FAILURES:
-        return before
-    if now.state in FAILURES:
-        activated = before.activated or now.activated
-        return replace(now, untouched=before.untouched and now.untouched, activated=activated)
-    skipped = now.state is HostState.SKIPPED and not before.activated
-    return HostOutcome(
-        now.host,
-        before.state if before.state is HostState.CHANGED and not skipped else now.state,
-        now.reason,
-        now.detail,
-        now.hint,
-        untouched=before.untouched and now.untouched,
-        activated=before.activated or now.activated,
-        mixed=now.mixed,
-        steps_changed=before.steps_changed + now.steps_changed,
-        steps_ok=before.steps_ok + now.steps_ok,
-    )

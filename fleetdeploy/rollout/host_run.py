@@ -5,9 +5,11 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.observed import ObservedHost
 from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.domain.plan import HostPlan
 from fleetdeploy.domain.playbook import OnFailure
@@ -22,6 +24,7 @@ from fleetdeploy.errors import (
     RolloutFailed,
     Unreachable,
 )
+from fleetdeploy.rollout.durations import measures
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.proof import check_proof
 from fleetdeploy.rollout.work import AFTER_FAILURE, Call, Work, work_of
@@ -45,6 +48,7 @@ class HostRun:
     changed_before: bool = False
     done: list[Work] = field(default_factory=list)
     _trouble: str = ""
+    _acted: bool = False
 
     @property
     def name(self) -> str:
@@ -89,8 +93,9 @@ class HostRun:
         for call in calls if begun else ():
             if call.task.name not in AFTER_FAILURE or any(call is item for item in begun):
                 continue
-            for work in work_of(plan, (call,), changed=True):
+            for work in self._due_afterwards(plan, call):
                 try:
+                    self._check_decided(work)
                     if not call.once or self.claim(call):
                         self.perform(work)
                 except FleetdeployError as error:
@@ -99,15 +104,31 @@ class HostRun:
                     self.emit(Kind.STEP_FAILED, _bug(error).message, host=self.name, task=work.name)
         return outcome
 
+    def _due_afterwards(self, plan: HostPlan, call: Call) -> tuple[Work, ...]:
+        try:
+            return work_of(plan, (call,), changed=True, seen=lambda: self._seen(plan))
+        except FleetdeployError as error:
+            self.emit(Kind.STEP_FAILED, error.message, host=self.name, task=call.task.name, hint=error.hint)
+            return ()
+
+    def _seen(self, plan: HostPlan) -> ObservedHost:
+        """What a look at the host shows now; the plan's own look counts while nothing has been done since."""
+        return self.look().observed if self._acted else plan.observed
+
+    def _check_decided(self, work: Work) -> None:
+        if work.undecided is not None:
+            raise work.undecided
+
     def _forward(self, plan: HostPlan, calls: Sequence[Call]) -> HostPlan:
         """The calls in order. Returns the plan they ended with."""
         prepared = False
         for call in calls:
             if prepared and call.task.touches_traffic:
                 # A container is made from an image's id and versions on disk, which are there only now.
-                plan, prepared = self._looked_again(), False
+                plan, prepared, self._acted = self._looked_again(), False, False
             changed = self.changed_before or any(work.changes for work in self.done)
-            for work in work_of(plan, (call,), changed=changed):
+            for work in work_of(plan, (call,), changed=changed, seen=partial(self._seen, plan)):
+                self._check_decided(work)
                 if call.once and not self.claim(call):
                     continue
                 if not self._past_activation():
@@ -129,13 +150,14 @@ class HostRun:
 
     def perform(self, work: Work) -> None:
         """Act, between the two journal records that say so."""
+        self._acted = True
         self.emit(Kind.STEP_STARTED, work.summary, host=self.name, task=work.name, service=work.plan.desired.name)
         started = self.clock.monotonic_s()
         work.call.task.act(self._step(work), work.call.arguments)
         seconds = round(self.clock.monotonic_s() - started, 3)
         self.emit(
             Kind.STEP_FINISHED, work.summary, host=self.name, task=work.name,
-            service=work.plan.desired.name, seconds=seconds,
+            service=work.plan.desired.name, seconds=seconds, **measures(work),
         )  # fmt: skip
 
     def _past_activation(self) -> bool:
@@ -159,6 +181,7 @@ class HostRun:
             controller=self.fleet.outside,
             committed=self._past_activation(),
             trouble=self._trouble,
+            environment=work.call.environment,
         )
 
     def _session(self, work: Work) -> HostSession:
@@ -204,6 +227,7 @@ class HostRun:
         activation cannot be taken back is not put back into its balancer. Raises the first error at the end.
         """
         errors: list[FleetdeployError] = []
+        self._acted = True
         if any(work.name == "undrain" for work in self.done):
             for work in [work for work in self.done if work.name == "drain"]:
                 self.perform(work)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
-from fleetdeploy.domain.observed import Present, Traffic
+from fleetdeploy.domain.observed import PoolMember, Present, Traffic
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.planning.host import out_of_service
@@ -23,11 +23,12 @@ class Standing:
 
 
 def never_served(plan: Plan, hosts: Iterable[str]) -> frozenset[str]:
-    """Hosts on which no release was ever recorded: they are new, not down."""
+    """Hosts on which no release was ever recorded: they are new, not down. Of refused hosts nobody says so."""
     return frozenset(
         name
         for name in hosts
         if name in plan.hosts
+        and not plan.hosts[name].refusals
         and not any(isinstance(service.observed.release, Present) for service in plan.hosts[name].services)
     )
 
@@ -67,13 +68,16 @@ def _traffic(hosts: Mapping[str, Host], fleet: Fleet) -> Mapping[str, frozenset[
         if wish := host.balancer:
             wishes.setdefault(_key(wish), wish)
             pools.setdefault(_key(wish), set()).update(wish.all_pools)
-    members = {key: fleet.balancer(wish).members(tuple(sorted(pools[key]))) for key, wish in wishes.items()}
+    members: dict[tuple[tuple[str, ...], str], list[PoolMember]] = {}
+    for key, wish in wishes.items():
+        for member in fleet.balancer(wish).members(tuple(sorted(pools[key]))):
+            members.setdefault((key, member.server), []).append(member)
     return {
         name: frozenset(
             member.traffic
             for wish in filter(None, [host.balancer])
-            for member in members[_key(wish)]
-            if member.server == wish.server and member.pool in wish.all_pools
+            for member in members.get((_key(wish), wish.server), ())
+            if member.pool in wish.all_pools
         )
         for name, host in hosts.items()
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
@@ -27,12 +27,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Targets:
-    """The hosts of a run in inventory order. ``stamp`` is the run's time for release ids."""
+    """The hosts of a run in inventory order. ``stamp`` is the run's time for release ids, ``undecided`` says what else
+    a host is refused for, once it is planned.
+    """
 
     by_name: Mapping[str, Target]
     stamp: str
     allow_remove: bool = False
     allow_signature_change: frozenset[str] = frozenset()
+    undecided: Callable[[HostPlan], Sequence[Refusal]] = lambda _: ()
 
     def observe_one(self, fleet: Fleet, name: str) -> HostPlan:
         """Probe one host and plan it. Raises HostError when it cannot be probed."""
@@ -63,7 +66,7 @@ class Targets:
         return plan
 
     def _plan(self, target: Target, observed: ObservedHost) -> HostPlan:
-        return plan_host(
+        plan = plan_host(
             target.host,
             target.desired,
             observed,
@@ -71,6 +74,8 @@ class Targets:
             allow_remove=self.allow_remove,
             allow_signature_change=self.allow_signature_change,
         )
+        found = tuple(self.undecided(plan))
+        return replace(plan, services=(), refusals=(*plan.refusals, *found)) if found else plan
 
 
 def _why(error: HostError) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel
 
 from fleetdeploy.domain.inventory import Host
-from fleetdeploy.domain.plan import HostPlan, ServicePlan
+from fleetdeploy.domain.observed import ObservedHost
+from fleetdeploy.domain.plan import HostPlan, Refusal, ServicePlan
+from fleetdeploy.domain.secret import Secret
+from fleetdeploy.errors import HostError
 from fleetdeploy.tasks.step import Task
 
 AFTER_FAILURE = frozenset({"notify", "run"})
@@ -16,9 +19,21 @@ AFTER_FAILURE = frozenset({"notify", "run"})
 
 
 @dataclass(frozen=True)
+class OnFacts:
+    """Conditions that only a look at a host can answer. ``holds`` raises HostError where the look does not tell.
+
+    ``moves`` says that the run itself may change what they ask for, so that only their task's turn decides them.
+    """
+
+    holds: Callable[[ObservedHost], bool]
+    moves: bool = False
+
+
+@dataclass(frozen=True)
 class Call:
-    """A task with its checked arguments. ``hosts`` are those for which its conditions hold, None for every host;
-    ``once`` means once in the whole rollout; ``delegate`` is the host it is done on instead.
+    """A task with its checked arguments. ``hosts`` are those for which its conditions hold, None for every host, and
+    ``facts`` what has to hold besides; ``once`` means once in the whole rollout; ``delegate`` is the host it is done on
+    instead; ``environment`` is that of its commands.
     """
 
     task: Task
@@ -27,6 +42,8 @@ class Call:
     label: str = ""
     once: bool = False
     delegate: Host | None = None
+    facts: OnFacts | None = None
+    environment: Mapping[str, str | Secret] = field(default_factory=dict)
 
     def concerns(self, host: str) -> bool:
         return self.hosts is None or host in self.hosts
@@ -34,11 +51,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Work:
-    """One call on one service of the host."""
+    """One call on one service of the host; ``undecided`` says why nobody can tell whether it is due."""
 
     call: Call
     plan: ServicePlan
     summary: str
+    undecided: HostError | None = None
 
     @property
     def name(self) -> str:
@@ -60,11 +78,14 @@ class Work:
         return not self.call.task.looks_only if declared is None else bool(declared)
 
 
-def work_of(plan: HostPlan, calls: Sequence[Call], *, changed: bool = False) -> tuple[Work, ...]:
+def work_of(
+    plan: HostPlan, calls: Sequence[Call], *, changed: bool = False, seen: Callable[[], ObservedHost] | None = None
+) -> tuple[Work, ...]:
     """Everything ``calls`` would do on the host, in order; a call with nothing to do is left out.
 
     ``changed`` says that this run has changed the host already: what goes with a change, such as a command, is due then
-    although the plan holds nothing any longer.
+    although the plan holds nothing any longer. Conditions on facts are answered by ``seen``, which is asked only for
+    them, or by the look that the plan was made of.
     """
     balancer = plan.host.balancer
     found = []
@@ -75,9 +96,32 @@ def work_of(plan: HostPlan, calls: Sequence[Call], *, changed: bool = False) -> 
         if call.task.per_host:
             due = changed or plan.changed or getattr(call.arguments, "every_time", False)
             services = services[:1] if due else ()
+        mine = []
         for service in services:
             balanced = balancer is not None and bool(balancer.pools.get(service.desired.name))
             summary = call.task.summary(service, balanced, call.arguments)
             if summary:
-                found.append(Work(call, service, f"{call.label}: {summary}" if call.label else summary))
+                mine.append(Work(call, service, f"{call.label}: {summary}" if call.label else summary))
+        found += _as_facts_allow(call.facts, mine, seen or (lambda: plan.observed))
     return tuple(found)
+
+
+def _as_facts_allow(facts: OnFacts | None, works: list[Work], seen: Callable[[], ObservedHost]) -> list[Work]:
+    """The work, unless the facts say no. What they do not tell is no reason to leave it out, nor to do it."""
+    if facts is None or not works:
+        return works
+    looked = seen()
+    try:
+        return works if facts.holds(looked) else []
+    except HostError as error:
+        return [
+            replace(work, summary=f"{work.summary} (nobody can tell whether: {error.message})", undecided=error)
+            for work in works
+        ]
+
+
+def undecided(plan: HostPlan, calls: Sequence[Call]) -> tuple[Refusal, ...]:
+    """Why ``calls`` cannot be decided on the host, for conditions on facts that no step of a run changes."""
+    settled = [call for call in calls if call.facts is not None and not call.facts.moves]
+    errors = [work.undecided for work in work_of(plan, settled) if work.undecided is not None]
+    return tuple(dict.fromkeys(Refusal(plan.host.name, error.message, error.hint) for error in errors))

@@ -38,6 +38,8 @@ class Drain:
     prepares = False
     per_host = False
     delegable = False
+    optional = False
+    commands = ()
     looks_only = False
     no_undo = ""
 

@@ -4,6 +4,9 @@ unless it is ``required``.
 What is sent is JSON: ``run``, ``host``, ``service``, ``release``, ``activation``, ``message`` and, why the host failed,
 ``failed``; a command reads it from its standard input. Addresses of webhooks are secrets, and appear nowhere but for
 their host.
+
+A command has the environment of fleetdeploy itself, without what holds a secret of the inventory, and with what
+``environment`` sets, beside the task or in its play.
 """
 
 from __future__ import annotations
@@ -50,6 +53,8 @@ class Notify:
     prepares = False
     per_host = True
     delegable = False
+    optional = True
+    commands = ("command",)
     looks_only = True
     no_undo = "what was told cannot be taken back"
 
@@ -89,7 +94,7 @@ def _tell(step: Step, arguments: Arguments, body: bytes) -> None:
     if arguments.url:
         step.outside.post(arguments.url, body, deadline_s=arguments.timeout)
         return
-    ended = step.outside.command(arguments.command, body, deadline_s=arguments.timeout)
+    ended = step.outside.command(arguments.command, body, deadline_s=arguments.timeout, environment=step.variables)
     if ended.status != 0:
         raise RemoteCommandFailed(
             f"{arguments.command[0]} ended with status {ended.status}", detail=end_of(ended.text, 2000)

@@ -35,6 +35,8 @@ class Pause:
     prepares = False
     per_host = True
     delegable = False
+    optional = True
+    commands = ()
     looks_only = True
     no_undo = "it only waits"
 

@@ -16,6 +16,8 @@ class Preflight:
     prepares = False
     per_host = False
     delegable = False
+    optional = False
+    commands = ()
     looks_only = True
     no_undo = "it only looks"
 

@@ -54,6 +54,8 @@ class Prune:
     prepares = False
     per_host = False
     delegable = False
+    optional = True
+    commands = ()
     looks_only = False
     no_undo = "what it removes can be staged again from the source"
 

@@ -26,6 +26,8 @@ class PullImage:
     prepares = True
     per_host = False
     delegable = False
+    optional = False
+    commands = ()
     looks_only = False
     no_undo = "an image that nothing runs changes nothing"
 

@@ -3,6 +3,10 @@
 The command is a list of words and meets no shell on the way. It runs on hosts that this run changes, or on every host
 with ``every_time``; a status other than 0 is a failure like any other. One that takes the host out of service belongs
 between ``drain`` and ``undrain``: what it does to traffic is not known here.
+
+Variables of ``environment``, beside the task or in its play, reach the command and its undo on the connection's
+standard input, so that no process list shows their values; secrets among them are taken out of what the command prints.
+The command itself reads an empty input.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleetdeploy.config.fields.durations import Duration
 from fleetdeploy.config.playbook.task_values import Argv
 from fleetdeploy.domain.plan import ServicePlan
+from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.errors import RemoteCommandFailed
 from fleetdeploy.tasks.step import Step
 
@@ -42,12 +47,13 @@ class Run:
     prepares = False
     per_host = True
     delegable = True
+    optional = True
+    commands = ("argv", "undo")
     looks_only = False
     no_undo = ""
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002
-        text = shlex.join(arguments.argv)
-        return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        return shortened(shlex.join(arguments.argv), _SHOWN)
 
     def act(self, step: Step, arguments: Arguments) -> None:
         _run(step, arguments.argv, deadline_s=arguments.timeout)
@@ -59,7 +65,7 @@ class Run:
 
 
 def _run(step: Step, argv: tuple[str, ...], *, deadline_s: float) -> None:
-    ended = step.session.command(argv, deadline_s=deadline_s)
+    ended = step.session.command(argv, deadline_s=deadline_s, environment=step.variables)
     lines = "\n".join(ended.text.rstrip().splitlines()[-LINES:])
     if ended.status != 0:
         raise RemoteCommandFailed(

@@ -15,6 +15,8 @@ class Stage:
     prepares = True
     per_host = False
     delegable = False
+    optional = False
+    commands = ()
     looks_only = False
     no_undo = "a staged version serves nothing until it is activated; `prune` removes it"
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from fleetdeploy.domain.plan import ServicePlan
 from fleetdeploy.domain.protocols import Balancer, Clock, Containers, HostSession, Outside, ServiceFiles, Serving
+from fleetdeploy.domain.secret import Secret, opened
 from fleetdeploy.errors import FleetdeployError, HostError, Interrupted, RolloutFailed
 from fleetdeploy.planning.container import GRPC_PORT, container_name
 
@@ -25,7 +26,7 @@ class Step:
 
     ``ask`` puts a question to a person, ``check`` raises when the run shall end, ``outside`` acts on the controller.
     ``committed`` says that the host serves something new, so that the safe end is forward; ``trouble`` why the host
-    failed, for tasks that are done afterwards.
+    failed, for tasks that are done afterwards; ``environment`` what the playbook sets for the task's commands.
     """
 
     session: HostSession
@@ -39,6 +40,12 @@ class Step:
     controller: Callable[[], Outside] | None = None
     committed: bool = False
     trouble: str = ""
+    environment: Mapping[str, str | Secret] = field(default_factory=dict)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The environment of the task's commands, its secrets opened. Raises InputError."""
+        return opened(self.environment)
 
     @property
     def ending(self) -> bool:
@@ -139,6 +146,11 @@ class Task(Protocol):
     """Whether it is done once for a host, and not for each of its services; only such tasks may be done once in all."""
     delegable: ClassVar[bool]
     """Whether another host may do it instead."""
+    optional: ClassVar[bool]
+    """Whether no rule about the order of tasks depends on it, so that a host may be left without it for what is only
+    known once the host was looked at."""
+    commands: ClassVar[tuple[str, ...]]
+    """The arguments that are commands, to which a playbook may give an ``environment``."""
     looks_only: ClassVar[bool]
     """Whether it leaves everything as it is, so that it does not count as a change; an argument ``changes`` decides
     where a task has one."""

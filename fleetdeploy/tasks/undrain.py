@@ -27,6 +27,8 @@ class Undrain:
     prepares = False
     per_host = False
     delegable = False
+    optional = False
+    commands = ()
     looks_only = False
     no_undo = "its opposite is `drain`, which a revert never wants"
 

@@ -45,6 +45,8 @@ class Verify:
     prepares = False
     per_host = False
     delegable = False
+    optional = False
+    commands = ()
     looks_only = False
     no_undo = "it changes nothing that serves; the record it writes is put right by the undo of `activate`"
 

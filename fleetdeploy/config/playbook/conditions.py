@@ -1,18 +1,21 @@
-"""``when``: an expression over a host's variables that says whether a task is for that host.
+"""``when``: an expression over a host's variables and facts that says whether a task is for that host.
 
 As in Ansible, it is a Jinja2 expression without braces, several stand for "and", and it sees the variables of its host
 and ``inventory_hostname``, ``inventory_hostname_short`` and ``group_names`` (see its guide "Conditionals"). Unlike in
-Ansible, it sees nothing that is only known while tasks run, so what it decides is known before any host is contacted;
-and what is undefined, or is neither true nor false, is an error.
+Ansible, it sees nothing that other tasks have found out, so what it decides is known before any host is contacted,
+unless it asks for ``facts`` (:mod:`fleetdeploy.config.playbook.facts`). What is undefined, or is neither true nor
+false, is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from jinja2 import StrictUndefined, TemplateError, meta, nodes
 
-from fleetdeploy.config.inventory.lazy import Expressions, NoValue
+from fleetdeploy.config.playbook import facts as tree
+from fleetdeploy.config.sandbox.budget import rendering
+from fleetdeploy.config.sandbox.expressions import Expressions, NoValue
 from fleetdeploy.config.secrets.sealed import NeedsSecret, sealed
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.inventory import Host, Inventory
@@ -22,6 +25,7 @@ from fleetdeploy.errors import InputError, Problem
 _INSIDE = ("in", "notin")
 _LONGEST = 1024
 _HINT = "an expression such as rack == 'r1' or 'canary' in group_names"
+_FACTS = "what a host was seen to have is in `facts`, such as facts.gpus | length; see `fleetdeploy docs facts`"
 
 
 class ConditionReader:
@@ -39,7 +43,17 @@ class ConditionReader:
             return Problem(f"when: {when.text[:80]!r}: {error.message}", str(when.origin), _HINT)
         except Exception as error:  # noqa: BLE001  Jinja2 and Python both compile it; either may choke on what it is given
             return Problem(f"when: {when.text[:80]!r} cannot be read: {error}", str(when.origin), _HINT)
+        for message, hint in tree.strangers(self._parsed(when.text)):
+            return Problem(f"when: {when.text[:80]!r}: {message}", str(when.origin), hint)
         return None
+
+    def asks_for_facts(self, when: When) -> bool:
+        """Whether only a look at the host can answer the condition, which has no `problem`."""
+        return tree.NAME in self._compiled(when.text)[0]
+
+    def moves(self, when: When) -> bool:
+        """Whether the run itself may change the facts that the condition asks for."""
+        return tree.moves(self._parsed(when.text))
 
     def strangers(self, when: When, inventory: Inventory) -> Iterator[Problem]:
         """Names that a condition looks for among groups or hosts, and that the inventory does not have.
@@ -51,7 +65,7 @@ class ConditionReader:
             "inventory_hostname": ("host", inventory.hosts.keys()),
             "inventory_hostname_short": ("host", {name.partition(".")[0] for name in inventory.hosts}),
         }
-        for comparison in self._environment.parse("{{ (" + when.text + ") }}").find_all(nodes.Compare):
+        for comparison in self._parsed(when.text).find_all(nodes.Compare):
             if any(operand.op in _INSIDE and _is_name_of_host(operand.expr) for operand in comparison.ops):
                 continue  # looks for a part of the name
             sides = [comparison.expr, *(operand.expr for operand in comparison.ops)]
@@ -65,8 +79,18 @@ class ConditionReader:
                             hint_for(text, existing, what=f"{what}s"),
                         )
 
-    def holds(self, when: When, host: Host) -> bool:
-        """Whether the condition holds for the host. Raises InputError with its place."""
+    def unknown_services(self, when: When, known: Collection[str]) -> Iterator[Problem]:
+        """Services below ``facts.services`` that none of the hosts shall run."""
+        for name in dict.fromkeys(tree.services_named(self._parsed(when.text))):
+            if name not in known:
+                message = f"when: {when.text[:80]!r}: no host of the play has a service {name[:80]!r}"
+                yield Problem(message, str(when.origin), hint_for(name, known, what="services"))
+
+    def holds(self, when: When, host: Host, facts: Mapping[str, object] | None = None) -> bool:
+        """Whether the condition holds for the host. Raises InputError with its place.
+
+        Raises :class:`fleetdeploy.config.playbook.facts.Unreadable` where it comes to a fact that could not be read.
+        """
         try:
             needed, compiled = self._compiled(when.text)
             seen = {**host.variables, **_special(host)}
@@ -76,15 +100,18 @@ class ConditionReader:
                         f"the variable {name} is a template, which conditions do not render",
                         "compare what it is made of",
                     )
-            value = compiled({name: sealed(seen[name]) for name in needed & seen.keys()})
+            known = {name: sealed(seen[name]) for name in needed & seen.keys()}
+            with rendering():
+                value = compiled(known if facts is None else {**known, tree.NAME: facts})
             if isinstance(value, StrictUndefined):
                 str(value)  # raises, with the name
-        except InputError:
+        except (InputError, tree.Unreadable):
             raise
         except TemplateError as error:
             name = str(error.message).partition("'")[2].partition("'")[0]
-            known = [*map(str, host.variables), *_special(host)]
-            raise self._failed(when, host, str(error.message), hint_for(name, known, what="variables")) from None
+            names = [*map(str, host.variables), *_special(host), tree.NAME]
+            hint = _FACTS if name == "ansible_facts" else hint_for(name, names, what="variables")
+            raise self._failed(when, host, str(error.message), hint) from None
         except NoValue as error:
             raise self._failed(when, host, str(error), error.hint) from None
         except NeedsSecret:
@@ -96,14 +123,18 @@ class ConditionReader:
             raise self._failed(when, host, f"it gives a {kind}, not true or false", "compare: name == 'value'")
         return value
 
+    def _parsed(self, text: str) -> nodes.Template:
+        return self._environment.parse("{{ (" + text + ") }}")
+
     def _compiled(self, text: str) -> tuple[set[str], Callable[[Mapping[str, object]], object]]:
         if text not in self._known:
             if len(text) > _LONGEST:
                 raise NoValue(f"a condition of more than {_LONGEST} characters", "write less")
             if "{%" in text or "{#" in text or "{{" in text:
                 raise NoValue("a condition is written without braces", _HINT)
-            compiled = self._environment.compile_expression(text, undefined_to_none=False)
-            needed = meta.find_undeclared_variables(self._environment.parse("{{ (" + text + ") }}"))
+            with rendering():
+                compiled = self._environment.compile_expression(text, undefined_to_none=False)
+            needed = meta.find_undeclared_variables(self._parsed(text))
             self._known[text] = (needed, compiled)
         return self._known[text]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fleetdeploy.config.fields.schema import shown
@@ -10,7 +11,10 @@ from fleetdeploy.config.playbook.conditions import ConditionReader
 from fleetdeploy.config.syntax import yaml
 from fleetdeploy.config.syntax.nodes import ListNode, Node, Scalar
 from fleetdeploy.config.syntax.refusal import Refused
+from fleetdeploy.config.syntax.secret_reader import Secrets
+from fleetdeploy.config.syntax.text_file import read_text
 from fleetdeploy.domain.playbook import When
+from fleetdeploy.domain.secret import Secret
 from fleetdeploy.errors import InputError, Problem
 
 MOST_FILES = 100
@@ -23,9 +27,21 @@ class Inherited:
     trail: tuple[Path, ...]
     tags: tuple[str, ...] = ()
     when: tuple[When, ...] = ()
+    environment: Mapping[str, str | Secret] = field(default_factory=dict)
 
-    def and_also(self, tags: tuple[str, ...], when: tuple[When, ...] = ()) -> Inherited:
-        return Inherited(self.trail, tuple(dict.fromkeys((*self.tags, *tags))), (*self.when, *when))
+    def and_also(
+        self,
+        tags: tuple[str, ...],
+        when: tuple[When, ...] = (),
+        environment: Mapping[str, str | Secret] | None = None,
+    ) -> Inherited:
+        """With what stands nearer to the tasks: in an environment, it wins."""
+        return Inherited(
+            self.trail,
+            tuple(dict.fromkeys((*self.tags, *tags))),
+            (*self.when, *when),
+            {**self.environment, **(environment or {})},
+        )
 
 
 @dataclass
@@ -37,6 +53,12 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
     conditions: ConditionReader = field(default_factory=ConditionReader)
     files: int = 0
+    secrets: Secrets | None = None
+
+    def load(self, path: Path, *, what: str) -> Node:
+        """A file in which single values may be secret. Raises InputError, also where all of it is encrypted."""
+        text = read_text(path, what=what)
+        return yaml.loads(text, file=str(path), secrets=None if text.startswith(yaml.VAULT_HEADER) else self.secrets)
 
     def when(self, texts: tuple[str, ...], node: Node | None) -> tuple[When, ...]:
         """Conditions with their places; one that cannot be read is a problem."""
@@ -52,7 +74,7 @@ class Reading:
             return None
         self.files += 1
         try:
-            node = yaml.load(path, what=what)
+            node = self.load(path, what=what)
         except InputError as error:
             self.problems += error.problems
             return None
@@ -62,7 +84,7 @@ class Reading:
                 Problem(f"a {what} is a list, got {got}", str(node.origin), "start each entry with `- `")
             )
             return None
-        return node, Inherited((*around.trail, path), around.tags, around.when)
+        return node, replace(around, trail=(*around.trail, path))
 
     def _path(self, name: Node, trail: tuple[Path, ...]) -> Path | None:
         try:

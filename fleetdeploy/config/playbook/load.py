@@ -14,21 +14,26 @@ from fleetdeploy.config.playbook.includes import Inherited, Reading
 from fleetdeploy.config.playbook.schema import IncludeKeywords, PlayFields
 from fleetdeploy.config.playbook.tasks import tasks_of
 from fleetdeploy.config.reserved.names import BALANCER, GPUS, SERVICES
-from fleetdeploy.config.syntax import yaml
 from fleetdeploy.config.syntax.nodes import ListNode, MapNode, Node, Scalar
+from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.domain.playbook import Order, Play, Playbook, Quantity
+from fleetdeploy.domain.secret import holds_secret
 from fleetdeploy.errors import InputError, Problem
 
 IMPORT = "import_playbook"
 
 
-def load_playbook(path: Path, *, task_names: Collection[str], project: Path | None = None) -> Playbook:
+def load_playbook(
+    path: Path, *, task_names: Collection[str], project: Path | None = None, secrets: Secrets | None = None
+) -> Playbook:
     """The plays of a file. Raises InputError with every problem; task arguments are not checked here.
 
     Files that it includes lie below ``project``, or below the playbook's own folder where that is somewhere else.
+    ``secrets`` makes secrets of what ``environment`` holds; without it there are none.
     """
     path = Path(path)
-    root = yaml.load(path, what="playbook")
+    reading = Reading(_root(path, project), tuple(task_names), secrets=secrets)
+    root = reading.load(path, what="playbook")
     if (isinstance(root, Scalar) and root.is_null) or (isinstance(root, ListNode) and not root.items):
         raise InputError("the playbook has no plays", where=str(path), hint="write `- hosts: all`, below it `tasks:`")
     if not isinstance(root, ListNode):
@@ -37,7 +42,6 @@ def load_playbook(path: Path, *, task_names: Collection[str], project: Path | No
             where=str(root.origin),
             hint="start each play with `- `",
         )
-    reading = Reading(_root(path, project), tuple(task_names))
     plays = tuple(_plays(root, reading, Inherited((path,))))
     if reading.problems:
         raise InputError(problems=tuple(dict.fromkeys(reading.problems)))
@@ -63,7 +67,7 @@ def _imported(node: MapNode, what: str, reading: Reading, around: Inherited) -> 
     rest = MapNode({key: entry for key, entry in node.entries.items() if key != IMPORT}, node.origin)
     fields = check(IncludeKeywords, rest, reading.problems, what=what)
     when = reading.when(fields.when, rest.get("when")) if fields else ()
-    mine = around.and_also(fields.tags if fields else (), when)
+    mine = around.and_also(fields.tags, when, fields.environment) if fields else around
     file = reading.include(node.entries[IMPORT].value, mine, what="playbook")
     if file is not None:
         yield from _plays(file[0], reading, file[1])
@@ -71,10 +75,11 @@ def _imported(node: MapNode, what: str, reading: Reading, around: Inherited) -> 
 
 def _play(node: Node, what: str, reading: Reading, around: Inherited) -> Play | None:
     known = len(reading.problems)
+    node = _without_conditions(node, what, reading.problems)
     fields = check(PlayFields, node, reading.problems, what=what)
     if fields is not None:
         reading.problems += _contradictions(fields, node, what)
-        around = around.and_also(fields.tags)
+        around = around.and_also(fields.tags, environment=fields.environment)
     tasks = tasks_of(node, "tasks", reading, around)
     always = tasks_of(node, "always", reading, around)
     rescue = tasks_of(node, "rescue", reading, around)
@@ -100,6 +105,21 @@ def _play(node: Node, what: str, reading: Reading, around: Inherited) -> Play | 
         min_available=fields.min_available or Quantity(0),
         variables=dict(fields.vars),
     )
+
+
+def _without_conditions(node: Node, what: str, problems: list[Problem]) -> Node:
+    """The play without `when`, which it cannot have, and which Ansible's users look for all the same."""
+    if not isinstance(node, MapNode) or "when" not in node.entries:
+        return node
+    problems.append(
+        Problem(
+            f"{what}.when: a play has no conditions, as in Ansible",
+            str(node.entries["when"].key.origin),
+            "choose its hosts by `hosts`, such as `gpu:&canary`, or put its tasks into a file, and "
+            "`include_tasks: FILE` with `when` beside it",
+        )
+    )
+    return MapNode({key: entry for key, entry in node.entries.items() if key != "when"}, node.origin)
 
 
 def _contradictions(fields: PlayFields, node: Node, what: str) -> Iterator[Problem]:
@@ -130,6 +150,11 @@ def _contradictions(fields: PlayFields, node: Node, what: str) -> Iterator[Probl
             "say with `max_fail_percentage` how many may fail, or remove any_errors_fatal",
         )
     for name in fields.vars:
+        if holds_secret(fields.vars[name]):
+            body = node.get("vars") if isinstance(node, MapNode) else None
+            secret = body.entries[name].value.origin if isinstance(body, MapNode) else node.origin
+            hint = "of a playbook, only `environment` may hold secrets; others belong into the inventory"
+            yield Problem(f"{what}.vars.{name}: a secret cannot stand here", str(secret), hint)
         if name in {BALANCER, GPUS, SERVICES} or name.startswith("ansible_"):
             entry = node.get("vars") if isinstance(node, MapNode) else None
             place = entry.entries[name].key.origin if isinstance(entry, MapNode) else node.origin

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from fleetdeploy.config.fields.durations import Duration
-from fleetdeploy.config.fields.values import COUNT_SCHEMA, HostCount, parse_quantity
+from fleetdeploy.config.fields.values import COUNT_SCHEMA, EnvironmentName, HostCount, TextOrSecret, parse_quantity
+from fleetdeploy.config.playbook import foreign_words
 from fleetdeploy.config.reserved.service_schema import Fields
 from fleetdeploy.config.syntax.refusal import NotA, Refused, Several
 from fleetdeploy.domain.playbook import OnFailure, Order, Quantity
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
+_SHELLS_OWN = frozenset({
+    "_", "BASHOPTS", "BASHPID", "BASH_ARGV0", "BASH_COMMAND", "BASH_SUBSHELL", "BASH_VERSINFO", "DIRSTACK",
+    "EPOCHREALTIME", "EPOCHSECONDS", "EUID", "FUNCNAME", "GROUPS", "HISTCMD", "LINENO", "OPTIND", "PPID", "RANDOM",
+    "SECONDS", "SHELLOPTS", "SHLVL", "SRANDOM", "UID",
+})  # fmt: skip
+"""Variables that some shell refuses to take, or gives other values than it was told."""
 SELECTORS = ("all", "tagged", "untagged")
 """Words that choose among tags on the command line, so that no task may carry them."""
 
@@ -84,6 +92,13 @@ def parse_variable(value: object) -> str:
     return value
 
 
+def check_environment_name(name: str) -> str:
+    """The name of a variable that every shell passes on as it is."""
+    if name in _SHELLS_OWN:
+        raise Refused("shells set this variable themselves", "choose another name")
+    return name
+
+
 _TAG_WORD = rf"(?!(?:{'|'.join(SELECTORS)})(?:\s*,|$)){_TAG.pattern}"
 _TAGS: dict[str, object] = {
     "title": "tags",
@@ -111,8 +126,13 @@ VariableName = Annotated[
 ]
 
 
+Environment = dict[Annotated[EnvironmentName, AfterValidator(check_environment_name)], TextOrSecret]
+
+
 class PlayFields(Fields):
     """One play. ``tasks`` and ``always`` are read by the playbook loader, entry by entry."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = foreign_words.PLAY
 
     name: str = Field(default="", description="what the play does, shown while it runs")
     hosts: str = Field(min_length=1, description="the pattern of the hosts it runs on")
@@ -134,6 +154,9 @@ class PlayFields(Fields):
     vars: dict[VariableName, object] = Field(
         default_factory=dict, description="variables for the templates of the play's hosts; -e wins over them"
     )
+    environment: Environment = Field(
+        default_factory=dict, description="environment of the commands that tasks run; a task's own wins over it"
+    )
     tasks: list[object] = Field(min_length=1, description="what is done on each host, in order")
     rescue: list[object] = Field(
         default_factory=list, description="commands and messages for a host that failed, once it has been taken back"
@@ -144,16 +167,26 @@ class PlayFields(Fields):
 class TaskKeywords(Fields):
     """What stands beside a task's name."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = foreign_words.TASK
+
     name: str = Field(default="", min_length=1, description="what the task is for, shown instead of its name")
     tags: Tags = Field(default=(), description="words by which --tags and --skip-tags choose it")
-    when: Conditions = Field(default=(), description="conditions over the host's variables, all of which must hold")
+    when: Conditions = Field(
+        default=(), description="conditions over the host's variables and facts, all of which must hold"
+    )
     run_once: bool = Field(default=False, description="once in the whole rollout, not on every host")
     delegate_to: str = Field(default="", min_length=1, description="the host it is done on instead")
+    environment: Environment = Field(default_factory=dict, description="environment of the command that it runs")
 
 
 class IncludeKeywords(Fields):
     """What stands beside ``import_playbook``, ``import_tasks`` and ``include_tasks``: it holds for all tasks there."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = foreign_words.TASK
+
     name: str = Field(default="", min_length=1, description="what the file is for")
     tags: Tags = Field(default=(), description="tags that all tasks of the file have")
     when: Conditions = Field(default=(), description="conditions that hold for all tasks of the file")
+    environment: Environment = Field(
+        default_factory=dict, description="environment of the commands that tasks of the file run"
+    )

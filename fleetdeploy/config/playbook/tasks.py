@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 
 from fleetdeploy.config.fields.schema import check, shown
+from fleetdeploy.config.playbook.foreign_words import instead_of
 from fleetdeploy.config.playbook.includes import Inherited, Reading
 from fleetdeploy.config.playbook.schema import IncludeKeywords, TaskKeywords
 from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Placed, Scalar
@@ -43,19 +44,20 @@ def _task(node: Node, reading: Reading, around: Inherited) -> Iterator[TaskCall]
     if key.value in INCLUDES:
         beside = check(IncludeKeywords, keywords, problems)
         when = reading.when(beside.when, keywords.get("when")) if beside else ()
-        file = reading.include(entry.value, around.and_also(beside.tags if beside else (), when), what="task file")
+        mine = around.and_also(beside.tags, when, beside.environment) if beside else around
+        file = reading.include(entry.value, mine, what="task file")
         if file is not None:
             yield from _all(file[0], reading, file[1])
         return
     if key.value not in reading.task_names:
-        hint = hint_for(key.raw, reading.task_names, what="tasks", most=30)
+        hint = instead_of(key.raw) or hint_for(key.raw, reading.task_names, what="tasks", most=30)
         problems.append(Problem(f"unknown task {key.raw!r}", str(key.origin), hint))
         return
     arguments = _arguments(entry, problems)
     fields = check(TaskKeywords, keywords, problems)
     if arguments is None or fields is None:
         return
-    mine = around.and_also(fields.tags, reading.when(fields.when, keywords.get("when")))
+    mine = around.and_also(fields.tags, reading.when(fields.when, keywords.get("when")), fields.environment)
     yield TaskCall(
         str(key.value),
         Placed(arguments),
@@ -65,6 +67,8 @@ def _task(node: Node, reading: Reading, around: Inherited) -> Iterator[TaskCall]
         when=mine.when,
         run_once=fields.run_once,
         delegate_to=fields.delegate_to,
+        environment=mine.environment,
+        sets_environment=bool(fields.environment),
     )
 
 
@@ -79,8 +83,15 @@ def _split(node: Node, reading: Reading) -> tuple[Entry, MapNode] | None:
     if len(known) == 1 and len(names) > 1:
         for entry in names:
             if entry not in known:
-                hint = hint_for(entry.key.raw, TaskKeywords.model_fields, what="keys beside a task's name")
-                reading.problems.append(Problem(f"unknown key {entry.key.raw!r}", str(entry.key.origin), hint))
+                word = entry.key.raw
+                hint = instead_of(word) or hint_for(word, TaskKeywords.model_fields, what="keys beside a task's name")
+                reading.problems.append(Problem(f"unknown key {word!r}", str(entry.key.origin), hint))
+        return None
+    if len(names) > 1 and (foreign := [entry for entry in names if instead_of(entry.key.raw)]):
+        reading.problems += (
+            Problem(f"unknown key {entry.key.raw!r}", str(entry.key.origin), instead_of(entry.key.raw))
+            for entry in foreign
+        )
         return None
     if len(names) != 1:
         found = " and ".join(repr(entry.key.raw) for entry in names or entries) or shown(node)

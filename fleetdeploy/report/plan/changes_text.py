@@ -1,63 +1,80 @@
-"""Differences as a plan shows them: of a file row by row, of a container field by field. Secrets are masked."""
+"""Differences as a plan shows them: a file row by row, a directory file by file, a container field by field."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rich.text import Text
 
-from fleetdeploy.domain.observed import Present
-from fleetdeploy.domain.plan import Change, ServicePlan
-from fleetdeploy.planning.container import GRPC_PORT, REST_PORT, shown_environment
+from fleetdeploy.domain.plan import Change, FileKind, ServicePlan, StageItem
+from fleetdeploy.report.plan.container_changes import (
+    FieldChange,
+    changed_fields,
+    container_changes,
+    in_words,
+    recorded,
+)
+from fleetdeploy.report.wording import counted, size
 
 CONTAINER = "container."
-_PORTS = {str(GRPC_PORT): "gRPC", str(REST_PORT): "REST"}
+FILES = 8
+"""Rows of a directory's difference that are shown."""
+_SIGNS = {FileKind.ADDED: ("+", "green"), FileKind.CHANGED: ("~", "yellow"), FileKind.REMOVED: ("-", "red")}
 
 
-def shown_fields(plan: ServicePlan) -> dict[str, object]:
-    """The fields of the container that a plan makes, secrets masked."""
-    fields = plan.container.fields()
-    environment = fields["environment"]
-    assert isinstance(environment, dict)
-    return {**fields, "environment": dict(shown_environment(environment))}
+def stage_lines(item: StageItem, *, diff: bool) -> Iterator[Text]:
+    """A version directory to be put in place, with the files that differ from those of the version before."""
+    files = item.files
+    linked = f", the rest linked from {item.link_from}" if item.link_from is not None else ""
+    other = files.against is not None and files.against != item.link_from
+    compared = f", compared with {files.against}" if other and files.changes else ""
+    yield Text(f"    stage {item.model}/{item.version.number}: copy {size(item.copy_bytes)}{linked}{compared}")
+    if not diff or files.against is None:
+        return
+    for change in files.changes[:FILES]:
+        sign, style = _SIGNS[change.kind]
+        took = "" if change.kind is FileKind.REMOVED else f"  {size(change.size_bytes)}"
+        yield Text(f"      {sign} {change.path}{took}", style=style)
+    if more := files.changes[FILES:]:
+        yield Text(f"      and {counted(len(more), 'file')} more")
 
 
 def change_lines(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
     """Everything that differs between what the host has and what the service shall be."""
+    fields = {f"{CONTAINER}{change.name}": change for change in container_changes(plan)}
     for change in plan.changes:
-        yield from _lines(_in_words(change, plan), diff=diff)
+        if change.what in fields:
+            yield from _field_lines(fields[change.what])
+        else:
+            yield from _lines(change, diff=diff)
 
 
 def container_lines(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
     """The container that is started: whole when it is the first, else how it differs from the recorded one."""
-    before, after = _recorded(plan), plan.container.fields()
-    if before == after:
-        yield Text("    the same container as before")
-    elif before:
-        for name in sorted(name for name in after if before.get(name) != after[name]):
-            yield from _lines(_in_words(Change(f"{CONTAINER}{name}", "", ""), plan), diff=diff)
-    elif diff:
-        for name, value in after.items():
+    if not recorded(plan):
+        for name, value in plan.container.fields().items() if diff else ():
             if value:
-                yield Text(f"    + {name}: {_field(name, value, plan)}", style="green")
+                yield Text(f"    + {name}: {in_words(name, value, plan)}", style="green")
+    elif not changed_fields(plan):
+        yield Text("    the same container as before")
+    else:
+        for change in container_changes(plan):
+            yield from _field_lines(change)
 
 
-def _recorded(plan: ServicePlan) -> Mapping[str, object]:
-    release = plan.observed.release
-    return dict(release.value.container) if isinstance(release, Present) else {}
-
-
-def _in_words(change: Change, plan: ServicePlan) -> Change:
-    """A change of the container with both values as people write them, and alike on hosts that differ in address."""
-    if not change.what.startswith(CONTAINER):
-        return change
-    name = change.what.removeprefix(CONTAINER)
-    before, after = _recorded(plan).get(name, ""), plan.container.fields()[name]
-    said_before, said_after = _field(name, before, plan), _field(name, after, plan)
-    if said_before == said_after and before != after:
-        said_after += " (a secret changed)"
-    return Change(change.what, said_before, said_after)
+def _field_lines(change: FieldChange) -> Iterator[Text]:
+    """A field with its values, or, one line each, the entries in it that differ."""
+    name = f"{CONTAINER}{change.name}"
+    for entry in change.entries:
+        if entry.before is None:
+            yield Text(f"    {name}: +{entry.after}", style="green")
+        elif entry.after is None:
+            yield Text(f"    {name}: -{entry.before}", style="red")
+        else:
+            yield Text(f"    {name}: {entry.before} -> {entry.after}")
+    if not change.entries:
+        yield Text(f"    {name}: {change.before or '(none)'} -> {change.after or '(none)'}")
 
 
 def _lines(change: Change, *, diff: bool) -> Iterator[Text]:
@@ -71,28 +88,3 @@ def _lines(change: Change, *, diff: bool) -> Iterator[Text]:
     for row in list(rows)[2:]:
         style = {"+": "green", "-": "red", "@": "cyan"}.get(row[:1], "")
         yield Text(f"      {row}", style=style)
-
-
-def _field(name: str, value: object, plan: ServicePlan) -> str:
-    """One field of a container, secrets masked."""
-    if name == "image_id" and not value:
-        return "(to be pulled)"
-    if name == "ports" and isinstance(value, dict):
-        return _ports(value, plan)
-    if name == "environment" and isinstance(value, dict):
-        return " ".join(f"{key}={item}" for key, item in shown_environment(value).items())
-    if isinstance(value, list):
-        return " ".join(":".join(map(str, item)) if isinstance(item, list) else str(item) for item in value)
-    return str(value)
-
-
-def _ports(value: Mapping[str, object], plan: ServicePlan) -> str:
-    """``gRPC 8500 on 10.0.0.0/8``: where the address is this host's own, what the inventory says stands for it."""
-    own = {address for address, _ in plan.container.ports.values()}
-    words = []
-    for inner, place in value.items():
-        if not isinstance(place, list) or len(place) != 2:
-            return str(value)
-        address, port = place
-        words.append(f"{_PORTS.get(inner, inner)} {port} on {plan.desired.wish.bind if address in own else address}")
-    return ", ".join(words)

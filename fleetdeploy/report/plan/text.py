@@ -9,7 +9,10 @@ from rich.text import Text
 from fleetdeploy.domain.forecast import Forecast
 from fleetdeploy.domain.plan import Activation, HostPlan, ServicePlan
 from fleetdeploy.domain.signatures import SignatureComparison
-from fleetdeploy.report.plan.changes_text import change_lines, container_lines
+from fleetdeploy.report.plan import waves_text
+from fleetdeploy.report.plan.changes_text import change_lines, container_lines, stage_lines
+from fleetdeploy.report.plan.gpu_text import gpu_lines
+from fleetdeploy.report.plan.server_text import server_lines
 from fleetdeploy.report.wording import part, size
 
 
@@ -33,6 +36,7 @@ def lines(forecast: Forecast, *, diff: bool = True) -> Iterator[Text]:
         yield from block
     if same:
         yield Text(f"no change: {', '.join(same)}", style="green")
+    yield from waves_text.lines(forecast)
 
 
 def last_line(forecast: Forecast) -> str:
@@ -46,6 +50,10 @@ def last_line(forecast: Forecast) -> str:
     total = sum(item.copy_bytes for host in plan.hosts.values() for service in host.services for item in service.stage)
     if total:
         parts.append(f"{size(total)} to copy")
+    if forecast.refusals:
+        parts.append("the run would be refused")
+    elif expected := waves_text.in_words(forecast.expected):
+        parts.append(expected)
     return "PLAN: " + ", ".join(parts)
 
 
@@ -63,6 +71,7 @@ def _host(host: HostPlan, further: Sequence[str], *, diff: bool) -> Iterator[Tex
             for compared in host.signatures:
                 if compared.service == service.desired.name:
                     yield from _signatures(compared)
+    yield from gpu_lines(host)
     for text in further:
         yield Text(f"  {text}")
 
@@ -74,9 +83,7 @@ def _service(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
         + Text(f", {plan.reason}")
     )
     for item in plan.stage:
-        linked = f", the rest linked from {item.link_from}" if item.link_from is not None else ""
-        number = f"{item.model}/{item.version.number}"
-        yield Text(f"    stage {number}: copy {size(item.copy_bytes)}{linked}")
+        yield from stage_lines(item, diff=diff)
     if plan.pull_image:
         yield Text(f"    pull image {plan.desired.wish.image}")
     if plan.undrain:
@@ -84,15 +91,15 @@ def _service(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
     yield from change_lines(plan, diff=diff)
     if plan.activation is Activation.START:
         yield from container_lines(plan, diff=diff)
+    yield from server_lines(plan)
 
 
 def _signatures(compared: SignatureComparison) -> Iterator[Text]:
     """What callers of the served version will see, and whatever could not be compared."""
+    name = f"{compared.model}/{compared.new}" + (f" ({compared.labelled})" if compared.label else "")
     if compared.unknown:
-        yield Text(
-            f"    signatures of {compared.model}/{compared.new} not compared: {compared.unknown}", style="yellow"
-        )
+        yield Text(f"    signatures of {name} not compared: {compared.unknown}", style="yellow")
     for change in compared.changes:
         style = "red" if change.breaking else "green"
         allowed = ", breaks callers, allowed" if change.breaking else ""
-        yield Text(f"    signature of {compared.model}/{compared.new}: {change}{allowed}", style=style)
+        yield Text(f"    signature of {name}: {change}{allowed}", style=style)

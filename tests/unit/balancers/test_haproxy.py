@@ -172,3 +172,11 @@ def test_every_kind_refuses_garbage_with_our_error(kind: str) -> None:
     ):
         with pytest.raises(BalancerFailed):
             work()
+
+
+def test_a_long_answer_is_not_cut_within_a_word(proxy: Proxy, balancer: HAProxy) -> None:
+    """What is quoted of it ends at a blank: half of a secret that stands in it too would not be known for one."""
+    proxy.refuse = f"{'x ' * 95}secret-word-of-many-letters"
+    with pytest.raises(BalancerFailed, match=r"x x \.\.\.$") as caught:
+        balancer.drain(POOLS, "h1", deadline_s=1)
+    assert "secret" not in caught.value.message

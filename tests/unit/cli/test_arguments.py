@@ -42,6 +42,17 @@ def test_every_command_explains_itself(words: list[str], capsys: pytest.CaptureF
     assert len(out.splitlines()) > 5
 
 
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_help_fits_into_80_columns(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal of the usual width breaks no line of a help page in two."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
+
+
 @pytest.mark.parametrize("command", ["validate", "inventory", "plan", "deploy", "status", "lab"])
 def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands that people type show how."""
@@ -63,7 +74,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         [], ["deplyo"], ["deploy", "--chek"], ["deploy", "--che"], ["inventory"], ["deploy", "-f", "0"],
         ["deploy", "-f", "two"], ["deploy", "-T", "soon"], ["deploy", "--wait-lock", "-1"], ["deploy", "a", "b"],
-        ["deploy", "-l"], ["lab", "up", "--hosts", "0"], ["plan", "--yes"],
+        ["deploy", "-l"], ["lab", "up", "--hosts", "0"], ["plan", "--yes"], ["inventory", "list", "-q"], ["docs", "-q"],
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -102,7 +102,7 @@ def test_plan_as_json(project: Project) -> None:
     assert found["unreachable"] == {}
     service = found["hosts"]["gpu1"]["services"]["ranking"]
     assert set(service) == {
-        "activation", "reason", "release", "pull_image", "undrain", "stage", "changes", "container",
+        "activation", "reason", "release", "pull_image", "undrain", "stage", "changes", "container", "server",
     }  # fmt: skip
     assert service["activation"] == "start"
     assert service["stage"][0]["model"] == "ranker"
@@ -217,7 +217,9 @@ def test_activate_without_verify_is_refused(project: Project) -> None:
     )
     result = project.run("validate")
     assert result.code == 2
-    assert "deploy.yml:6:3" in result.err
+    lines = (project.path / "playbooks/deploy.yml").read_text().splitlines()
+    play = next(number for number, line in enumerate(lines, 1) if line.startswith("- name: Switch over"))
+    assert f"deploy.yml:{play}:3" in result.err
     assert "without a `verify`" in result.err
 
 

@@ -179,7 +179,7 @@ def test_a_real_shell(shell: str, fleet: Path) -> None:
     """Each shell reads what the command prints for it, and completes commands, options, patterns and models."""
     asked = {
         "fleetdeploy vali": "validate",
-        "fleetdeploy plan --list-t": "--list-tasks",
+        "fleetdeploy plan --list-tas": "--list-tasks",
         "fleetdeploy plan -l all,can": "all,canary",
         "fleetdeploy inventory host gpu2": "gpu2.example.net",
         "fleetdeploy plan --allow-signature-change emb": "embedder",
@@ -195,7 +195,7 @@ def test_a_real_shell(shell: str, fleet: Path) -> None:
 def test_a_real_shell_and_a_broken_inventory(shell: str, fleet: Path) -> None:
     """An inventory that cannot be read leaves the line as it is."""
     (fleet / "inventories/hosts.yml").write_text("all: [")
-    assert drive(shell, fleet, ["fleetdeploy plan -l rank", "fleetdeploy plan --list-t"]) == ["", "--list-tasks"]
+    assert drive(shell, fleet, ["fleetdeploy plan -l rank", "fleetdeploy plan --list-tas"]) == ["", "--list-tasks"]
 
 
 def drive(shell: str, folder: Path, lines: list[str]) -> list[str]:

@@ -96,3 +96,15 @@ def test_an_unknown_task(capsys: pytest.CaptureFixture[str]) -> None:
 def test_durations_are_written_as_they_are_read(seconds: float) -> None:
     """A default that is shown can be typed."""
     assert parse_duration(written_duration(seconds)) == seconds
+
+
+def test_facts_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    """What conditions can ask of a host stands on a page of its own, which the tasks that may have them name."""
+    text = printed(capsys, "facts")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "beside `notify`, `pause`, `prune`, `run`" in " ".join(text.split())
+    assert "  facts.gpus[0].driver: the driver's version, a text\n" in text
+    assert json.loads(printed(capsys, "facts", "--json"))["facts.boot_id"] == "another one after each boot"
+    for name in TASKS:
+        assert ("fleetdeploy docs facts" in printed(capsys, name)) is registry()[name].optional
+        assert ("environment" in printed(capsys, name).partition("may stand")[2]) is bool(registry()[name].commands)

@@ -40,7 +40,7 @@ def test_explain_as_json(project: Project) -> None:
 def test_explain_names_one_host(project: Project) -> None:
     """A pattern for several hosts, an unknown host and an unknown key are bad input."""
     assert "stands for 2 hosts" in refused(project, "inventory", "explain", "gpu")
-    assert "neither a group nor a host" in refused(project, "inventory", "explain", "gpu9")
+    assert "the inventory has no host 'gpu9' did you mean 'gpu" in refused(project, "inventory", "explain", "gpu9")
     assert "did you mean 'rack'?" in refused(project, "inventory", "explain", "gpu1", "rakc")
 
 
@@ -61,3 +61,26 @@ def test_how_hosts_are_reached_is_followed(variable: str, project: Project) -> N
     for command in (["inventory", "list"], ["validate"]):
         result = project.run(*command)
         assert result.code == 0, result.err
+
+
+def test_host_names_one_host(project: Project) -> None:
+    """An unknown host is bad input with the hosts there are; a group's name stands for none of its hosts alone."""
+    assert "rack: r1" in project.run("inventory", "host", "gpu1").out
+    assert "rack: r1" in project.run("inventory", "host", "gpu:!gpu2").out
+    assert "the inventory has no host 'nope' hosts: gpu1, gpu2, lb" in refused(project, "inventory", "host", "nope")
+    assert "did you mean 'gpu1'?" in refused(project, "inventory", "host", "gpu01")
+    assert "'gpu' stands for 2 hosts name one: gpu1, gpu2" in refused(project, "inventory", "host", "gpu")
+
+
+def test_a_wrong_inventory_path_has_a_suggestion(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The path that was perhaps meant, whichever part of it is wrong; and what is there where nothing is like it."""
+    (project.path / "inventories" / "prod").mkdir(parents=True)
+    (project.path / "inventories" / "prod" / "hosts.yml").write_text("all: {hosts: {h: }}\n")
+    monkeypatch.chdir(project.path)
+    for given, hint in (
+        ("inventories/prd", "did you mean inventories/prod?"),
+        ("inventorys/prod", "did you mean inventories/prod?"),
+        ("inventories/prod/host.yml", "did you mean inventories/prod/hosts.yml?"),
+        ("inventories/qqq", "in inventories: prod"),
+    ):
+        assert f"{given}: no such inventory {hint}" in refused(project, "inventory", "list", "-i", given)

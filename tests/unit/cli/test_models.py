@@ -111,8 +111,12 @@ def test_inspect_as_json(inspect: Inspect, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("path", "message", "hint"),
     [
-        ("models/rankr/2", "models/rankr does not exist", "did you mean 'ranker'?"),
-        ("models/ranker/9", "models/ranker/9 does not exist", "directories in models/ranker: 1, 2, 3"),
+        ("models/rankr/2", "models/rankr does not exist", "did you mean models/ranker/2?"),
+        ("models/rankr/9", "models/rankr does not exist", "did you mean models/ranker?"),
+        ("models/ranker/9", "error: models/ranker/9: does not exist", "in models/ranker: 1, 2, 3"),
+        ("ranker/2", "error: ranker/2: ranker does not exist", "did you mean models/ranker/2?"),
+        ("ranker", "error: ranker: does not exist", "did you mean models/ranker?"),
+        ("qqqqqq", "error: qqqqqq: does not exist", "in .: golden.jsonl, "),
         ("models", "holds no version directory and no SavedModel", "name one of the models in it: ranker"),
         ("models/ranker/1/saved_model.pb", "is a file", "name the directory: models/ranker/1"),
     ],
@@ -210,6 +214,7 @@ def test_signatures_in_a_plan_as_json(project: Project) -> None:
             "model": "ranker",
             "served": 1,
             "new": 2,
+            "label": "",
             "breaking": True,
             "allowed": False,
             "unknown": "",

@@ -165,6 +165,10 @@ def test_a_secret_may_stand_in_the_environment() -> None:
         {"tasks": [{"drain": None, "verify": None}]},
         {"tasks": [{"drain": None, "run_once": True}]},
         {"tasks": [{"include_tasks": "more.yml", "run_once": True}]},
+        {"tasks": [{"drain": None, "environment": {"A": "b"}}]},
+        {"tasks": ["drain"], "environment": {"A-B": "c"}},
+        {"tasks": ["drain"], "environment": {"A": ["c"]}},
+        {"tasks": ["drain"], "when": "rack == 'r1'"},
         {"tasks": [{"name": "nothing"}]},
         {"tasks": [{"drain": None, "tags": "all"}]},
         {"tasks": ["drain"], "serial": ["1", "0%"]},
@@ -181,6 +185,9 @@ def test_plays_that_are_right() -> None:
     tasks: list[object] = ["drain", {"verify": {"times": 5}, "name": "prove", "tags": "a, b", "when": "rack == 'r1'"}]
     play = {"hosts": "gpu", "tasks": [*tasks, {"include_tasks": "more.yml", "tags": ["c"]}], "serial": [1, "10%"]}
     assert found("playbook", [play, {"import_playbook": "other.yml"}]) == []
+    run = {"run": {"argv": ["x"]}, "environment": {"A": "b", "N": 7, "T": {"env": "TOKEN"}}}
+    more = {"include_tasks": "more.yml", "environment": {"A": "b"}}
+    assert found("playbook", [{"hosts": "gpu", "environment": {"A": "b"}, "tasks": [run, more]}]) == []
     assert found("tasks", tasks) == []
 
 

@@ -44,7 +44,7 @@ def test_lists_contact_no_host(tagged: Project, command: str) -> None:
         "    tasks:",
         "      drain\tTAGS: [traffic]",
         "      Change what is served\tTAGS: [traffic]",
-        "      verify\tTAGS: [traffic, proof]",
+        "      verify\tTAGS: [proof, traffic]",
         "      undrain\tTAGS: [traffic]",
     ]
     assert tagged.wires == []
@@ -202,3 +202,25 @@ def test_a_plan_names_commands_and_pauses(tagged: Project) -> None:
     hosts = tagged.run("plan", "--json").json["hosts"]
     assert hosts["gpu1"]["further"] == ["pause: ask: Go?"]
     assert hosts["gpu2"]["further"] == ["pause: ask: Go?", "run: warm up"]
+
+
+@pytest.mark.parametrize("arguments", [("--tags", "traffic"), ("--start-at-task", "drain"), ("--skip-tags", "prepare")])
+def test_tasks_that_leave_out_what_activate_needs_are_refused(tagged: Project, arguments: tuple[str, str]) -> None:
+    """A version and an image that a host lacks, and that no chosen task brings, refuse the run before it begins."""
+    tagged.edit("serving:1", "serving:2")
+    for command in ("plan", "deploy"):
+        result = tagged.run(command, *arguments)
+        said = " ".join(f"{result.out} {result.err}".split())
+        assert result.code == 5, said
+        assert "version 1 of ranker is not on the host, and no `stage` comes before `activate`" in said
+        assert "the image serving:2 is not on the host, and no `pull_image` comes before" in said
+        assert tagged.acts == []
+
+
+def test_what_was_brought_by_an_earlier_run_is_not_asked_for(tagged: Project) -> None:
+    """Tasks may be run one after the other: what is on the host by then needs no task any more."""
+    assert tagged.run("deploy", "--tags", "prepare").code == 0
+    assert tagged.run("deploy", "--tags", "traffic").code == 0
+    tagged.edit("versions: [1]", "versions: [2]")
+    assert tagged.run("deploy", "--tags", "traffic").code == 5
+    assert tagged.run("deploy").code == 0

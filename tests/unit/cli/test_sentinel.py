@@ -250,6 +250,26 @@ def test_a_secret_that_stays_changes_nothing_and_a_new_one_is_deployed(
     assert before.id.split("-")[-1] == after.id.split("-")[-1]
 
 
+def test_a_plan_file_holds_no_secret(secretive: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a new fleet and on one that serves; with the same secrets it is applied, and one that changed is noticed."""
+    path, results = secretive.path / "next.plan", {}
+    for step in ("first", "second"):
+        results[f"plan {step}"] = secretive.run("plan", "--out", str(path))
+        assert hunted({"file": path.read_text()}) == set()
+        results[step] = secretive.run("deploy", "--diff", str(path))
+        assert results[step].code == 0, results[step].err
+        secretive.edit("versions: [1]", "versions: [2]") if step == "first" else None
+    secretive.edit("versions: [2]", "versions: [3]")
+    results["plan third"] = secretive.run("plan", "--out", str(path))
+    monkeypatch.setenv("SENTINEL", "another sentinel")
+    results["refused"] = secretive.run("deploy", str(path))
+    assert (results["refused"].code, secretive.acts) == (5, [])
+    assert "activation: reload -> replace" in results["refused"].err
+    assert "a secret" in results["refused"].err
+    assert "another sentinel" not in results["refused"].err
+    assert hunted(everything(secretive, results)) == set()
+
+
 def _label(project: Project) -> str:
     host = project.world.hosts["gpu1"]
     found = [facts for name in host.containers if (facts := host.facts(name))]

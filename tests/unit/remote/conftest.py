@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from fleetdeploy.lab.waiting import wait_until
 
 DEADLINE_S = 30.0
 """A signal is delivered when its process gets a turn, which may take a while on a busy machine."""
+PATIENCE_S = (0.5, 5.0, 50.0)
 
 
 @pytest.fixture
@@ -22,6 +23,19 @@ def await_end() -> Callable[[Path], None]:
             wait_until(lambda pid=pid: not _runs(pid), f"process {pid} ends", deadline_s=DEADLINE_S)
 
     return wait
+
+
+@pytest.fixture
+def patience() -> Callable[[Path], Iterator[float]]:
+    """Deadlines for a program that writes a file and then hangs: longer ones until it was quick enough to write it."""
+
+    def deadlines_s(written: Path) -> Iterator[float]:
+        for deadline_s in PATIENCE_S:
+            yield deadline_s
+            if written.exists() and written.read_text():
+                return
+
+    return deadlines_s
 
 
 def _runs(pid: str) -> bool:

@@ -34,6 +34,25 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
     assert [path.name for path in (home / "config").iterdir()] == ["model.config"]
 
 
+def test_only_the_deploying_user_gets_in(tmp_path: Path) -> None:
+    """Files that a container reads as another user are readable to all, and lie where no other user of the host comes.
+
+    Who opens the directory to others, or has made it beforehand, is not overruled.
+    """
+    made, there = tmp_path / "above" / "made", tmp_path / "there"
+    there.mkdir()
+    for home, mode in ((made, 0o700), (there, 0o755)):
+        there.chmod(0o755)
+        done(verb("write", home, "config/model.config", "2"), b"x\n")
+        assert home.stat().st_mode & 0o777 == mode
+        assert (home / "config").stat().st_mode & 0o777 == 0o755
+        assert (home / "config/model.config").stat().st_mode & 0o777 == 0o644
+    assert made.parent.stat().st_mode & 0o777 == 0o755
+    made.chmod(0o750)
+    done(verb("write", made, "config/model.config", "2"), b"y\n")
+    assert made.stat().st_mode & 0o777 == 0o750
+
+
 def test_half_written_files_are_swept(tmp_path: Path) -> None:
     """What killed writers left goes, whichever process they were; the files themselves stay."""
     home = tmp_path / "service"

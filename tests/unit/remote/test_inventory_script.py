@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,13 +41,15 @@ def test_a_failure_shows_its_complaint(tmp_path: Path) -> None:
     assert refused(tmp_path, "kill -9 $$") == "was ended by signal 9"
 
 
-def test_a_deadline(tmp_path: Path, await_end: Callable[[Path], None]) -> None:
+def test_a_deadline(
+    tmp_path: Path, await_end: Callable[[Path], None], patience: Callable[[Path], Iterator[float]]
+) -> None:
     """A program that takes too long is killed with everything it started, and its complaint is shown."""
     begun = tmp_path / "pids"
-    message = refused(
-        tmp_path, f"echo waiting >&2; sleep 300 & echo $! $$ > '{begun}'; wait", InventoryScripts(timeout_s=0.5)
-    )
-    assert message == "did not finish within 0.5 s and was killed; on stderr:\n    | waiting"
+    script = f"echo waiting >&2; sleep 300 & echo $! $$ > '{begun}'; wait"
+    for deadline_s in patience(begun):
+        message = refused(tmp_path, script, InventoryScripts(timeout_s=deadline_s))
+    assert message == f"did not finish within {deadline_s:g} s and was killed; on stderr:\n    | waiting"
     await_end(begun)
 
 

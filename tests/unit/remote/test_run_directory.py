@@ -43,7 +43,7 @@ def test_what_a_killed_run_left_is_removed_and_what_is_in_use_stays(temporary: P
         sweep(temporary)
         assert (path / "known_hosts").exists(), "its run lives"
         run.send_signal(signal.SIGKILL)
-        run.wait(timeout=10)
+        run.wait(timeout=60)
     sweep(temporary)
     assert not path.exists()
 

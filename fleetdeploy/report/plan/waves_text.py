@@ -1,0 +1,116 @@
+"""The plays of a plan as text: their waves, what stays in service through each, and how long they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from fleetdeploy.domain.forecast import Expected, Forecast, PlayForecast, ServiceForecast, WaveForecast
+from fleetdeploy.report.wording import counted
+
+COLUMNS = 80
+WAVES = 10
+"""More waves than this are told together from the last of these on."""
+
+
+def lines(forecast: Forecast) -> Iterator[Text]:
+    """Every play with work, and why the run as a whole would be refused."""
+    for play in forecast.plays:
+        yield from _play(play)
+    for refusal in forecast.refusals:
+        where = f"{refusal.where}: " if refusal.where else ""
+        yield Text(f"{where}REFUSED: {refusal.message}", style="red")
+        if refusal.hint:
+            yield Text(f"    {refusal.hint}")
+
+
+def in_words(expected: Expected | None) -> str:
+    """``about 40 s``, ``at least 3 min``, ``about 1 h 20 min``; empty where nothing is known."""
+    if expected is None:
+        return ""
+    seconds = expected.seconds
+    about = "at least" if expected.at_least else "about"
+    if seconds < 1:
+        return "" if expected.at_least else "about 1 s"
+    if seconds < 99.5:
+        return f"{about} {seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{about} {minutes} min"
+    hours, rest = divmod(round(minutes, -1), 60)
+    return f"{about} {hours} h" + (f" {rest} min" if rest else "")
+
+
+def shortened(names: Sequence[str], width: int) -> str:
+    """The names, or the first of them and how many more there are, in ``width`` columns; one name at the least."""
+    whole = ", ".join(names)
+    if len(whole) <= width or len(names) < 2:
+        return whole
+    shown, used = 1, len(names[0])
+    while shown < len(names) - 1:
+        used += len(names[shown]) + 2
+        if used + len(f" and {len(names) - shown - 1} more") > width:
+            break
+        shown += 1
+    return f"{', '.join(names[:shown])} and {len(names) - shown} more"
+
+
+def _play(play: PlayForecast) -> Iterator[Text]:
+    hosts = counted(len(play.hosts), "host")
+    waves = "" if len(play.waves) == 1 else f" in {len(play.waves)} waves"
+    if not play.foreseen:
+        yield _head(play, f"{hosts}{waves}, as far as a new look at them finds work")
+    elif not play.bound:
+        yield _head(play, f"{hosts}{waves}, takes none out of service", in_words(play.expected))
+    else:
+        yield _head(play, counted(len(play.waves), "wave"), in_words(play.expected))
+        yield Text("  " + _limits(play))
+        yield from _waves(play)
+
+
+def _head(play: PlayForecast, *said: str) -> Text:
+    return Text(f'play "{play.name}"', style="bold") + Text(": " + ", ".join(filter(None, said)))
+
+
+def _limits(play: PlayForecast) -> str:
+    found = [f"may be out at once: {play.max_unavailable} of {counted(play.total, 'host')}"]
+    if play.min_available:
+        found.append(f"min_available: {play.min_available}" + (f" of each {play.spread}" if play.spread else ""))
+    if any(wave.service is None for wave in play.waves):
+        found.append("what serves now is not known")
+    return "; ".join(found)
+
+
+def _waves(play: PlayForecast) -> Iterator[Text]:
+    single = play.waves if len(play.waves) <= WAVES else play.waves[: WAVES - 1]
+    rows = [(f"wave {wave.number}:", wave.hosts, _stays(wave.service, play)) for wave in single]
+    rest = play.waves[len(single) :]
+    if rest:
+        names = tuple(name for wave in rest for name in wave.hosts)
+        rows.append((f"waves {rest[0].number} to {rest[-1].number}:", names, _stays(_least(rest), play)))
+    right = max(len(stays) for *_, stays in rows)
+    cells = []
+    for title, names, stays in rows:
+        # Two columns before it, one behind it, and two between names and what stays in service.
+        room = COLUMNS - 3 - len(title) - (right + 2 if right else 0)
+        cells.append((f"  {title} {shortened(names, room)}", stays))
+    left = max(len(cell) for cell, _ in cells)
+    for cell, stays in cells:
+        yield Text(f"{cell:<{left}}  {stays}".rstrip())
+
+
+def _least(waves: Sequence[WaveForecast]) -> ServiceForecast | None:
+    """The wave of these that leaves the fewest hosts in service; None where nobody knows."""
+    known = [wave.service for wave in waves if wave.service is not None]
+    return min(known, key=lambda service: service.lowest, default=None)
+
+
+def _stays(service: ServiceForecast | None, play: PlayForecast) -> str:
+    if service is None:
+        return ""
+    if not service.taken_out:
+        return f"takes none out, {service.lowest} of {play.total} in service"
+    domain = service.domain
+    of_it = f", {domain.lowest} of {domain.total} in {domain.name}" if domain and domain.name else ""
+    return f"{service.lowest} of {play.total} stay in service{of_it}"

@@ -1,0 +1,1 @@
+"""A plan on disk, and what it is held against before it is applied."""

@@ -1,0 +1,49 @@
+"""What a host's outcome says: over several plays, and about whether the host serves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
+from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.work import Work
+
+
+def serves(outcome: HostOutcome, bound: BoundPlay, done: Sequence[Work]) -> bool | None:
+    """Whether a host is in service after its part in a play, in which ``done`` was begun; None where that changed
+    nothing about it.
+    """
+    if outcome.mixed or outcome.state is HostState.UNREACHABLE:
+        return False
+    if outcome.state is HostState.FAILED:
+        return None if outcome.untouched or not bound.touches_traffic else False
+    changed = outcome.state in {HostState.CHANGED, HostState.REVERTED}
+    return True if changed and any(work.call.task.touches_traffic for work in done) else None
+
+
+def merge(before: HostOutcome | None, now: HostOutcome) -> HostOutcome:
+    """One host's outcome over several plays: a failure stays, a change is not hidden by a later play without one.
+
+    A host that was only prepared when the rollout passed it over was skipped.
+    """
+    if before is None:
+        return now
+    if before.state in FAILURES:
+        return before
+    if now.state in FAILURES:
+        activated = before.activated or now.activated
+        return replace(now, untouched=before.untouched and now.untouched, activated=activated)
+    skipped = now.state is HostState.SKIPPED and not before.activated
+    return HostOutcome(
+        now.host,
+        before.state if before.state is HostState.CHANGED and not skipped else now.state,
+        now.reason,
+        now.detail,
+        now.hint,
+        untouched=before.untouched and now.untouched,
+        activated=before.activated or now.activated,
+        mixed=now.mixed,
+        steps_changed=before.steps_changed + now.steps_changed,
+        steps_ok=before.steps_ok + now.steps_ok,
+    )
