@@ -15,6 +15,7 @@ from typing import Final
 
 from fleetdeploy.domain.observed import PoolMember, Traffic
 from fleetdeploy.domain.protocols import Clock
+from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.errors import BalancerFailed
 
 KIND: Final = "haproxy"
@@ -89,7 +90,9 @@ class HAProxy:
             command = f"set server {_word(member.pool)}/{_word(member.server)} state {state}"
             reply = self._exchange(command).strip()
             if reply:
-                raise self._failed(f"HAProxy refused {command!r}: {reply[:200]}", "the socket must be of level admin")
+                raise self._failed(
+                    f"HAProxy refused {command!r}: {shortened(reply, 200)}", "the socket must be of level admin"
+                )
 
     def _await(
         self,
@@ -117,7 +120,9 @@ class HAProxy:
     def _rows(self) -> list[dict[str, str]]:
         reply = self._exchange("show stat").lstrip()
         if not reply.startswith("# pxname,"):
-            raise self._failed(f"HAProxy answered 'show stat' with {reply[:120]!r}", "is that socket HAProxy's?")
+            raise self._failed(
+                f"HAProxy answered 'show stat' with {shortened(reply, 120)!r}", "is that socket HAProxy's?"
+            )
         rows = list(csv.DictReader(io.StringIO(reply[2:])))
         return [row for row in rows if row.get("pxname") and row.get("svname") and row.get("status")]
 

@@ -41,7 +41,10 @@ WORDS: Final = 12_000
 DIMENSIONS: Final = 8
 _HIDDEN: Final = 256
 _DESCRIPTION: Final = "Export the lab's models with TensorFlow, and record golden requests from their own answers."
-_STAMP: Final = "export.json"
+_STAMP: Final = "models/.export.json"
+"""Below ``models/``: a file beside it would be read as an inventory where the destination is one's directory."""
+
+_OLD_STAMP: Final = "export.json"
 
 
 def export_all(destination: Path, *, seed: int = 20) -> Path:
@@ -57,7 +60,8 @@ def export_all(destination: Path, *, seed: int = 20) -> Path:
         (fresh / "golden").mkdir()
         with _temporary_files_in(fresh):
             _export_into(fresh, seed)
-        (destination / _STAMP).unlink(missing_ok=True)
+        for stamp in (_STAMP, _OLD_STAMP):
+            (destination / stamp).unlink(missing_ok=True)
         for name in ("models", "golden"):
             shutil.rmtree(destination / name, ignore_errors=True)
             (fresh / name).rename(destination / name)
@@ -89,8 +93,8 @@ def _recipe(seed: int) -> str:
 
 
 def _refuse_foreign(destination: Path) -> None:
-    ours = (destination / _STAMP).exists() or not any((destination / name).exists() for name in ("models", "golden"))
-    if not ours:
+    ours = any((destination / stamp).exists() for stamp in (_STAMP, _OLD_STAMP))
+    if not ours and any((destination / name).exists() for name in ("models", "golden")):
         hint = "name another directory, or remove its models/ and golden/"
         raise LabError("holds models that the lab did not export", where=str(destination), hint=hint)
 

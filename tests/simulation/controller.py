@@ -8,11 +8,12 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from fleetdeploy.cli.calls import fact_refusals
 from fleetdeploy.cli.deploy import _refuse
 from fleetdeploy.cli.project import bind
 from fleetdeploy.config.playbook.load import load_playbook
@@ -227,7 +228,8 @@ def deploy(
         fleet, events = SimFleet(world, wire), list[Event]()
         stamp = f"T{world.clock.monotonic_s():.0f}"
         found = {name: Target(sim_host(name, balanced=balanced), (item,)) for name, item in by_host.items()}
-        targets = Targets(found, stamp, allow_remove)
+        bound = run_plays or plays(list(by_host), balanced=balanced)
+        targets = Targets(found, stamp, allow_remove, undecided=partial(fact_refusals, bound))
         emit = Emitter(f"run-{stamp}", world.clock, journals=sinks, views=[events.append])
         world.count_from_now()
         plan: Plan | None = None
@@ -235,7 +237,7 @@ def deploy(
             plan = targets.observe(fleet, emit, forks=1)
             _refuse(plan, argparse.Namespace(allow_unreachable=allow_unreachable))
             executor = Executor(targets, plan, fleet, emit, world.clock, interrupts, 8, approve, ask)
-            hosts = executor.run(run_plays or plays(list(by_host), balanced=balanced))
+            hosts = executor.run(bound)
         except FleetdeployError as error:
             return Run(None, error, wire.calls, events, plan)
         outcome = judge(

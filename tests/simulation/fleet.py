@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import (
@@ -25,7 +26,7 @@ from fleetdeploy.domain.observed import (
     VersionState,
 )
 from fleetdeploy.domain.plan import StageItem
-from fleetdeploy.domain.protocols import Ended
+from fleetdeploy.domain.protocols import NOTHING, Ended
 from fleetdeploy.domain.service import ContainerSpec, GoldenRequest, ServiceWish
 from fleetdeploy.errors import BalancerFailed, DockerFailed, HostError, NotHealthy, TransferFailed, Unreachable
 from fleetdeploy.planning.container import container_name, previous_name
@@ -70,7 +71,10 @@ class SimOutside:
     def post(self, url: str, body: bytes, *, deadline_s: float) -> None:
         self.wire.call("controller", "outside.post", lambda: self._hear(url, body))
 
-    def command(self, argv: Sequence[str], stdin: bytes, *, deadline_s: float) -> Ended:
+    def command(
+        self, argv: Sequence[str], stdin: bytes, *, deadline_s: float, environment: Mapping[str, str] = NOTHING
+    ) -> Ended:
+        self.world.environments.append(dict(environment))
         self.wire.call("controller", "outside.command", lambda: self._hear(argv[0], stdin))
         return Ended(0, "")
 
@@ -100,12 +104,13 @@ class SimSession:
     def serving(self, address: str, port: int) -> SimServing:
         return SimServing(self.sim, (address, port), self.wire)
 
-    def command(self, argv: Sequence[str], *, deadline_s: float) -> Ended:
-        return self.wire.call(self.sim.name, "command", lambda: self._command(argv))
+    def command(self, argv: Sequence[str], *, deadline_s: float, environment: Mapping[str, str] = NOTHING) -> Ended:
+        return self.wire.call(self.sim.name, "command", lambda: self._command(argv, environment))
 
-    def _command(self, argv: Sequence[str]) -> Ended:
+    def _command(self, argv: Sequence[str], environment: Mapping[str, str]) -> Ended:
         """``false`` fails, as everywhere; anything else succeeds and prints its words."""
         self.sim.commands.append(tuple(argv))
+        self.sim.environments.append(dict(environment))
         return Ended(int(argv[0] == "false"), " ".join(argv))
 
     def close(self) -> None:
@@ -115,7 +120,7 @@ class SimSession:
 def look(sim: SimHost, services: Sequence[ServiceWish]) -> ObservedHost:
     """What a probe of the host brings back."""
     taken = {port for item in sim.containers.values() if item.process for _, port in item.spec.ports.values()}
-    return ObservedHost(
+    seen = ObservedHost(
         name=sim.name,
         docker=Present(DockerFacts("29.0", ("runc", "nvidia"), dict(sim.images))),
         gpus=Present((Gpu(0, "NVIDIA A100-SXM4-80GB", 80 * GIB, 0, "8.0", "570.00"),)),
@@ -126,6 +131,8 @@ def look(sim: SimHost, services: Sequence[ServiceWish]) -> ObservedHost:
         clock_s=sim.clock.now_s(),
         boot_id="boot",
     )
+    failed: dict[str, Any] = {name: "" if name == "boot_id" else Unknown("it broke") for name in sim.blind}
+    return replace(seen, **failed)
 
 
 def _service(sim: SimHost, wish: ServiceWish) -> ObservedService:

@@ -47,7 +47,8 @@ class Container:
 @dataclass
 class SimHost:
     """``quality`` says what each version does; a version it does not name is good. ``busy`` tells whether the balancer
-    sends requests here now, ``cut`` collects the moments in which a server ended under them.
+    sends requests here now, ``cut`` collects the moments in which a server ended under them, ``blind`` names the
+    readings of a look that fail.
     """
 
     name: str
@@ -59,8 +60,10 @@ class SimHost:
     broken_images: set[str] = field(default_factory=set)
     services: dict[str, ServiceDirectory] = field(default_factory=dict)
     commands: list[tuple[str, ...]] = field(default_factory=list)
+    environments: list[dict[str, str]] = field(default_factory=list)
     containers: dict[str, Container] = field(default_factory=dict)
     reachable: bool = True
+    blind: set[str] = field(default_factory=set)
     load_s: float = 0.0
     cut: list[str] = field(default_factory=list)
     unproven_unloads: list[str] = field(default_factory=list)

@@ -45,6 +45,7 @@ class World:
     most_out: int = 0
     exposed: list[str] = field(default_factory=list)
     told: list[tuple[str, bytes]] = field(default_factory=list)
+    environments: list[dict[str, str]] = field(default_factory=list)
     deaf: bool = False
 
     @classmethod

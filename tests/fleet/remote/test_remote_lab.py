@@ -359,7 +359,7 @@ def test_an_unreachable_host_is_refused_in_time(lab_fleet: SshFleet, hosts: dict
     with pytest.raises(Unreachable):
         fleet.session(Host("gone", silent))
     fleet.close()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def test_the_socket_is_dockers_own() -> None:
