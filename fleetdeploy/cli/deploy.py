@@ -186,8 +186,8 @@ def _refuse(plan: Plan, arguments: argparse.Namespace) -> None:
 
 
 def _expected(plan: Plan, project: Project, arguments: argparse.Namespace, fleet: Fleet) -> Forecast:
-    from fleetdeploy.rollout.forecast import forecast
-    from fleetdeploy.rollout.past_runs import durations_of
+    from fleetdeploy.rollout.foresight.forecast import forecast
+    from fleetdeploy.rollout.foresight.past_runs import durations_of
 
     known = durations_of(arguments.state_dir / "runs")
     return forecast(plan, project.plays, fleet, forks=arguments.forks, durations=known)

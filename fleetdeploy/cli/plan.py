@@ -74,8 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     from fleetdeploy.report import terminal
     from fleetdeploy.report.plan import as_json, text
     from fleetdeploy.rollout.emitter import Emitter
-    from fleetdeploy.rollout.forecast import forecast
-    from fleetdeploy.rollout.past_runs import durations_of
+    from fleetdeploy.rollout.foresight.forecast import forecast
+    from fleetdeploy.rollout.foresight.past_runs import durations_of
 
     target = getattr(arguments, "out", None)
     if target:

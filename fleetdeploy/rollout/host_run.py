@@ -24,8 +24,8 @@ from fleetdeploy.errors import (
     RolloutFailed,
     Unreachable,
 )
-from fleetdeploy.rollout.durations import measures
 from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.foresight.durations import measures
 from fleetdeploy.rollout.proof import check_proof
 from fleetdeploy.rollout.work import AFTER_FAILURE, Call, Work, work_of
 from fleetdeploy.tasks.step import Step

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from simulation.controller import deploy
 
 from fleetdeploy.domain.plan import Activation
-from fleetdeploy.rollout import past_runs
-from fleetdeploy.rollout.durations import Durations, from_events, succeeded
+from fleetdeploy.rollout.foresight import past_runs
+from fleetdeploy.rollout.foresight.durations import Durations, from_events, succeeded
+from fleetdeploy.rollout.foresight.past_runs import durations_of
 from fleetdeploy.rollout.journal import as_json, open_run
-from fleetdeploy.rollout.past_runs import durations_of
 from fleetdeploy.rollout.work import Call, Work
 from fleetdeploy.tasks import registry
 

@@ -21,9 +21,9 @@ from fleetdeploy.domain.playbook import Order, Quantity
 from fleetdeploy.domain.service import DesiredService
 from fleetdeploy.errors import HostKeyRefused
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.durations import Durations, from_events
 from fleetdeploy.rollout.emitter import Emitter
-from fleetdeploy.rollout.forecast import forecast
+from fleetdeploy.rollout.foresight.durations import Durations, from_events
+from fleetdeploy.rollout.foresight.forecast import forecast
 from fleetdeploy.rollout.in_service import never_served
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.tasks import registry

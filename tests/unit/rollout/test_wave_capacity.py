@@ -14,9 +14,9 @@ from fleetdeploy.domain.forecast import Expected, together
 from fleetdeploy.domain.playbook import Play, Quantity
 from fleetdeploy.planning.waves import may_take_out
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.durations import Durations
-from fleetdeploy.rollout.foreseen import Part
-from fleetdeploy.rollout.wave_capacity import Standings, seconds_of
+from fleetdeploy.rollout.foresight.durations import Durations
+from fleetdeploy.rollout.foresight.parts import Part
+from fleetdeploy.rollout.foresight.wave_capacity import Standings, seconds_of
 from fleetdeploy.rollout.work import Call, Work
 from fleetdeploy.tasks import registry
 

@@ -8,8 +8,8 @@ from heapq import heappop, heappush
 
 from fleetdeploy.domain.forecast import DomainForecast, Expected, ServiceForecast
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.durations import Durations
-from fleetdeploy.rollout.foreseen import Part
+from fleetdeploy.rollout.foresight.durations import Durations
+from fleetdeploy.rollout.foresight.parts import Part
 
 
 class Standings:

@@ -12,10 +12,10 @@ from fleetdeploy.errors import FleetdeployError, HostKeyRefused, PreflightRefuse
 from fleetdeploy.rollout.admission import before_the_run, refusals
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.course import Progress, Turn, turn
-from fleetdeploy.rollout.durations import Durations
-from fleetdeploy.rollout.foreseen import Part, afterwards, part_of
+from fleetdeploy.rollout.foresight.durations import Durations
+from fleetdeploy.rollout.foresight.parts import Part, afterwards, part_of
+from fleetdeploy.rollout.foresight.wave_capacity import Standings, seconds_of
 from fleetdeploy.rollout.in_service import Standing
-from fleetdeploy.rollout.wave_capacity import Standings, seconds_of
 from fleetdeploy.rollout.work import work_of
 
 

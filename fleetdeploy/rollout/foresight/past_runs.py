@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fleetdeploy.domain.events import Kind
-from fleetdeploy.rollout.durations import Durations, from_events, succeeded
+from fleetdeploy.rollout.foresight.durations import Durations, from_events, succeeded
 from fleetdeploy.rollout.journal import KEPT_RUNS
 
 RUNS = 20
