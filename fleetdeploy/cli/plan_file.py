@@ -6,21 +6,21 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetdeploy import __version__
-from fleetdeploy.errors import InputError, Problem
+from fleetdeploy.cli import options
+from fleetdeploy.cli import plan_file_places as places
+from fleetdeploy.errors import InputError, PreflightRefused, Problem
 
 if TYPE_CHECKING:
     from fleetdeploy.cli.project import Project
     from fleetdeploy.domain.forecast import Forecast
     from fleetdeploy.domain.plan import HostPlan
     from fleetdeploy.report.plan_file.stored import Inputs, StoredPlan
-
-DEFAULT_FORKS = 20
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,30 @@ class Planned:
         """Before any host is contacted. Raises PlanOutdated."""
         from fleetdeploy.report.plan_file import agreement, document
 
-        wanted = agreement.as_stored(document.wanted(project.targets.by_name, project.plays), self.arguments.redactor)
+        places.check_commands(self.stored.inputs, project.plays, path=self.path)
+        wanted = document.wanted(project.targets.by_name, project.plays, project.inventory.hosts)
+        wanted = agreement.as_stored(wanted, self.arguments.redactor)
         agreement.check_wanted(self.stored, wanted, again=self.again())
 
     def check_fleet(self, project: Project, expected: Forecast) -> None:
-        """Before anything is touched. Raises PlanOutdated."""
+        """Before anything is touched. Raises PlanOutdated, or PreflightRefused for what no run could begin with."""
         from fleetdeploy.report.plan_file import agreement
 
+        self._check_refusals(expected)
         documents = _documents(self.arguments, project, expected)
         agreement.check_fleet(self.stored, *documents, again=self.again())
+
+    def _check_refusals(self, expected: Forecast) -> None:
+        """What stands in the way of any run is told in its own words: the file is not what has to be mended."""
+        plan = expected.plan
+        problems = [Problem(item.message, item.host, item.hint) for item in plan.refusals]
+        problems += [Problem(f"unreachable: {reason}", name) for name, reason in plan.unreachable.items()]
+        problems += [Problem(item.message, item.where, item.hint) for item in expected.refusals]
+        if problems:
+            hint = f"nothing was touched; mend this, or plan without it: {self.again()}"
+            refusal = PreflightRefused("\n".join(map(str, problems)), hint=hint)
+            refusal.exit_code = expected.refusal_exit_code or PreflightRefused.exit_code
+            raise refusal
 
     def look(self, project: Project) -> Callable[[HostPlan, bool], HostPlan]:
         """What a host is held against when its turn comes; see :attr:`Executor.recheck`."""
@@ -64,18 +79,22 @@ class Planned:
 def opened(arguments: argparse.Namespace) -> Planned | None:
     """The plan file that stands in the playbook's place, its inputs put into the arguments; None for a playbook.
 
+    In both cases ``arguments.forks`` is a number from then on: before, a default can be told from what was typed.
+
     Raises PlanFileRefused for one that cannot be used, InputError for options that would mean something else.
     """
     from fleetdeploy.report.plan_file import stored
 
     named = arguments.playbook
     if not named or not stored.is_plan_file(Path(named)):
+        arguments.forks = options.forks(arguments)
         return None
     found = stored.read(Path(named))
+    found = replace(found, inputs=places.from_here(found.inputs, path=named))
     problems = list(_contradictions(arguments, found.inputs))
     if problems:
         raise InputError(problems=problems)
-    for name, value in found.inputs.model_dump(exclude={"extra_vars"}).items():
+    for name, value in found.inputs.model_dump(exclude={"extra_vars", "directory"}).items():
         setattr(arguments, name, value)
     arguments.project = Path(found.inputs.project)
     return Planned(named, found, arguments)
@@ -87,6 +106,7 @@ def inputs_of(arguments: argparse.Namespace) -> Inputs:
     from fleetdeploy.report.plan_file.stored import Inputs
 
     return Inputs(
+        directory=str(Path.cwd()),
         inventory=arguments.inventory or [str(source) for source in sources_of(arguments)],
         playbook=str(arguments.playbook or arguments.project / DEFAULT_PLAYBOOK),
         project=str(arguments.project),
@@ -140,7 +160,7 @@ def _words(inputs: Inputs, path: str) -> list[str]:
     words += ["--allow-remove"] if inputs.allow_remove else []
     words += _pairs("--allow-signature-change", inputs.allow_signature_change)
     words += _pairs("-e", [f"{name}=..." for name in inputs.extra_vars])
-    words += [] if inputs.forks == DEFAULT_FORKS else ["-f", str(inputs.forks)]
+    words += [] if inputs.forks == options.FORKS else ["-f", str(inputs.forks)]
     return [*words, inputs.playbook, "--out", path]
 
 
@@ -149,7 +169,11 @@ def _documents(arguments: argparse.Namespace, project: Project, expected: Foreca
     from fleetdeploy.report.plan_file import agreement, document
 
     targets, plan = project.targets.by_name, expected.plan
-    made = (document.wanted(targets, project.plays), document.observed(plan, targets), as_json.plan(expected))
+    made = (
+        document.wanted(targets, project.plays, project.inventory.hosts),
+        document.observed(plan, targets),
+        as_json.plan(expected),
+    )
     return tuple(agreement.as_stored(item, arguments.redactor) for item in made)
 
 
@@ -161,11 +185,11 @@ def _contradictions(arguments: argparse.Namespace, planned: Inputs) -> Iterator[
     def said(values: Sequence[str]) -> str:
         return ",".join(values) or "none"
 
-    if arguments.inventory and not _same_places(arguments.inventory, planned.inventory):
+    if arguments.inventory and not places.same(arguments.inventory, planned.inventory):
         yield Problem(
             f"-i {said(arguments.inventory)}: this was planned with -i {said(planned.inventory)}", where, leave
         )
-    if arguments.project != Path() and not _same_places([str(arguments.project)], [planned.project]):
+    if arguments.project is not options.HERE and not places.same([str(arguments.project)], [planned.project]):
         yield Problem(f"--project {arguments.project}: this was planned with {planned.project}", where, leave)
     if arguments.limit is not None and arguments.limit != planned.limit:
         yield Problem(f"-l {arguments.limit}: this was planned with {_limit(planned)}", where, leave)
@@ -183,7 +207,7 @@ def _contradictions(arguments: argparse.Namespace, planned: Inputs) -> Iterator[
     if getattr(arguments, "allow_unreachable", False):
         hint = "leave it out; a host that cannot be reached needs another plan"
         yield Problem("--allow-unreachable: a plan file is of hosts that were all reached", where, hint)
-    if arguments.forks not in {DEFAULT_FORKS, planned.forks}:
+    if arguments.forks not in {None, planned.forks}:
         yield Problem(f"-f {arguments.forks}: this was planned with -f {planned.forks}", where, leave)
     names = _names(arguments)
     if missing := [name for name in planned.extra_vars if name not in names]:
@@ -195,15 +219,6 @@ def _contradictions(arguments: argparse.Namespace, planned: Inputs) -> Iterator[
 
 def _limit(planned: Inputs) -> str:
     return "no limit" if planned.limit is None else f"-l {planned.limit}"
-
-
-def _same_places(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether paths (or lists of hosts, which are no paths) name the same."""
-
-    def place(text: str) -> str:
-        return text if "," in text else str(Path(text).resolve())
-
-    return [place(text) for text in one] == [place(text) for text in other]
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:

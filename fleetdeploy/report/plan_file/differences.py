@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fleetdeploy.domain.redaction import SHOWN
 from fleetdeploy.report.wording import counted
 
+KEYS: Mapping[str, str] = {"changes": "what", "entries": "name"}
+"""Lists, by their key, of mappings that are known by one of their values, and not by where they stand in the list."""
 ROWS = 19
 """As many as an error shows with one more that counts the rest."""
 NAMES = 3
@@ -26,7 +28,8 @@ Place = tuple[str, ...]
 class Difference:
     """One place where two documents differ, with both values as they are shown; no host's has an empty ``host``.
 
-    ``place`` holds keys from the host, or from the top, to the value; an index of a list counts from 1, as ``#2``.
+    ``place`` holds keys from the host, or from the top, to the value; an index of a list counts from 1, as ``#2``,
+    where what stands in it has no name.
     """
 
     host: str
@@ -88,6 +91,10 @@ def _walk(path: Place, one: object, other: object) -> Iterator[tuple[Place, obje
     elif _of_mappings(one) and _of_mappings(other):
         assert isinstance(one, list)
         assert isinstance(other, list)
+        known = [_by_key(path, items) for items in (one, other)]
+        if None not in known:
+            yield from _walk(path, *known)
+            return
         for number in range(max(len(one), len(other))):
             sides = (item[number] if number < len(item) else _NOTHING for item in (one, other))
             yield from _walk((*path, f"#{number + 1}"), *sides)
@@ -99,6 +106,15 @@ def _masked(value: object) -> bool:
     if isinstance(value, Mapping):
         return any(map(_masked, value.values()))
     return any(map(_masked, value)) if isinstance(value, list) else isinstance(value, str) and SHOWN in value
+
+
+def _by_key(path: Place, items: Sequence[Mapping[str, object]]) -> Mapping[str, object] | None:
+    """A list as a mapping, where each item is known by a text of its own."""
+    key = KEYS.get(path[-1]) if path else None
+    names = [item.get(key) for item in items] if key else []
+    if not names or len(set(map(str, names))) < len(names) or not all(isinstance(name, str) for name in names):
+        return None
+    return dict(zip(map(str, names), items, strict=True))
 
 
 def _of_mappings(value: object) -> bool:

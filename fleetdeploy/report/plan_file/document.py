@@ -2,20 +2,23 @@
 
 ``wanted`` is what the inventory, the models and the playbook say: it is known before any host is contacted.
 ``observed`` is what the hosts were seen to have, as far as a plan depends on it; readings that change by themselves
-(free space, memory in use, the clock) are left out. Neither holds a secret: of one that has changed, the plan tells.
+(free space, memory in use, the clock) are left out. Neither holds a secret: of one that has changed, the plan tells
+where something else would be done. Of a web address only its host is there, as the rest of it may be secret.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from typing import Any
 
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.observed import (
     Absent,
     ContainerFacts,
+    DockerFacts,
     Gpu,
     ObservedService,
     Present,
@@ -36,10 +39,13 @@ _TOLD_OTHERWISE = ("tasks", "always", "rescue", "origin", "variables", "hosts")
 """Of a play: what is told of its calls and hosts instead, and variables, which are seen in what they make."""
 
 
-def wanted(targets: Mapping[str, Target], plays: Sequence[BoundPlay]) -> dict[str, object]:
-    """What every host shall run, and every play with its hosts and tasks."""
+def wanted(
+    targets: Mapping[str, Target], plays: Sequence[BoundPlay], inventory: Mapping[str, Host]
+) -> dict[str, object]:
+    """What every host shall run, and every play with its hosts and tasks. ``inventory`` has all hosts by name."""
     return {
         "hosts": {name: _target(target) for name, target in targets.items()},
+        "other_hosts": {name: _connection(inventory[name]) for name in _others(targets, plays)},
         "plays": [_play(bound) for bound in plays],
     }
 
@@ -53,25 +59,27 @@ def observed(plan: Plan, targets: Mapping[str, Target]) -> dict[str, object]:
 
 
 def observed_host(plan: HostPlan, target: Target) -> dict[str, object]:
-    """What one host was seen to have."""
-    seen = {service.name: plan.observed.services.get(service.name) for service in target.desired}
-    return {
-        "gpus": _read(plan.observed.gpus, lambda gpus: [_gpu(gpu) for gpu in gpus]),
-        "services": {
-            service.name: {"observed": _observed(seen[service.name] or ObservedService(service.name), service)}
-            for service in target.desired
-        },
-    }
+    """What one host was seen to have. ``image`` is the id behind the name of the image that is wanted."""
+    services = {}
+    for service in target.desired:
+        seen = plan.observed.services.get(service.name) or ObservedService(service.name)
+        image = _read(plan.observed.docker, partial(_image, service.wish.image))
+        services[service.name] = {"observed": {**_observed(seen, service), "image": image}}
+    return {"gpus": _read(plan.observed.gpus, lambda gpus: [_gpu(gpu) for gpu in gpus]), "services": services}
 
 
-def prepared_host(document: Mapping[str, object]) -> dict[str, object]:
-    """Of what :func:`observed_host` says: what stays while a run only puts files in place and takes traffic away."""
+def prepared_host(document: Mapping[str, object], *, pulled: Collection[str] = ()) -> dict[str, object]:
+    """Of what :func:`observed_host` says: what stays while a run only puts files in place and takes traffic away.
+
+    Of the services ``pulled`` the image was not there yet, so that which one it is now is no difference.
+    """
     services = document.get("services")
     assert isinstance(services, dict)
-    kept = ("container", "config", "release", "served")
+    kept = ("container", "config", "release", "served", "image")
     return {
         "services": {
-            name: {"observed": {key: item["observed"].get(key) for key in kept}} for name, item in services.items()
+            name: {"observed": {key: item["observed"].get(key) for key in kept if key != "image" or name not in pulled}}
+            for name, item in services.items()
         }
     }
 
@@ -87,6 +95,17 @@ def _target(target: Target) -> dict[str, object]:
         "gpus": plain(host.gpus),
         "services": {service.name: {"wanted": _desired(service)} for service in target.desired},
     }
+
+
+def _others(targets: Mapping[str, Target], plays: Sequence[BoundPlay]) -> list[str]:
+    """The hosts that something is done on for others: of balancers, and those that tasks are delegated to."""
+    fleet = [
+        *(target.host for target in targets.values()),
+        *(host for play in plays for host in play.everyone.values()),
+    ]
+    calls = [call for play in plays for call in (*play.calls, *play.rescue, *play.always)]
+    names = {host.balancer.host for host in fleet if host.balancer}
+    return sorted(names | {call.delegate.name for call in calls if call.delegate})
 
 
 def _connection(host: Host) -> dict[str, object]:
@@ -166,6 +185,10 @@ def _read(reading: Reading[Any], show: Callable[[Any], object]) -> object:
     if isinstance(reading, Present):
         return show(reading.value)
     return None if isinstance(reading, Absent) else UNKNOWN
+
+
+def _image(reference: str, facts: DockerFacts) -> str | None:
+    return facts.images.get(reference)
 
 
 def _container(found: ContainerFacts) -> dict[str, object]:

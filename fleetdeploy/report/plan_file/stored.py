@@ -36,10 +36,14 @@ AGAIN = "plan again with `plan --out FILE`"
 
 
 class Inputs(BaseModel):
-    """What of a command line decides what is planned. Of ``-e`` only names are kept: values may be secret."""
+    """What of a command line decides what is planned. Of ``-e`` only names are kept: values may be secret.
+
+    ``directory`` is where it was planned, as an absolute path; the other paths may start there.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    directory: str
     inventory: list[str]
     playbook: str
     project: str

@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import json
 import stat
-from pathlib import Path
 from typing import Any
 
 import pytest
-from simulation.fleet import SimSession
 from simulation.wire import Wire
+from simulation.world import POOLS
 
-from .conftest import Project, Result
+from fleetdeploy.domain.observed import Unknown
+
+from .conftest import Project
+from .plan_files import planned, refused
 
 pytestmark = pytest.mark.simulation
-
-
-def planned(project: Project, *arguments: str, name: str = "next.plan") -> Path:
-    """Version 2 is wanted on a fleet that serves version 1, and the plan is in a file."""
-    assert project.run("deploy").code == 0
-    project.edit("versions: [1]", "versions: [2]")
-    path = project.path / name
-    result = project.run("plan", "--out", str(path), *arguments)
-    assert result.code == 0, result.err
-    return path
-
-
-def refused(project: Project, path: Path, *arguments: str, code: int = 5) -> Result:
-    result = project.run("deploy", *arguments, str(path))
-    assert (result.code, project.acts) == (code, []), result.err
-    return result
 
 
 def test_a_plan_is_applied_as_it_was_shown(project: Project) -> None:
@@ -105,13 +91,14 @@ def test_what_a_finished_deploy_leaves_is_another_fleet(project: Project) -> Non
     assert "gpu1, gpu2 services.ranking.observed.served.ranker.2: (not there) -> AVAILABLE" in result.err
 
 
-def test_a_host_that_went_down_is_a_difference(project: Project) -> None:
-    """It is told as one, not with --allow-unreachable, which a plan file does not take."""
+def test_a_host_that_went_down(project: Project) -> None:
+    """It is told as such, not as a difference, nor with --allow-unreachable, which a plan file does not take."""
     path = planned(project)
     project.world.hosts["gpu2"].reachable = False
     result = refused(project, path)
-    assert "gpu2: (there) -> (not there)" in result.err
-    assert "unreachable.gpu2: (not there) -> no route to host" in result.err
+    assert "error: gpu2: unreachable: no route to host\n" in result.err
+    assert "changed since" not in result.err
+    assert f"mend this, or plan without it: fleetdeploy plan -i {project.path}/inventory.yml" in result.err
     assert "--allow-unreachable: a plan file is of hosts" in refused(project, path, "--allow-unreachable", code=2).err
 
 
@@ -155,11 +142,22 @@ def test_options_stand_in_the_file(project: Project) -> None:
         ("-e", "rack=r7", "--allow-signature-change", "ranker"): "--allow-signature-change ranker",
         ("-e", "rack=r7", "-f", "3"): "-f 3: this was planned with -f 20",
         ("-e", "rack=r7", "--project", "/nowhere"): "--project /nowhere",
+        ("-e", "rack=r7", "--project", "."): "--project .: this was planned with ",
     }.items():
         assert message in refused(project, path, *arguments, code=2).err
     assert project.run("deploy", "-C", "-e", "rack=r7", "-l", "gpu1", "--allow-remove", str(path)).code == 0
     result = project.run("deploy", "-e", "rack=r7", str(path))
     assert (result.code, result.last_line) == (0, "OK: 1 of 1 host changed")
+
+
+def test_a_default_that_is_given_is_an_option_too(project: Project) -> None:
+    """``-f 20`` beside a plan of ``-f 3`` asks for something else; with nothing said, it is that of the plan."""
+    path = planned(project, "-f", "3")
+    assert "-f 20: this was planned with -f 3" in refused(project, path, "-f", "20", code=2).err
+    for given in (("-f", "3"), ()):
+        assert project.run("plan", *given, str(path)).code == 0
+    project.world.hosts["gpu2"].stop("fleetdeploy-ranking")
+    assert " -f 3 " in refused(project, path).err
 
 
 def test_check_only_shows_a_plan_file(project: Project) -> None:
@@ -175,66 +173,59 @@ def test_check_only_shows_a_plan_file(project: Project) -> None:
     assert project.run("deploy", "--list-hosts", str(path)).out.startswith("playbook: ")
 
 
-def test_a_host_that_changes_in_the_middle_of_the_run(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that is not as planned when its turn comes fails before it is touched; the rollout stops there."""
+def test_what_forbids_any_run_is_told_in_its_own_words(project: Project) -> None:
+    """A balancer that is down and a host that a person drained are no matter of the plan file."""
     path = planned(project)
-    look, looks = SimSession.observe, list[str]()
-
-    def observe(self: SimSession, services: Any) -> Any:
-        looks.append(self.sim.name)
-        # The first look is the plan's, the second before files are put in place, the third before it is drained.
-        if self.sim.name == "gpu2" and looks.count("gpu2") == 3:
-            self.sim.stop("fleetdeploy-ranking")
-        return look(self, services)
-
-    monkeypatch.setattr(SimSession, "observe", observe)
-    result = project.run("deploy", "--json", str(path))
-    assert result.code == 4, "gpu1 is switched over by then"
-    host = result.json["hosts"]["gpu2"]
-    assert host["state"] == "failed"
-    assert (
-        "changed since it was planned: services.ranking.observed.container.status: running -> exited" in host["reason"]
-    )
-    assert "gpu2 files.mark_drained" not in project.acts
-    assert "gpu2 containers.start" not in project.acts
-    assert "--out" in result.json["summary"], "the way on is another plan"
+    project.world.balancer_down = True
+    result = refused(project, path)
+    assert "nobody can say which hosts are in service" in result.err
+    assert "changed since" not in result.err
+    assert "comes out otherwise" not in result.err
+    assert project.run("plan", str(path)).code == 5
+    project.world.balancer_down = False
+    project.world.drained |= {(pool, "gpu2") for pool in POOLS}
+    result = refused(project, path)
+    assert "gpu2 drained or in maintenance in the balancer, and not by fleetdeploy" in result.err
+    assert "put it back (HAProxy: set server POOL/SERVER state ready)" in result.err
+    assert "comes out otherwise" not in result.err
+    project.world.drained.clear()
+    assert project.run("deploy", str(path)).code == 0
 
 
-def test_a_host_that_changes_before_its_files_are_put_in_place(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Then nothing at all has been done to it, and the other hosts are only prepared."""
+def test_a_server_that_does_not_answer_in_other_words(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reason has a time in it, another one at each look: the plan still holds."""
+    looks = iter(range(1, 99))
+    monkeypatch.setattr("simulation.fleet._served", lambda *_: Unknown(f"no answer in {next(looks)} s"))
+    project.run("deploy")
+    path = project.path / "next.plan"
+    project.edit("versions: [1]", "versions: [2]")
+    shown = project.run("plan", "--json", "--out", str(path)).json
+    assert " s" in shown["hosts"]["gpu1"]["services"]["ranking"]["server"]["unread"]["ranker"]
+    result = project.run("deploy", "-C", str(path))
+    assert result.code == 0, result.err
+
+
+def test_a_balancer_that_is_another_machine(project: Project) -> None:
+    """Another address under the balancer's name is seen before any host is contacted."""
     path = planned(project)
-    look, looks = SimSession.observe, list[str]()
-
-    def observe(self: SimSession, services: Any) -> Any:
-        looks.append(self.sim.name)
-        if self.sim.name == "gpu2" and looks.count("gpu2") == 2:
-            self.sim.directory("ranking").versions["ranker"].pop(1)
-        return look(self, services)
-
-    monkeypatch.setattr(SimSession, "observe", observe)
-    result = project.run("deploy", str(path))
-    assert result.code == 3
-    assert "services.ranking.observed.versions.ranker.1" in result.err
-    assert not [act for act in project.acts if act.startswith("gpu2 ")]
+    project.edit("lb: {}", "lb: {ansible_host: 10.0.0.9}")
+    assert "other_hosts.lb.address: lb -> 10.0.0.9" in refused(project, path).err
+    assert project.wires == []
 
 
-def test_only_plan_files_are_overwritten(project: Project) -> None:
-    """Anything else that is there stays, before any host was looked at; a directory is not one either."""
+def test_the_environment_of_commands_is_part_of_a_plan(project: Project) -> None:
+    """Variables beside a task, and those of its play, are held against the file."""
+    verify = "    - verify: {timeout: 5m"
+    command = "    - run: {argv: [echo]}\n      environment: {LEVEL: one}\n"
+    project.edit(verify, command + verify, file="playbooks/deploy.yml")
+    project.edit("  tags: [switch]\n", "  tags: [switch]\n  environment: {MODE: a}\n", file="playbooks/deploy.yml")
     path = planned(project)
-    playbook = project.path / "playbooks/deploy.yml"
-    before = playbook.read_text()
-    for target in (playbook, project.path, project.path / "nowhere/next.plan"):
-        result = project.run("plan", "--out", str(target))
-        assert (result.code, project.wires) == (2, []), result.err
-        assert str(target) in result.err
-    assert playbook.read_text() == before
-    assert project.run("plan", "--out", str(path)).code == 0
-    assert [item.name for item in project.path.iterdir() if item.name.startswith(".")] == []
-    assert project.run("plan", str(path), "--out", str(path)).code == 2
-    listed = project.run("plan", "--list-hosts", "--out", str(project.path / "other.plan"))
-    assert (listed.code, (project.path / "other.plan").exists()) == (2, False)
+    project.edit("LEVEL: one", "LEVEL: two", file="playbooks/deploy.yml")
+    assert "plays #2.tasks #3.environment.LEVEL: one -> two" in refused(project, path).err
+    project.edit("LEVEL: two", "LEVEL: one", file="playbooks/deploy.yml")
+    project.edit("MODE: a", "MODE: b", file="playbooks/deploy.yml")
+    assert "environment.MODE: a -> b" in refused(project, path).err
+    assert project.wires == []
 
 
 @pytest.mark.parametrize(
@@ -287,9 +278,10 @@ def test_a_difference_as_json(project: Project) -> None:
 def test_earlier_runs_make_no_difference(project: Project) -> None:
     """How long waves took is known only after a run; a plan of before still holds."""
     path = planned(project, "-l", "gpu2")
-    project.run("deploy", "-l", "gpu1")
-    assert project.run("plan").code == 0
-    assert project.run("deploy", str(path)).code in {0, 5}
+    assert project.run("deploy", "-l", "gpu1").code == 0
+    before = json.loads(path.read_text())["plan"]["seconds"]
+    assert project.run("plan", "--json", "-l", "gpu2").json["seconds"] != before
+    assert project.run("deploy", str(path)).code == 0
 
 
 def test_the_wire_is_idle_while_a_file_is_refused(project: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,15 +13,17 @@ from simulation.controller import desired, plays, sim_host
 from simulation.seen import settled_host
 
 from fleetdeploy.domain.forecast import Forecast
-from fleetdeploy.domain.plan import Plan
+from fleetdeploy.domain.observed import Present, Unknown, VersionOnDisk
+from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.redaction import Redactor
 from fleetdeploy.errors import PlanOutdated
 from fleetdeploy.planning.host import plan_host
 from fleetdeploy.report.plan import as_json
 from fleetdeploy.report.plan_file import agreement, document
-from fleetdeploy.report.plan_file.differences import Difference, differences, rows, shown
+from fleetdeploy.report.plan_file.differences import KEYS, Difference, differences, rows, shown
 from fleetdeploy.report.plan_file.stored import Inputs, StoredPlan
 from fleetdeploy.rollout.targets import Target
+from fleetdeploy.rollout.work import UNDECIDED
 
 NAMES = ("gpu1", "gpu2")
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
@@ -31,22 +34,25 @@ VALUES = st.recursive(
 )
 
 
+SEEN = settled_host(desired(1))
+
+
 def made() -> StoredPlan:
     """The plan of a change from version 1 to 2 on two hosts, as it is read back from a file."""
-    service, before = desired(2), settled_host(desired(1))
+    service, before = desired(2), SEEN
     targets = {name: Target(sim_host(name), (service,)) for name in NAMES}
     plan = Plan({name: plan_host(sim_host(name), [service], before, stamp="T1") for name in NAMES})
     parts = [
         agreement.as_stored(part, Redactor())
         for part in (
-            document.wanted(targets, plays(NAMES)),
+            document.wanted(targets, plays(NAMES), {"lb": sim_host("lb")}),
             document.observed(plan, targets),
             as_json.plan(Forecast(plan)),
         )
     ]
     inputs = Inputs(
-        inventory=["inventory.yml"], playbook="deploy.yml", project=".", limit=None, tags=[], skip_tags=[],
-        start_at_task="", allow_remove=False, allow_signature_change=[], extra_vars=[], forks=20,
+        directory="/srv/project", inventory=["inventory.yml"], playbook="deploy.yml", project=".", limit=None,
+        tags=[], skip_tags=[], start_at_task="", allow_remove=False, allow_signature_change=[], extra_vars=[], forks=20,
     )  # fmt: skip
     return StoredPlan(inputs, *parts, "2026-01-31T00:00:00Z", "0.1.0")
 
@@ -78,7 +84,9 @@ def place(value: Any, path: tuple[Any, ...]) -> tuple[str, tuple[str, ...]]:
     """The host and the place that a change at the end of the way has to be told by."""
     steps: list[str] = []
     for step in path:
-        if isinstance(step, int):
+        if isinstance(step, int) and (key := KEYS.get(str(steps[-1]))):
+            steps.append(value[step][key])
+        elif isinstance(step, int):
             if not all(isinstance(item, dict) for item in value):
                 break  # a list of plain values is told as one
             steps.append(f"#{step + 1}")
@@ -88,7 +96,13 @@ def place(value: Any, path: tuple[Any, ...]) -> tuple[str, tuple[str, ...]]:
     return (steps[1], tuple(steps[2:])) if steps[0] == "hosts" and len(steps) > 1 else ("", tuple(steps))
 
 
-PLACES = [(part, path) for part, value in PARTS.items() for path in leaves(value)]
+PLACES = [
+    (part, path)
+    for part, value in PARTS.items()
+    for path in leaves(value)
+    if len(path) < 3 or KEYS.get(path[-3]) != path[-1]
+]
+"""Every value but those by which another one is known; see the test of them."""
 
 
 @settings(deadline=None)
@@ -153,6 +167,28 @@ def test_of_a_release_only_its_content_counts() -> None:
     assert len(differences(old, other)) == 1
 
 
+def test_one_change_more_is_one_row() -> None:
+    """Changes are known by what they are of, and entries by their names, wherever they stand in their list."""
+
+    def host(*changes: object) -> Any:
+        return {"hosts": {"gpu1": {"changes": list(changes)}}}
+
+    def change(what: str, *entries: str) -> Any:
+        return {"what": what, "after": "2", "entries": [{"name": name, "after": "x"} for name in entries]}
+
+    before = host(change("container.image"), change("container.user", "b"))
+    after = host(change("container.command"), change("container.image"), change("container.user", "a", "b"))
+    assert [item.where for item in differences(before, after)] == [
+        "changes.container.command",
+        "changes.container.user.entries.a",
+    ]
+    twice = host(change("x"), change("x"), change("y"))
+    assert [item.where for item in differences(host(change("x"), change("y")), twice)] == [
+        "changes #2.what",
+        "changes #3",
+    ]
+
+
 def test_alike_hosts_stand_together() -> None:
     """One row for each place and values, with at most three names; at most so many rows, then how many more."""
     found = [Difference(f"gpu{number}", ("services", "x"), "1", "2") for number in range(5)]
@@ -212,6 +248,76 @@ def test_masked_places_wait_for_all_secrets() -> None:
         agreement.check_fleet(stored, *PARTS.values(), again="again")
     with pytest.raises(PlanOutdated):
         agreement.check_wanted(MADE, changed(MADE.wanted, way, "serving:9"), again="again")
+
+
+SERVICE = ("hosts", "gpu1", "services", "ranking")
+UNREAD = (*SERVICE, "server", "unread")
+
+
+@pytest.mark.parametrize(
+    ("way", "one", "same", "other"),
+    [
+        (UNREAD, {"ranker": "no answer in 1 s"}, {"ranker": "no answer in 2 s"}, {"another": "no answer in 1 s"}),
+        (UNREAD, {"ranker": "no answer in 1 s"}, {"ranker": "refused"}, {}),
+        (("hosts", "gpu1", "signatures"), [{"unknown": "in 1 s"}], [{"unknown": "in 2 s"}], [{"unknown": ""}]),
+        (("hosts", "gpu1", "further"), [f"x{UNDECIDED}1 s)"], [f"x{UNDECIDED}2 s)"], [f"y{UNDECIDED}1 s)"]),
+    ],
+)  # fmt: skip
+def test_why_something_is_unknown_is_no_difference(way: Any, one: Any, same: Any, other: Any) -> None:
+    """A reason has times and addresses in it, and is worded anew at each look; of what it is, is compared."""
+    plans = [changed(MADE.plan, way, value) for value in (one, same, other)]
+    stored = StoredPlan(MADE.inputs, MADE.wanted, MADE.observed, plans[0], MADE.made_at, MADE.made_by)
+    agreement.check_fleet(stored, MADE.wanted, MADE.observed, plans[1], again="again")
+    with pytest.raises(PlanOutdated, match="otherwise"):
+        agreement.check_fleet(stored, MADE.wanted, MADE.observed, plans[2], again="again")
+
+
+TARGETS = {name: Target(sim_host(name), (desired(2),)) for name in NAMES}
+
+
+def at_its_turn(stored: StoredPlan, seen: Any = SEEN, *, prepared: bool = False) -> HostPlan:
+    """What becomes of a host that is seen when its turn comes."""
+    plan = plan_host(sim_host("gpu1"), [desired(2)], seen, stamp="T1")
+    return agreement.host_as_planned(stored, TARGETS, plan, prepared=prepared, redactor=Redactor())
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("activation", "replace", "services.ranking.activation: replace -> reload"),
+        (("container", "user"), "1:1", "services.ranking.container.user: 1:1 -> 65534:65534"),
+        ("stage", [], "services.ranking.stage"),
+    ],
+)
+def test_what_is_done_is_compared_by_itself(key: Any, value: Any, told: str, *, prepared: bool) -> None:
+    """Where a host looks as it did and something else would be done all the same, it is refused."""
+    assert at_its_turn(MADE, prepared=prepared).services
+    way = (*SERVICE, *(key if isinstance(key, tuple) else (key,)))
+    stored = StoredPlan(MADE.inputs, MADE.wanted, MADE.observed, changed(MADE.plan, way, value), "", "")
+    (refusal,) = at_its_turn(stored, prepared=prepared).refusals
+    assert refusal.message.startswith(f"changed since it was planned: {told}")
+
+
+def test_what_this_run_has_put_in_place_is_no_difference() -> None:
+    """The versions that were to be staged are there, and the host is drained; only for a host that is prepared."""
+    service = SEEN.services["ranking"]
+    assert isinstance(service.versions, Present)
+    manifest = desired(2).models[0].versions[0].manifest
+    new = VersionOnDisk(2, manifest.digest, {item.path: item.size_bytes for item in manifest.files})
+    both = {**service.versions.value["ranker"], 2: new}
+    staged = replace(service, versions=Present({"ranker": both}), drained_by=Present("run"))
+    seen = replace(SEEN, services={"ranking": staged})
+    assert at_its_turn(MADE, seen, prepared=True).refusals == ()
+    assert "versions.ranker.2" in at_its_turn(MADE, seen).refusals[0].message
+
+
+def test_a_host_that_is_refused_keeps_its_own_words() -> None:
+    """What stands in the way by itself is what has to be mended, not that it was otherwise before."""
+    seen = replace(SEEN, docker=Unknown("no answer"))
+    plan = plan_host(sim_host("gpu1"), [desired(2)], seen, stamp="T1")
+    assert plan.refusals
+    assert at_its_turn(MADE, seen) == plan
 
 
 def test_how_long_it_may_take_is_no_difference() -> None:

@@ -26,6 +26,7 @@ from fleetdeploy.rollout.targets import Target
 V1 = desired(1)
 HOST = sim_host("gpu1")
 SEEN = settled_host(V1)
+INVENTORY = {name: sim_host(name) for name in ("gpu1", "lb", "other")}
 RANKING = SEEN.services["ranking"]
 assert isinstance(RANKING.container, Present)
 assert isinstance(RANKING.release, Present)
@@ -68,6 +69,15 @@ def test_what_a_plan_rests_on_is_seen(place: str, change: dict[str, Any]) -> Non
     """Each reading of a service that has changed is told at its place, and so is one that could not be read."""
     service = replace(RANKING, **change)
     assert places(seen(SEEN), seen(replace(SEEN, services={"ranking": service}))) == [place]
+
+
+def test_another_image_of_the_same_name_is_seen() -> None:
+    """A name that somebody gave to another image, or took away, and an engine that does not answer."""
+    assert isinstance(SEEN.docker, Present)
+    for images in ({**SEEN.docker.value.images, V1.wish.image: "sha256:other"}, {}):
+        docker = Present(replace(SEEN.docker.value, images=images))
+        assert places(seen(SEEN), seen(replace(SEEN, docker=docker))) == ["image"]
+    assert places(seen(SEEN), seen(replace(SEEN, docker=Unknown("no answer")))) == ["image"]
 
 
 def test_another_gpu_is_seen() -> None:
@@ -115,12 +125,20 @@ def test_what_serves_is_compared_where_files_were_put_in_place() -> None:
     assert places(before, after) == ["container.status"]
 
 
+def test_an_image_that_was_pulled_is_no_difference_afterwards() -> None:
+    """Which image a pull brings is not known before it; one that was there before stays the same."""
+    assert isinstance(SEEN.docker, Present)
+    without = replace(SEEN, docker=Present(replace(SEEN.docker.value, images={})))
+    assert places(*(document.prepared_host(seen(item)) for item in (without, SEEN))) == ["image"]
+    assert places(*(document.prepared_host(seen(item), pulled={"ranking"}) for item in (without, SEEN))) == []
+
+
 # What is wanted
 
 
-def wanted(service: Any = V1, host: Any = HOST, **changes: Any) -> Any:
+def wanted(service: Any = V1, host: Any = HOST, inventory: Any = None, **changes: Any) -> Any:
     bound = plays(["gpu1"], **{key: value for key, value in changes.items() if key != "calls"})
-    return document.wanted({"gpu1": Target(host, (service,))}, bound)
+    return document.wanted({"gpu1": Target(host, (service,))}, bound, inventory or INVENTORY)
 
 
 def wish(**changes: Any) -> Any:
@@ -178,6 +196,17 @@ def test_which_machine_is_meant(place: str, host: Any) -> None:
     assert [item.where for item in differences(wanted(), wanted(host=host))] == [place]
 
 
+def test_which_machines_are_meant_beside() -> None:
+    """Of the balancer's host, of hosts beyond the limit too, and of one that tasks are delegated to."""
+    (bound,) = (item for item in plays(["gpu1"]) if item.play.name.startswith("Switch"))
+    first, *rest = bound.calls
+    bound = replace(bound, calls=(replace(first, delegate=INVENTORY["other"]), *rest))
+    for name in ("lb", "other"):
+        moved = {**INVENTORY, name: replace(INVENTORY[name], connection=Connection("elsewhere"))}
+        one, other = (document.wanted({}, [bound], inventory) for inventory in (INVENTORY, moved))
+        assert [item.where for item in differences(one, other)] == [f"other_hosts.{name}.address"]
+
+
 @pytest.mark.parametrize(
     ("place", "change"),
     [
@@ -206,8 +235,11 @@ def test_what_is_wanted_of_a_task() -> None:
         "once": replace(first, once=True),
         "delegate": replace(first, delegate=sim_host("lb")),
         "label": replace(first, label="another"),
+        "environment.LEVEL": replace(first, environment={"LEVEL": "1"}),
     }.items():
-        before, after = (document.wanted({}, [item]) for item in (bound, replace(bound, calls=(call, *rest))))
+        before, after = (
+            document.wanted({}, [item], INVENTORY) for item in (bound, replace(bound, calls=(call, *rest)))
+        )
         (found,) = differences(before, after)
         assert found.where.startswith(f"plays #1.tasks #1.{place}")
 

@@ -19,7 +19,8 @@ from fleetdeploy.report.plan_file.stored import Inputs, StoredPlan
 TEXTS = st.lists(st.text(max_size=5), max_size=3)
 INPUTS = st.builds(
     Inputs,
-    inventory=TEXTS, playbook=st.text(max_size=9), project=st.text(max_size=9), limit=st.none() | st.text(max_size=9),
+    directory=st.text(max_size=9), inventory=TEXTS, playbook=st.text(max_size=9), project=st.text(max_size=9),
+    limit=st.none() | st.text(max_size=9),
     tags=TEXTS, skip_tags=TEXTS, start_at_task=st.text(max_size=9), allow_remove=st.booleans(),
     allow_signature_change=TEXTS, extra_vars=TEXTS, forks=st.integers(1, 99),
 )  # fmt: skip
@@ -35,8 +36,8 @@ PLANS = st.builds(
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 EMPTY = StoredPlan(
     Inputs(
-        inventory=["inventory.yml"], playbook="deploy.yml", project=".", limit=None, tags=[], skip_tags=[],
-        start_at_task="", allow_remove=False, allow_signature_change=[], extra_vars=[], forks=20,
+        directory="/srv/project", inventory=["inventory.yml"], playbook="deploy.yml", project=".", limit=None,
+        tags=[], skip_tags=[], start_at_task="", allow_remove=False, allow_signature_change=[], extra_vars=[], forks=20,
     ),
     {"hosts": {}}, {"hosts": {}}, {"hosts": {}}, "2026-01-31T00:00:00Z", "0.1.0",
 )  # fmt: skip
