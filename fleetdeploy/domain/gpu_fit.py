@@ -24,7 +24,8 @@ class ModelNeed:
     """A model of which every loaded version needs ``version_bytes``.
 
     ``wanted`` are the versions that shall be served; ``loaded`` those that are in memory before anything is done, or
-    that a reload would bring back there.
+    that a reload would bring back there. ``gpus`` are the indexes of the cards that a wanted version may be put on,
+    ``gpus_before`` those of a loaded one; empty for any card of the :class:`GpuFit`.
     """
 
     service: str
@@ -32,6 +33,8 @@ class ModelNeed:
     version_bytes: int
     wanted: tuple[int, ...]
     loaded: tuple[int, ...] = ()
+    gpus: tuple[int, ...] = ()
+    gpus_before: tuple[int, ...] = ()
 
     @property
     def steady_bytes(self) -> int:
@@ -55,12 +58,16 @@ class GpuFit:
     are loaded and that the inventory does not list any more: what they need until they are unloaded, nobody knows.
     Services of one host change one after the other, so a sum holds old and new versions of one service only; another
     one counts with the larger of what it holds before and after, whichever changes first.
+
+    Sums are not all: a version is never divided between cards. :mod:`fleetdeploy.planning.gpu_placement` looks for
+    places; ``undecided`` is whether it gave up before it found any or could tell that there are none.
     """
 
     cards: tuple[Card, ...]
     needs: tuple[ModelNeed, ...]
     reloads: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    undecided: bool = False
 
     @property
     def capacity_bytes(self) -> int:

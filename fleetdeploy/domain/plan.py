@@ -29,7 +29,7 @@ class Activation(str, Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """One difference. ``what`` is a path such as ``container.image`` or ``models.ranker.versions``."""
+    """One difference. ``what`` is a path such as ``config/model.config`` or ``models.ranker.versions``."""
 
     what: str
     before: str
@@ -89,6 +89,7 @@ class StageItem:
 class ServicePlan:
     """What happens to one service on one host. ``reason`` says why ``activation`` is what it is.
 
+    ``changes`` are those of the configuration; the container's stand in ``container`` and in the release record.
     ``server`` says what the model server does under it, step by step. ``apart`` is whether old and new versions do not
     fit the GPUs together, so that a revert must not load them together either.
     """

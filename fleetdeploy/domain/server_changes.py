@@ -88,8 +88,8 @@ class Hindrances:
 class ServerChanges:
     """What a server does, in order. No phases where it is left as it is.
 
-    ``unread`` maps models of which the server did not say what it has to the reason; what the configuration on the host
-    lists stands for them. ``removed`` are the models that are served now and not named any more.
+    ``unread`` maps models of which the server did not say what it has to the reason; what it was last told to have
+    stands for them. ``removed`` are the models that it has now and that are not named any more.
     """
 
     phases: tuple[ServerPhase, ...] = ()

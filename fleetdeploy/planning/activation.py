@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
 
-from fleetdeploy.domain.observed import Absent, ObservedService, Present, Release
+from fleetdeploy.domain.observed import Absent, ObservedService, Present
 from fleetdeploy.domain.plan import Activation, Change
 from fleetdeploy.domain.redaction import SHOWN
 from fleetdeploy.domain.server_changes import ServerChanges
 from fleetdeploy.domain.service import LABEL_SPEC, ContainerSpec, DesiredService
-from fleetdeploy.planning.container import shown_environment
-from fleetdeploy.tfserving import model_config, status
+from fleetdeploy.planning import before
+from fleetdeploy.planning.container import changed_fields
+from fleetdeploy.tfserving import status
 from fleetdeploy.tfserving.golden import for_version
-from fleetdeploy.tfserving.simulation import hindrances, ours, simulate
+from fleetdeploy.tfserving.simulation import hindrances, simulate
 
 
 def content_hash(desired: DesiredService, spec: ContainerSpec) -> str:
@@ -37,7 +37,7 @@ def content_hash(desired: DesiredService, spec: ContainerSpec) -> str:
 def choose(
     desired: DesiredService, observed: ObservedService, spec: ContainerSpec, *, image_missing: bool
 ) -> tuple[Activation, str, tuple[Change, ...]]:
-    """The activation, why it is that one, and every difference that led to it."""
+    """The activation, why it is that one, and how the host's configuration differs from what is wanted."""
     config = _config_changes(desired, observed)
     if not isinstance(observed.container, Present):
         return Activation.START, "no container on the host", config
@@ -45,11 +45,13 @@ def choose(
     if not container.running:
         return Activation.START, f"the container is {container.status}, exit code {container.exit_code}", config
     if image_missing or container.labels.get(LABEL_SPEC) != spec.spec_hash:
-        fields = _container_changes(observed, spec)
-        names = ", ".join(change.what.removeprefix("container.") for change in fields)
+        recorded = observed.release.value.container if isinstance(observed.release, Present) else {}
+        names = ", ".join(changed_fields(recorded, spec)) if recorded else ""
         reason = f"the container's {names} changed" if names else "what is recorded about the container differs"
-        return Activation.REPLACE, reason, (*fields, *config)
-    found = hindrances(config_on_host(observed), desired.config_text, observed.served)
+        return Activation.REPLACE, reason, config
+    if before.unseen(desired, observed):
+        return Activation.REPLACE, f"{before.fault(observed)}, and nothing tells what the server has", config
+    found = hindrances(before.config_in_force(desired, observed), desired.config_text, observed.served)
     for burnt in found.burnt:
         failed = f"version {burnt.number} of {burnt.model} failed in this process ({burnt.error})"
         return Activation.REPLACE, f"{failed}; only a new process tries that number again", config
@@ -74,7 +76,7 @@ def _proven(desired: DesiredService, observed: ObservedService, spec: ContainerS
 
 def _reload_reason(desired: DesiredService, observed: ObservedService, config: tuple[Change, ...]) -> str:
     if config:
-        return "only the model configuration changed"
+        return before.fault(observed) or "only the model configuration changed"
     for model in desired.models:
         reading = observed.served.get(model.name, Absent())
         if not isinstance(reading, Present):
@@ -86,20 +88,22 @@ def _reload_reason(desired: DesiredService, observed: ObservedService, config: t
 
 
 def _config_changes(desired: DesiredService, observed: ObservedService) -> tuple[Change, ...]:
-    before = _config_text(observed)
-    if before == desired.config_text:
+    """The file against the one that is wanted, and the models that the server has against those that it shall have."""
+    text = before.our_config(observed)
+    if text == desired.config_text:
         return ()
-    changes = [Change("config/model.config", before, desired.config_text)]
+    changes = [Change(before.FILE, text, desired.config_text)]
     if desired.config_shown:
         # What is on the host may hold an earlier secret, which nobody here knows to mask.
-        changes = [Change("config/model.config", "(not shown)" if before else "", "(changed; holds a secret)")]
-    old = configured(observed)
+        changes = [Change(before.FILE, "(not shown)" if text else "", "(changed; holds a secret)")]
+    old = before.models_before(desired, observed)
     for model in desired.models:
         was = old.get(model.name, ())
         if was != model.wanted:
             changes.append(Change(f"models.{model.name}.versions", _numbers(was), _numbers(model.wanted)))
-    named = {model.name for model in desired.models}
-    changes += [Change(f"models.{name}", _numbers(was), "unloaded") for name, was in old.items() if name not in named]
+    for name in before.removed_models(desired, observed):
+        was_there = _numbers(old[name]) if old[name] else "(no explicit versions)"
+        changes.append(Change(f"models.{before.shown_name(name)}", was_there, "unloaded"))
     return tuple(changes)
 
 
@@ -108,56 +112,8 @@ def server_changes(desired: DesiredService, observed: ObservedService, activatio
     golden = {
         model.name: [number for number in model.wanted if for_version(model.golden, number)] for model in desired.models
     }
-    before = config_on_host(observed)
-    return simulate(activation, before=before, after=desired.config_text, served=observed.served, golden=golden)
-
-
-def config_on_host(observed: ObservedService) -> str:
-    """The text of ``config/model.config`` on the host, whatever it is; empty when there is none."""
-    return observed.config_text.value if isinstance(observed.config_text, Present) else ""
-
-
-def removed_models(desired: DesiredService, observed: ObservedService) -> tuple[str, ...]:
-    """Models in the host's present configuration that ``desired`` would unload."""
-    named = {model.name for model in desired.models}
-    return tuple(sorted(name for name in configured(observed) if name not in named))
-
-
-def configured(observed: ObservedService) -> Mapping[str, tuple[int, ...]]:
-    """The versions of each model in the configuration on the host; nothing where it is none of ours."""
-    before = _config_text(observed)
-    if not before:
-        return {}
-    config = model_config.parse(before, where="config/model.config on the host")
-    return {name: tuple(sorted(entry.versions)) for name, entry in model_config.wanted(config).items()}
-
-
-def _config_text(observed: ObservedService) -> str:
-    """The configuration on the host, empty when there is none or when it is not one of ours."""
-    text = config_on_host(observed)
-    return text if ours(text) else ""
-
-
-def _container_changes(observed: ObservedService, spec: ContainerSpec) -> tuple[Change, ...]:
-    """Field by field, against the spec in the release record; the label's hash alone cannot say what changed."""
-    release: Release | None = observed.release.value if isinstance(observed.release, Present) else None
-    before = dict(release.container) if release else {}
-    after = spec.fields()
-    changes = [
-        Change(f"container.{name}", _text(name, before.get(name, "")), _text(name, after[name]))
-        for name in sorted(after)
-        if before and before.get(name) != after[name]
-    ]
-    return tuple(
-        replace(change, after=f"{change.after} (a secret changed)") if change.before == change.after else change
-        for change in changes
-    )
-
-
-def _text(name: str, value: object) -> str:
-    if name == "environment" and isinstance(value, dict):
-        return " ".join(f"{key}={item}" for key, item in shown_environment(value).items()) or "(empty)"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = before.config_in_force(desired, observed)
+    return simulate(activation, before=text, after=desired.config_text, served=observed.served, golden=golden)
 
 
 def _numbers(numbers: tuple[int, ...]) -> str:

@@ -82,6 +82,11 @@ def shown_environment(values: Mapping[str, str]) -> Mapping[str, str]:
     }
 
 
+def changed_fields(recorded: Mapping[str, object], spec: ContainerSpec) -> tuple[str, ...]:
+    """The names of the fields in which ``spec`` differs from a recorded container's, in alphabetical order."""
+    return tuple(sorted(name for name, value in spec.fields().items() if recorded.get(name) != value))
+
+
 def container_spec(
     desired: DesiredService, *, address: str, image_id: str, recorded: Mapping[str, object] | None = None
 ) -> ContainerSpec:

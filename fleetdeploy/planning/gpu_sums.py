@@ -9,8 +9,18 @@ from fleetdeploy.domain.gpu_fit import Card, GpuFit, ModelNeed
 from fleetdeploy.domain.observed import ContainerFacts, Gpu, ObservedHost, ObservedService, Present, State, Unknown
 from fleetdeploy.domain.plan import Activation, Refusal, ServicePlan
 from fleetdeploy.domain.service import LABEL_SERVICE, DesiredService, GpuRequest
-from fleetdeploy.planning.activation import configured, server_changes
+from fleetdeploy.planning.activation import server_changes
+from fleetdeploy.planning.before import configured
 from fleetdeploy.planning.gpu_fit import chosen_gpus, gib, misfits
+from fleetdeploy.planning.gpu_placement import (
+    Versions,
+    decided,
+    no_room,
+    reloading,
+    steady,
+    swapping,
+    without_place,
+)
 
 Services = Sequence[tuple[DesiredService, ObservedService]]
 Loaded = Callable[[ObservedService], Mapping[str, tuple[int, ...]]]
@@ -64,7 +74,8 @@ class _Claim:
             wanted = model.wanted if shall else ()
             there = self.loaded.get(model.name, ()) if has else ()
             if required.get(model.name) and (wanted or there):
-                yield ModelNeed(self.desired.name, model.name, required[model.name], wanted, there)
+                cards = tuple(sorted(self.after)), tuple(sorted(self.before))
+                yield ModelNeed(self.desired.name, model.name, required[model.name], wanted, there, *cards)
 
     def dropped(self, area: frozenset[int]) -> Iterator[str]:
         named = {model.name for model in self.desired.models}
@@ -119,16 +130,17 @@ def _recorded(observed: ObservedService) -> Mapping[str, tuple[int, ...]]:
 
 
 def too_little(fits: Iterable[GpuFit]) -> Iterator[tuple[GpuFit, str]]:
-    """GPUs whose memory is less than all wanted versions need, each with the sums.
+    """GPUs that have not enough memory, or none with room for one of the wanted versions, each with the sums.
 
     What does not fit a part of some GPUs does not fit all of them either: that is one thing to mend, and told once.
     """
     small: list[set[int]] = []
     for fit in sorted(fits, key=lambda fit: len(fit.cards)):
         area = {card.index for card in fit.cards}
-        if fit.steady_bytes > fit.capacity_bytes and not any(part <= area for part in small):
+        lack = "" if any(part <= area for part in small) else _lack(fit, fit.steady_bytes, (steady(fit),))
+        if lack:
             small.append(area)
-            yield fit, f"models require {_of(fit, fit.steady_bytes)}: {_terms(fit)}"
+            yield fit, f"models require {lack}: {_terms(fit)}"
 
 
 def memory_refusals(host: str, services: Services, gpus: Sequence[Gpu], observed: ObservedHost) -> Iterator[Refusal]:
@@ -157,12 +169,15 @@ def _too_full(host: str, fit: GpuFit, own: Iterable[ModelNeed]) -> Iterator[Refu
         held = f"of which other programs hold {gib(fit.capacity_bytes - fit.free_bytes)}"
         yield Refusal(host, f"models require {_of(fit, fit.steady_bytes)}, {held}: {_terms(fit)}", hint)
         return
-    for need in own:
-        for card in fit.cards:
-            if need.version_bytes > card.free_bytes:
-                held = f"{gib(card.memory_bytes - card.free_bytes)} of the {gib(card.memory_bytes)}"
-                requires = f"a version of {need.model} requires {gib(need.version_bytes)}"
-                yield Refusal(host, f"other programs hold {held} of GPU {card.index}, {requires}", hint)
+    tight = [(need, card) for need in own for card in fit.cards if need.version_bytes > card.free_bytes]
+    for need, card in tight:
+        held = f"{gib(card.memory_bytes - card.free_bytes)} of the {gib(card.memory_bytes)}"
+        requires = f"a version of {need.model} requires {gib(need.version_bytes)}"
+        yield Refusal(host, f"other programs hold {held} of GPU {card.index}, {requires}", hint)
+    homeless = "" if tight else without_place(fit, (steady(fit),), free=True)
+    if homeless:
+        held = f"other programs hold {gib(fit.capacity_bytes - fit.free_bytes)} of {named(fit)}"
+        yield Refusal(host, f"{held}, and {no_room(homeless)}: {_terms(fit)}", hint)
 
 
 def _ours_may_hold_memory(observed: ObservedHost) -> bool:
@@ -192,8 +207,8 @@ def without_overlap(
 def _apart(plan: ServicePlan, fits: Sequence[GpuFit], back: Sequence[GpuFit], *, drained: bool) -> ServicePlan:
     name = plan.desired.name
     over = _overflowing(fits, name)
-    if over is None:
-        return replace(plan, apart=_overflowing(back, name) is not None)
+    if not over:
+        return replace(plan, apart=bool(_overflowing(back, name)))
     if plan.activation is not Activation.RELOAD:
         return replace(plan, apart=True)
     how = "swapped while drained" if drained else f"swapped, and {name} does not answer in between"
@@ -201,22 +216,27 @@ def _apart(plan: ServicePlan, fits: Sequence[GpuFit], back: Sequence[GpuFit], *,
         plan,
         apart=True,
         activation=Activation.REPLACE,
-        reason=f"old and new versions do not fit together: {_of(over, over.reload_bytes(name))}; {how}",
+        reason=f"old and new versions do not fit together: {over}; {how}",
         server=server_changes(plan.desired, plan.observed, Activation.REPLACE),
     )
 
 
-def _overflowing(fits: Iterable[GpuFit], service: str) -> GpuFit | None:
-    """The first GPUs that a hot reload of the service would overfill."""
-    return next(
-        (fit for fit in fits if fit.shall_hold(service) and fit.reload_bytes(service) > fit.capacity_bytes), None
-    )
+def _overflowing(fits: Iterable[GpuFit], service: str) -> str:
+    """What the first GPUs lack that a hot reload of the service would overfill; empty where none are overfilled."""
+    holding = (fit for fit in fits if fit.shall_hold(service))
+    lacks = (_lack(fit, fit.reload_bytes(service), reloading(fit, service)) for fit in holding)
+    return next(filter(None, lacks), "")
 
 
 def as_planned(fits: Iterable[GpuFit], plans: Sequence[ServicePlan]) -> tuple[GpuFit, ...]:
     """The sums, with the hot reloads that the plans hold."""
     reloads = [plan.desired.name for plan in plans if plan.activation is Activation.RELOAD]
-    return tuple(replace(fit, reloads=tuple(name for name in reloads if fit.shall_hold(name))) for fit in fits)
+    found = []
+    for fit in fits:
+        here = tuple(name for name in reloads if fit.shall_hold(name))
+        moments = [steady(fit), *(moment for name in here for moment in reloading(fit, name))]
+        found.append(replace(fit, reloads=here, undecided=not all(decided(fit, moment) for moment in moments)))
+    return tuple(found)
 
 
 def transition_refusals(host: str, plans: Iterable[ServicePlan], fits: Sequence[GpuFit]) -> Iterator[Refusal]:
@@ -229,14 +249,23 @@ def transition_refusals(host: str, plans: Iterable[ServicePlan], fits: Sequence[
         if plan.activation not in {Activation.START, Activation.REPLACE}:
             continue
         for fit in fits:
-            if fit.shall_hold(name) and fit.swap_bytes(name) > fit.capacity_bytes:
+            lack = _lack(fit, fit.swap_bytes(name), swapping(fit, name)) if fit.shall_hold(name) else ""
+            if lack:
                 yield Refusal(
                     host,
-                    f"service {name!r} needs memory that another service still holds: {_of(fit, fit.swap_bytes(name))} "
+                    f"service {name!r} needs memory that another service still holds: {lack} "
                     f"until both are switched over, {_of(fit, fit.steady_bytes)} then",
                     "deploy it in two steps: first with what gets smaller, then with what gets larger",
                 )
                 break
+
+
+def _lack(fit: GpuFit, required_bytes: int, moments: Iterable[Versions]) -> str:
+    """What is required of what is there, where it is too much or cannot be placed at some moment; else empty."""
+    if required_bytes > fit.capacity_bytes:
+        return _of(fit, required_bytes)
+    homeless = without_place(fit, moments)
+    return f"{_of(fit, required_bytes)}, and {no_room(homeless)}" if homeless else ""
 
 
 def _of(fit: GpuFit, required_bytes: int) -> str:
@@ -245,10 +274,11 @@ def _of(fit: GpuFit, required_bytes: int) -> str:
         required, there = (f"{size / 1024**3:.{digits}f}" for size in (required_bytes, fit.capacity_bytes))
         if required != there or required_bytes == fit.capacity_bytes:
             break
-    return f"{required} of {there} GiB on {_named(fit)}"
+    return f"{required} of {there} GiB on {named(fit)}"
 
 
-def _named(fit: GpuFit) -> str:
+def named(fit: GpuFit) -> str:
+    """``GPU 0, 1``."""
     return f"GPU {', '.join(str(card.index) for card in fit.cards)}"
 
 

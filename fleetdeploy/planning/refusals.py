@@ -17,9 +17,9 @@ from fleetdeploy.domain.observed import (
 )
 from fleetdeploy.domain.plan import Refusal, ServicePlan
 from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_SERVICE, DesiredService
-from fleetdeploy.planning.activation import removed_models
+from fleetdeploy.planning.before import removed_models, shown_name, untold
 from fleetdeploy.planning.container import bind_address
-from fleetdeploy.planning.gpu_fit import differences, misfits
+from fleetdeploy.planning.gpu_fit import differences, indexes, misfits
 
 SPACE_FACTOR = 1.1
 SPACE_RESERVE_BYTES = 256 * 1024 * 1024
@@ -63,12 +63,26 @@ def service_refusals(
     yield from _container_refusals(name, desired, observed, facts)
     yield from _gpu_refusals(name, desired, facts)
     yield from _content_refusals(name, desired, observed)
-    removed = () if allow_remove else removed_models(desired, observed)
+    if not allow_remove:
+        yield from _removal_refusals(name, desired, observed)
+
+
+def _removal_refusals(name: str, desired: DesiredService, observed: ObservedService) -> Iterator[Refusal]:
+    """Models that serve and that would be gone afterwards, or of which nobody can tell whether they are there."""
+    removed = removed_models(desired, observed)
     if removed:
+        gone = ", ".join(map(shown_name, removed))
         yield Refusal(
             name,
-            f"service {desired.name!r} would unload {', '.join(removed)}, which the inventory no longer lists",
-            "pass --allow-remove when that is meant",
+            f"service {desired.name!r} would unload {gone}, which the inventory no longer lists",
+            "list it again, or pass --allow-remove when that is meant",
+        )
+    why = untold(observed)
+    if why:
+        yield Refusal(
+            name,
+            f"service {desired.name!r} runs, and nothing tells which models it has: {why}, and no release is recorded",
+            "put the file back, or pass --allow-remove: models that the inventory does not list are unloaded then",
         )
 
 
@@ -179,11 +193,11 @@ def _gpu_refusals(name: str, desired: DesiredService, facts: ObservedHost) -> It
     here = {gpu.index for gpu in facts.gpus.value}
     lacking = sorted(set(request.devices or range(request.count)) - here)
     if lacking or not here:
-        yield Refusal(
-            name,
-            f"service {desired.name!r} wants GPU {', '.join(map(str, lacking)) or 'all'}, the host has {len(here)}",
-            "mend `gpus` of the service",
-        )
+        wants = "all GPUs" if request.all else f"{request.count} GPUs" if request.count > 1 else "a GPU"
+        if request.devices:
+            wants = f"GPU {', '.join(map(str, lacking))}"
+        has = f"only GPU {indexes(facts.gpus.value)}" if here else "none"
+        yield Refusal(name, f"service {desired.name!r} wants {wants}, the host has {has}", "mend `gpus` of the service")
 
 
 def _content_refusals(name: str, desired: DesiredService, observed: ObservedService) -> Iterator[Refusal]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from fleetdeploy.config.secrets.for_templates import for_templates
+from fleetdeploy.config.secrets.for_templates import for_templates, special
 from fleetdeploy.config.templates import TemplateSet
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.redaction import Redactor
@@ -133,13 +134,23 @@ def resolve_service(wish: ServiceWish, host: Host, templates: TemplateSet, artef
         raise (ArtefactRefused if refused else InputError)(problems=problems)
     _open(wish)
     rendered = Redactor()
-    text = templates.render(wish.template, _context(wish, models, host, rendered))
-    config = model_config.parse(text, where=wish.template)
-    model_config.check(config)
-    _check_rendered(model_config.wanted(config), models, wish.template)
-    text = model_config.to_text(config)
+    try:
+        text = _rendered(wish, models, host, templates, rendered)
+    except InputError as error:
+        raise InputError(problems=[replace(item, host=host.name) for item in error.problems]) from None
     shown = rendered.text(text)
     return DesiredService(wish, tuple(models), text, shown if shown != text else "")
+
+
+def _rendered(wish: ServiceWish, models: list[DesiredModel], host: Host, templates: TemplateSet, used: Redactor) -> str:
+    """The text of a service's model.config, checked. Raises InputError with the template's place."""
+    where, context = templates.place_of(wish.template), _context(wish, models, host, used)
+    text = templates.render(wish.template, context, where=wish.where)
+    place_in = partial(templates.place_in, wish.template, context)
+    config = model_config.parse(text, where=where, place_in=place_in)
+    model_config.check(config, where=where)
+    _check_rendered(model_config.wanted(config), models, where)
+    return model_config.to_text(config)
 
 
 def _open(wish: ServiceWish) -> None:
@@ -206,9 +217,11 @@ def _check_golden(wish: ModelWish, numbers: tuple[int, ...], requests: tuple[Gol
 
 
 def _context(wish: ServiceWish, models: list[DesiredModel], host: Host, used: Redactor) -> Mapping[str, object]:
+    names = special(host)
     return {
+        **names,
         "service": wish.name,
-        "host": for_templates(host.variables, used),
+        "host": for_templates({**host.variables, **names}, used),
         "models": [
             {
                 "name": model.name,

@@ -10,7 +10,7 @@ from fleetdeploy.domain.plan import Refusal
 from fleetdeploy.domain.service import DesiredModel, DesiredService
 from fleetdeploy.domain.signatures import KnownSignatures, SignatureComparison
 from fleetdeploy.errors import ArtefactRefused
-from fleetdeploy.planning.activation import config_on_host
+from fleetdeploy.planning.before import config_in_force
 from fleetdeploy.planning.refusals import on_disk
 from fleetdeploy.tfserving import status
 from fleetdeploy.tfserving.signature_changes import compare
@@ -28,7 +28,7 @@ def comparisons(
     version that comes beside a newer one that goes on being served has none but those of its labels: requests without
     a version go to the newest.
     """
-    before = listed(config_on_host(observed))
+    before = listed(config_in_force(desired, observed))
     for model in desired.models:
         may_change = model.allow_signature_change or model.name in allowed
         served = _served(model, observed)

@@ -23,6 +23,7 @@ from fleetdeploy.domain.plan import Activation, ServicePlan
 from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_RELEASE, LABEL_SERVICE, LABEL_SPEC, spec_hash
 from fleetdeploy.errors import DeadlineExceeded, HostError, NotHealthy, WrongAnswer
 from fleetdeploy.gates.readiness import answer_golden, await_answer, await_available, keeps_running
+from fleetdeploy.planning.before import config_in_force
 from fleetdeploy.planning.container import container_name, previous_name
 from fleetdeploy.tasks.step import Step
 from fleetdeploy.tfserving import model_config
@@ -97,11 +98,10 @@ def reload(step: Step, *, timeout_s: float) -> None:
     """The two halves of a hot reload. Raises HostError subclasses; the caller undoes."""
     desired, observed = step.plan.desired, step.plan.observed
     wanted = {model.name: model.wanted for model in desired.models}
-    before = observed.config_text.value if isinstance(observed.config_text, Present) else ""
     alive = keeps_running(step.containers, container_name(desired.name))
     # A server that was just started opens its port only once its models have settled.
     await_answer(step.serving, desired.models[0].name, step.clock, timeout_s=timeout_s, alive=alive)
-    overlap = model_config.overlap(before, desired.config_text)
+    overlap = model_config.overlap(config_in_force(desired, observed), desired.config_text)
     _load(step, overlap)
     await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, others_allowed=True, alive=alive)
     _prove(step, wanted)
@@ -178,7 +178,9 @@ def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
         containers.remove(name)
         step.files.forget_release()
         return
-    text = plan.observed.config_text.value if isinstance(plan.observed.config_text, Present) else ""
+    text = config_in_force(plan.desired, plan.observed)
+    if not text:
+        raise NotHealthy("nothing tells what the container before served", hint="deploy what it shall serve")
     step.files.write_config(text)
     present, kept = containers.inspect(name), containers.inspect(previous)
     if kept and kept.id == before.id:

@@ -8,9 +8,10 @@ fleetdeploy manages explicit versions only: every model must have ``model_versio
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Final
 
 from google.protobuf import text_format
@@ -38,23 +39,33 @@ class ModelEntry:
     base_path: str = ""
 
 
-def parse(text: str, *, where: str) -> Any:
+def parse(text: str, *, where: str, place_in: Callable[[int, int], str] | None = None) -> Any:
     """The ModelServerConfig that ``text`` spells. Only its syntax is checked; see :func:`check`.
 
-    Raises InputError with the parser's line and column in ``text`` (the rendered text, not the template), the line
-    itself, and ``where`` (the template's name).
+    Raises InputError with the parser's line and column in ``text``, which is the rendered text, and the line itself.
+    Its place is what ``place_in`` makes of that line and column, else ``where``.
     """
     config = stubs.model_server_config_pb2.ModelServerConfig()
     try:
-        text_format.Parse(text, config)
+        config.CopyFrom(_parsed(text))
     except text_format.ParseError as error:
-        raise _unparsable(text, error, where) from None
+        raise _unparsable(text, error, where, place_in) from None
     except RecursionError:
         raise InputError("the rendered text is nested too deeply for a ModelServerConfig", where=where) from None
     return config
 
 
-def _unparsable(text: str, error: text_format.ParseError, where: str) -> InputError:
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    """Kept, as alike hosts have the same texts and protobuf's text parser is slow: nobody else may get hold of it."""
+    config = stubs.model_server_config_pb2.ModelServerConfig()
+    text_format.Parse(text, config)
+    return config
+
+
+def _unparsable(
+    text: str, error: text_format.ParseError, where: str, place_in: Callable[[int, int], str] | None
+) -> InputError:
     line, column = error.GetLine() or 0, error.GetColumn() or 0
     reason = str(error)
     if line:
@@ -65,6 +76,8 @@ def _unparsable(text: str, error: text_format.ParseError, where: str) -> InputEr
     reason = reason.removeprefix(f"'{lines[line - 1]}': ").strip() if quoted else reason.strip()
     place = f"line {line}, column {column} of the rendered text" if line else "the rendered text"
     hint = f"the line reads: {shortened(quoted, 200)}" if quoted else "the text ends too early: look for a missing `}`"
+    if line and place_in is not None:
+        where = place_in(line, max(column, 1))
     return InputError(f"{place} is not a valid ModelServerConfig: {reason}", where=where, hint=hint)
 
 
@@ -172,7 +185,7 @@ def to_text(config: Any) -> str:
         ordered.model_config_list.config.extend(entries)
         for entry in ordered.model_config_list.config:
             if entry.model_version_policy.WhichOneof("policy_choice") == "specific":
-                _set_versions(entry, entry.model_version_policy.specific.versions)
+                set_versions(entry, entry.model_version_policy.specific.versions)
     return str(text_format.MessageToString(ordered, as_utf8=True))
 
 
@@ -199,7 +212,7 @@ def overlap(old_text: str, new_text: str) -> str:
         before = served.pop(entry.name, None)
         if before is not None:
             old_versions = before.model_version_policy.specific.versions
-            _set_versions(merged, [*old_versions, *entry.model_version_policy.specific.versions])
+            set_versions(merged, [*old_versions, *entry.model_version_policy.specific.versions])
             merged.version_labels.update(before.version_labels)
     both.model_config_list.config.extend(served.values())
     return to_text(both)
@@ -223,14 +236,6 @@ def reload_obstacles(old_text: str, new_text: str) -> tuple[str, ...]:
     return tuple(_obstacles(*_checked_pair(old_text, new_text)))
 
 
-def removed_models(old_text: str, new_text: str) -> tuple[str, ...]:
-    """The models that the old text names and the new one does not, in alphabetical order."""
-    old = parse(old_text, where="the configuration on the host")
-    new = parse(new_text, where="the new configuration")
-    left = {entry.name for entry in new.model_config_list.config}
-    return tuple(sorted({str(entry.name) for entry in old.model_config_list.config} - left))
-
-
 def _checked_pair(old_text: str, new_text: str) -> tuple[Any, Any]:
     old = parse(old_text if old_text.strip() else NO_MODELS, where="the configuration on the host")
     check(old, where="the configuration on the host")
@@ -251,7 +256,8 @@ def _obstacles(old: Any, new: Any) -> Iterator[str]:
                 yield f"model {entry.name!r} changes its {what} from {was!r} to {shall!r}"
 
 
-def _set_versions(entry: Any, versions: Iterable[int]) -> None:
+def set_versions(entry: Any, versions: Iterable[int]) -> None:
+    """Make a ModelConfig list exactly these versions, ascending and each once."""
     ordered = sorted(set(versions))
     specific = entry.model_version_policy.specific
     specific.SetInParent()

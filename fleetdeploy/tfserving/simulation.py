@@ -30,7 +30,7 @@ Served = Mapping[str, Reading[tuple[VersionState, ...]]]
 Entries = Mapping[str, ModelEntry]
 Memory = Mapping[str, Mapping[int, VersionState]]
 
-_HELD: Final = frozenset({State.UNKNOWN, State.START, State.LOADING, State.AVAILABLE})
+HELD: Final = frozenset({State.UNKNOWN, State.START, State.LOADING, State.AVAILABLE})
 """States of versions that the server has or is about to have. ``UNKNOWN`` also stands for what it was not asked."""
 NOT_OURS: Final = "config/model.config on the host is not one that fleetdeploy writes"
 
@@ -51,7 +51,6 @@ def hindrances(before: str, after: str, served: Served) -> Hindrances:
     return Hindrances(burnt, (*_fixed(before, after), *_postponed(_entries(before), wanted, served)))
 
 
-# Alike hosts have the same texts, and protobuf's text parser is slow: what was read of one is kept.
 @lru_cache(maxsize=32)
 def ours(text: str) -> bool:
     """Whether ``text`` is a configuration that fleetdeploy may have written, and that a reload can begin from."""
@@ -80,9 +79,10 @@ def simulate(
 ) -> ServerChanges:
     """What the server does under ``activation``.
 
-    ``before`` is the configuration on the host, empty where there is none; ``after`` one that passes
-    :func:`model_config.check`; ``golden`` says to which versions of each model golden requests are sent. Raises
-    InputError for a reload from a ``before`` that no reload leads away from (see :func:`hindrances`).
+    ``before`` is the configuration that the server must be taken to have (see :mod:`.in_force`), empty where it has
+    none; ``after`` one that passes :func:`model_config.check`; ``golden`` says to which versions of each model golden
+    requests are sent. Raises InputError for a reload from a ``before`` that no reload leads away from (see
+    :func:`hindrances`).
     """
     if activation in {Activation.NOTHING, Activation.VERIFY}:
         return ServerChanges()
@@ -154,7 +154,7 @@ def _steps(memory: Memory, old: Entries, target: Entries, new: Entries) -> tuple
     steps = []
     for model in sorted({*memory, *target}):
         states, asked = memory.get(model, {}), _versions(target, model)
-        held = {number for number, entry in states.items() if entry.state in _HELD}
+        held = {number for number, entry in states.items() if entry.state in HELD}
         # A version that is on its way out is loaded again once it is gone.
         loads = tuple(n for n in asked if n not in held and not (n in states and _failed(states[n])))
         coming = {number for number in held if states[number].state is not State.AVAILABLE}
@@ -174,7 +174,7 @@ def _steps(memory: Memory, old: Entries, target: Entries, new: Entries) -> tuple
 
 def _stop(memory: Memory, new: Entries) -> ServerPhase:
     held = {
-        model: tuple(sorted(n for n, entry in states.items() if entry.state in _HELD))
+        model: tuple(sorted(n for n, entry in states.items() if entry.state in HELD))
         for model, states in memory.items()
     }
     gone = tuple(ModelPhase(model, unloads=numbers, unlisted=model not in new) for model, numbers in held.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleetdeploy.domain.plan import HostPlan, Plan, ServicePlan
+from fleetdeploy.report.plan.container_changes import container_changes
 
 from .cases import Case, load
 
@@ -52,5 +53,8 @@ def _shown(service: ServicePlan) -> dict[str, object]:
         "link_from": [item.link_from for item in service.stage],
         "pull_image": service.pull_image,
         "undrain": service.undrain,
-        "changes": [change.what for change in service.changes],
+        "changes": [
+            *(f"container.{change.name}" for change in container_changes(service)),
+            *(change.what for change in service.changes),
+        ],
     }

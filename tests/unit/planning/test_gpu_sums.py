@@ -65,7 +65,7 @@ def test_a_swap_that_nobody_drains_says_so(pools: dict[str, tuple[str, ...]] | N
 def test_what_does_not_fit_at_all_is_refused_with_the_sums() -> None:
     """Models that fit alone and not together, on one GPU or on several, with every version counted."""
     wanted = needing({"ranker": 12, "tagger": 4}, devices=(0, 1), ranker=(1, 2), tagger=(5,))
-    assert plan_for(host_with(gib=14), wanted).refusals == ()
+    assert plan_for(host_with(gib=16), wanted).refusals == ()
     plan = plan_for(host_with(gib=13.9), wanted)
     assert said(plan) == (
         "models require 28.0 of 27.8 GiB on GPU 0, 1: ranker/1, ranker/2 12.0 GiB each, tagger/5 4.0 GiB"
@@ -89,7 +89,7 @@ def test_services_that_share_gpus_are_added_up() -> None:
     left = needing({"m": 30}, name="left", devices=(0,), m=(1,))
     right = needing({"m": 30}, name="right", devices=(1,), m=(1,))
     beyond = needing({"m": 40}, name="beyond", devices=(2,), m=(1,))
-    assert plan_for(host_with(gib=45, count=3), pair, left, right, beyond).refusals == ()
+    assert plan_for(host_with(gib=60, count=3), pair, left, right, beyond).refusals == ()
     text = said(plan_for(host_with(gib=40, count=3), pair, left, right, beyond))
     assert (
         text == "models require 90.0 of 80.0 GiB on GPU 0, 1: pair/m/1 30.0 GiB, left/m/1 30.0 GiB, right/m/1 30.0 GiB"

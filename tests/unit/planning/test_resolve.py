@@ -154,6 +154,34 @@ def test_the_sample_template_renders_what_the_inventory_says(source: Make) -> No
     assert 'key: "stable"' in service.config_text
 
 
+def test_errors_of_rendered_text_name_the_templates_line(source: Make, tmp_path: Path) -> None:
+    """A text that is no configuration is told with the line of the template it came from, its own line, and the host.
+
+    What is wrong with all of the text is told with the template's path.
+    """
+    (tmp_path / "bad.j2").write_text("{# one\n   two #}\nmodel_config_list {\n  bogus {\n}\n")
+    (tmp_path / "none.j2").write_text("# nothing\n")
+    templates, models = TemplateSet(tmp_path), wish(source("1"), 1)
+    for name, line, text in (("bad.j2", ":4", "line 2, column 3 of the rendered text"), ("none.j2", "", "nothing")):
+        with pytest.raises(InputError, match=text) as caught:
+            resolve_host(host(models, template=name), templates, Artefacts())
+        (problem,) = caught.value.problems
+        assert (problem.where, problem.host) == (f"{tmp_path / name}{line}", "gpu1")
+
+
+def test_a_template_sees_the_hosts_names(source: Make, tmp_path: Path) -> None:
+    """The host's name, its short form and its groups are there as in Ansible, at the top and below `host`."""
+    shipped = (ROOT / "templates" / "model.config.j2").read_text()
+    (tmp_path / "named.j2").write_text(
+        "{% set top = [inventory_hostname, inventory_hostname_short, group_names] %}"
+        "{% set below = [host.inventory_hostname, host.inventory_hostname_short, host.group_names] %}"
+        "{% if top == below and top == ['gpu1.x', 'gpu1', ['gpu', 'web']] %}" + shipped + "{% endif %}"
+    )
+    named = replace(host(wish(source("1"), 1), template="named.j2"), name="gpu1.x", groups=("all", "web", "gpu"))
+    (desired,) = resolve_host(named, TemplateSet(tmp_path), Artefacts())
+    assert desired.models[0].name == "ranker"
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [

@@ -13,6 +13,7 @@ from fleetdeploy.domain.secret import Secret
 from fleetdeploy.domain.service import DesiredService
 from fleetdeploy.planning.activation import content_hash
 from fleetdeploy.planning.host import plan_host
+from fleetdeploy.report.plan.container_changes import container_changes
 from fleetdeploy.tfserving import model_config
 
 
@@ -52,7 +53,7 @@ def test_a_changed_secret_is_a_changed_container_and_the_same_one_is_not() -> No
     changed = planned(with_secret("1235"), seen)
     assert changed.activation is Activation.REPLACE
     assert "environment" in changed.reason
-    assert [(change.before, change.after) for change in changed.changes] == [
+    assert [(change.before, change.after) for change in container_changes(changed)] == [
         ("NVIDIA_VISIBLE_DEVICES=0 PIN=<secret>", "NVIDIA_VISIBLE_DEVICES=0 PIN=<secret> (a secret changed)")
     ]
 

@@ -15,12 +15,15 @@ from simulation.fleet import SimFleet, look
 from simulation.wire import Killed, Trouble, Wire
 from simulation.world import SERVICE, World
 
+from fleetdeploy.domain.observed import Unknown
 from fleetdeploy.domain.plan import Activation
 from fleetdeploy.domain.server_changes import PhaseKind, ServerPhase
 from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.errors import NotHealthy
 from fleetdeploy.planning.host import plan_host
 from fleetdeploy.tasks import registry
 from fleetdeploy.tasks.step import Step
+from fleetdeploy.tfserving.model_config import NO_MODELS
 
 T = TypeVar("T")
 Pairs = set[tuple[str, int]]
@@ -138,3 +141,56 @@ def test_after_a_killed_run_too(at: int) -> None:
         act("activate", step)
     assert [(phase.loads, phase.unloads) for phase in wire.phases] == [(item.loads, item.unloads) for item in expected]
     assert wire.memory() == {("ranker", 2)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    first=services(),
+    second=services(),
+    text=st.sampled_from([None, "", NO_MODELS, "model_config_list {"]),
+    recorded=st.booleans(),
+)
+def test_after_a_file_was_damaged_too(
+    first: DesiredService, second: DesiredService, text: str | None, recorded: bool
+) -> None:
+    """The server serves on without its file. What it has is told of the record, or without one of its states alone:
+    then of the wanted models, and of no labels.
+    """
+    world = World.of("gpu1", images=["serving:1", "serving:2"])
+    for name in ("stage", "activate", "verify"):
+        act(name, planned(world, first, Wire(world)))
+    files = world.hosts["gpu1"].directory(SERVICE)
+    files.config_text = text
+    if not recorded:
+        files.release = None
+    act("stage", planned(world, second, Wire(world)))
+    wire = Watched(world)
+    step = planned(world, second, wire)
+    expected = list(told(step.plan.server.phases, wire.labels()))
+    act("activate", step)
+    if recorded:
+        assert wire.phases == expected
+        return
+    names = {model.name for model in second.models}
+
+    def known(pairs: Pairs) -> Pairs:
+        return {(model, number) for model, number in pairs if model in names}
+
+    assert [(phase.loads, known(phase.unloads)) for phase in wire.phases] == [
+        (item.loads, item.unloads) for item in expected
+    ]
+
+
+def test_what_nobody_knows_is_not_said_to_be_back() -> None:
+    """Without a file, a record or an answer there is nothing to go back to: an undo fails instead of looking right."""
+    world = World.of("gpu1")
+    for name in ("stage", "activate", "verify"):
+        act(name, planned(world, desired(1), Wire(world)))
+    files = world.hosts["gpu1"].directory(SERVICE)
+    files.config_text, files.release = None, None
+    step = planned(world, desired(2), Wire(world))
+    silent = replace(step.plan.observed, served={"ranker": Unknown("timeout")})
+    step = replace(step, plan=replace(step.plan, observed=silent))
+    with pytest.raises(NotHealthy, match="nothing tells what the container before served"):
+        registry()["activate"].undo(step, registry()["activate"].arguments())
+    assert files.config_text is None

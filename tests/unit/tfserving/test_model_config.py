@@ -200,8 +200,8 @@ def test_moved_base_path_cannot_be_reloaded() -> None:
     assert model_config.reload_obstacles(old, old) == ()
 
 
-def test_removed_models_are_named() -> None:
-    """Models that the new configuration does not name any more are listed."""
-    old = text_of({"b": ([1], {}), "a": ([1], {}), "c": ([2], {})})
-    assert model_config.removed_models(old, text_of({"c": ([3], {}), "d": ([1], {})})) == ("a", "b")
-    assert model_config.removed_models("", old) == ()
+def test_a_configuration_that_was_parsed_is_the_callers_own() -> None:
+    """What was read of a text is kept, and no caller can change it for the next one."""
+    text = text_of({"m": ([1], {})})
+    model_config.parse(text, where="").model_config_list.Clear()
+    assert list(model_config.wanted(model_config.parse(text, where=""))) == ["m"]

@@ -1,0 +1,84 @@
+"""What a service's server has before anything is done, as far as its host tells: the file, the record, its states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fleetdeploy.domain.observed import Absent, ObservedService, Present
+from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.planning.container import MODELS_TARGET
+from fleetdeploy.tfserving.in_force import in_force, recorded_text
+from fleetdeploy.tfserving.simulation import listed, ours
+
+FILE = "config/model.config"
+
+
+def config_on_host(observed: ObservedService) -> str:
+    """The text of ``config/model.config`` on the host, whatever it is; empty when there is none."""
+    return observed.config_text.value if isinstance(observed.config_text, Present) else ""
+
+
+def our_config(observed: ObservedService) -> str:
+    """The configuration on the host, empty when there is none or when it is not one of ours."""
+    text = config_on_host(observed)
+    return text if ours(text) else ""
+
+
+def config_in_force(desired: DesiredService, observed: ObservedService) -> str:
+    """The configuration that the server must be taken to have; empty when nothing tells (see :func:`in_force`)."""
+    return in_force(config_on_host(observed), _recorded(observed), observed.served, desired.config_text)
+
+
+def configured(observed: ObservedService) -> Mapping[str, tuple[int, ...]]:
+    """The versions of each model in the configuration on the host; nothing where it is none of ours."""
+    return {name: entry.versions for name, entry in listed(our_config(observed)).items()}
+
+
+def models_before(desired: DesiredService, observed: ObservedService) -> Mapping[str, tuple[int, ...]]:
+    """The models that the server must be taken to have, each with the versions that its list names."""
+    return {name: entry.versions for name, entry in listed(config_in_force(desired, observed)).items()}
+
+
+def removed_models(desired: DesiredService, observed: ObservedService) -> tuple[str, ...]:
+    """Models that ``desired`` would unload, whatever configuration the host has."""
+    named = {model.name for model in desired.models}
+    return tuple(sorted(name for name in models_before(desired, observed) if name not in named))
+
+
+def fault(observed: ObservedService) -> str:
+    """What is wrong with a file that tells nothing of a server; empty for one that lists a model."""
+    text = config_on_host(observed)
+    if listed(text):
+        return ""
+    if not isinstance(observed.config_text, Present):
+        return f"{FILE} is missing on the host"
+    if not text.strip():
+        return f"{FILE} on the host is empty"
+    return f"{FILE} on the host lists no models" if ours(text) else f"{FILE} on the host is not a list of models"
+
+
+def untold(observed: ObservedService) -> str:
+    """Why nobody can tell which models a running server has; empty where somebody can, or where none runs.
+
+    A probe asks for the models of the inventory alone, so that their states say nothing of any others.
+    """
+    running = isinstance(observed.container, Present) and observed.container.value.running
+    return fault(observed) if running and not isinstance(observed.release, Present) else ""
+
+
+def unseen(desired: DesiredService, observed: ObservedService) -> bool:
+    """Whether a wanted model may be served in versions of which neither file, record nor server tells."""
+    answers = (observed.served.get(model.name, Absent()) for model in desired.models)
+    return bool(untold(observed)) and not all(isinstance(reading, Present) for reading in answers)
+
+
+def shown_name(name: str) -> str:
+    """A model's name as it may be printed: a configuration on a host may hold anything."""
+    return name if name and name.isprintable() else ascii(name)
+
+
+def _recorded(observed: ObservedService) -> str:
+    if not isinstance(observed.release, Present):
+        return ""
+    release = observed.release.value
+    return recorded_text(release.config_text, release.models, target=MODELS_TARGET)
