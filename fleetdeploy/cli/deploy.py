@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ASK_ABOVE = 20
 """More hosts than this are not changed without --limit, --yes or a person who agrees."""
 
+STOPPED_NOW = "STOPPED at once: hosts that were being worked on may be unproven and out of their balancer"
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -104,6 +106,7 @@ def _rollout(
     from fleetdeploy.report.terminal import Terminal, console
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.executor import Executor
+    from fleetdeploy.rollout.foresight.forecast import without_capacity
     from fleetdeploy.rollout.interrupt import Interrupts
     from fleetdeploy.rollout.journal import Journal, open_run
     from fleetdeploy.rollout.verdict import judge
@@ -120,19 +123,23 @@ def _rollout(
         connect_timeout_s=arguments.timeout,
         environment=environment_for_commands(arguments),
     )
-    interrupts = Interrupts(lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"))
+    interrupts = Interrupts(
+        lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"),
+        last_words=arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {_command_line(arguments)}\n"),
+    )
     try:
         with interrupts:
             emit(Kind.RUN_STARTED, _command_line(arguments), hosts=list(project.targets.by_name))
             plan = project.targets.observe(fleet, emit, forks=arguments.forks)
             if planned:
                 planned.check_fleet(project, _expected(plan, project, arguments, fleet))
-            _refuse(plan, arguments)
+            _refuse(plan, arguments, every_name=bool(arguments.verbose or arguments.json))
             if arguments.diff:
                 _show(_expected(plan, project, arguments, fleet), arguments)
-            emit(Kind.PLAN_MADE, changed=list(plan.changed_hosts))
+            due = without_capacity(plan, project.plays, forks=arguments.forks)
+            emit(Kind.PLAN_MADE, changed=list(due.changing))
             if not planned:
-                _ask(plan, arguments)
+                _ask(len(due.changing), arguments)
             _check_prompts(plan, project, asking)
             interrupts.check()
             approve = asking.before_wave if arguments.step else None
@@ -148,9 +155,9 @@ def _rollout(
                 allowed=plan.unreachable,
                 interrupted=interrupts.requested,
                 again=planned.again(deploy=True) if planned else _command_line(arguments),
-                taken_back=executor.taken_back,
                 stopped=executor.stopped,
                 held=executor.held,
+                pending=tuple(due.pending),
             )
             with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
                 emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
@@ -170,13 +177,14 @@ def _command_line(arguments: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _refuse(plan: Plan, arguments: argparse.Namespace) -> None:
+def _refuse(plan: Plan, arguments: argparse.Namespace, *, every_name: bool = False) -> None:
     """Before anything is touched: every refusal of every host, and hosts that cannot be reached."""
     from fleetdeploy.errors import PreflightRefused
+    from fleetdeploy.report.plan.refusal_text import refusal_lines, unreachable_lines
 
-    lines = [f"{item.host}: {item.message}\n    {item.hint}" for item in plan.refusals]
+    lines = [line.plain for line in refusal_lines(plan, word="", every_name=every_name)]
     if not arguments.allow_unreachable:
-        lines += [f"{name}: unreachable: {reason}" for name, reason in plan.unreachable.items()]
+        lines += [line.plain for line in unreachable_lines(plan, word="unreachable: ", every_name=every_name)]
     if not lines:
         return
     hint = "nothing was touched; mend this, --limit the run, or pass --allow-unreachable to go on without hosts"
@@ -198,14 +206,13 @@ def _show(expected: Forecast, arguments: argparse.Namespace) -> None:
     from fleetdeploy.report.terminal import console
 
     out = console(stderr=True, no_color=arguments.no_color)
-    for line in text.lines(expected):
+    for line in text.lines(expected, every_name=bool(arguments.verbose)):
         out.print(line)
 
 
-def _ask(plan: Plan, arguments: argparse.Namespace) -> None:
+def _ask(count: int, arguments: argparse.Namespace) -> None:
     from fleetdeploy.errors import InputError
 
-    count = len(plan.changed_hosts)
     if count <= ASK_ABOVE or arguments.yes or arguments.limit:
         return
     if not sys.stdin.isatty():

@@ -15,24 +15,31 @@ def print_error(error: FleetdeployError, *, as_json: bool, no_color: bool) -> No
         return
     from rich.text import Text
 
+    from fleetdeploy.report.safe_text import safe_line
     from fleetdeploy.report.terminal import console
 
     out = console(stderr=True, no_color=no_color)
+
+    def print_rows(text: Text) -> None:
+        # Ours may have several rows; what somebody else said in one of them shall not move a cursor.
+        for row in text.split("\n"):
+            out.print(safe_line(row))
+
     if isinstance(error, InputError):
         for problem in error.problems:
             text = Text("error: ", style="red bold")
             text.append(f"{problem.where}: " if problem.where else "", style="bold")
-            out.print(text.append(problem.message, style=""))
+            print_rows(text.append(problem.message, style=""))
             if problem.hint:
-                out.print(Text(f"    {problem.hint}"))
+                print_rows(Text(f"    {problem.hint}"))
         if len(error.problems) > 1:
             out.print(Text(f"{len(error.problems)} problems; nothing was touched", style="red"))
         return
-    out.print(Text("error: ", style="red bold").append(str(error), style=""))
+    print_rows(Text("error: ", style="red bold").append(str(error), style=""))
     if error.hint:
-        out.print(Text(f"    {error.hint}"))
+        print_rows(Text(f"    {error.hint}"))
     for row in error.detail.splitlines()[-20:]:
-        out.print(Text(f"    | {row}", style="dim"))
+        print_rows(Text(f"    | {row}", style="dim"))
 
 
 def error_json(error: FleetdeployError) -> dict[str, object]:

@@ -24,7 +24,11 @@ examples:
 
 A plan file holds no secret and no value of -e: give -e, and what opens vaults
 and hosts (-J, -u, ...), again when it is deployed. That a secret has changed is
-noticed where something else would be done because of it.
+noticed where something else would be done because of it. Of a web address only
+its host is kept, as the rest may be secret: another path is not noticed.
+
+It may be deployed from any directory: what it was planned from is read where it
+was then, or in the present directory where that place is gone.
 """
 
 
@@ -46,18 +50,30 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     options.add_tasks(parser)
     options.add_connection(parser)
     options.add_project(parser)
-    options.add_output(parser, quiet="without the differences of files and containers")
-    parser.add_argument("--exit-code", action="store_true", help="exit 10 when something would change")
+    options.add_output(parser, quiet="without the differences of files and containers", verbose="name every host")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="keep the plan there, for `deploy FILE` to apply as it was shown"
+        "--exit-code", action="store_true", help="exit 10 when a deploy with these tasks would change something"
+    )
+    parser.add_argument(
+        "--out", type=_file, metavar="FILE", help="keep the plan there, for `deploy FILE` to apply as it was shown"
     )
     options.add_allowances(parser)
     parser.set_defaults(run=run)
 
 
+def _file(text: str) -> Path:
+    if text == "-":
+        message = "a plan file is not written to stdout; --json prints the plan there"
+        raise argparse.ArgumentTypeError(f"{message} (a file of that name is ./-)")
+    if not text:
+        raise argparse.ArgumentTypeError("'' names no file")
+    return Path(text)
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """0, or 10 with ``--exit-code`` when something would change; 5 or 7 when a host or the run would be refused, 5 when
-    one is down.
+    """0, or 10 with ``--exit-code`` when a deploy with the same tasks would change something; what hosts need beyond
+    these tasks does not count. 2, 5 or 7 when a host or the run would be refused (2: a host shows another key, or a
+    file is wrong), 5 when one is down.
     """
     from fleetdeploy.cli import plan_file
 
@@ -97,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(as_json.plan(expected))
     else:
         out = terminal.console(stderr=False, no_color=arguments.no_color)
-        for line in text.lines(expected, diff=not arguments.quiet):
+        for line in text.lines(expected, diff=not arguments.quiet, every_name=bool(arguments.verbose)):
             out.print(line)
         out.print(text.last_line(expected), style="bold")
     if target:

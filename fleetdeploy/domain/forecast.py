@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from fleetdeploy.domain.plan import Plan
+from fleetdeploy.domain.plan import Activation, HostPlan, Plan, ServicePlan
+
+SERVICE_TASKS = frozenset({"preflight", "stage", "pull_image", "drain", "activate", "verify", "undrain"})
+"""Tasks that bring a service to what it shall be; all others are done besides."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,27 @@ class WaveForecast:
 
 
 @dataclass(frozen=True)
+class RunRefusal:
+    """Why a run would be refused as a whole; ``exit_code`` is that of the error it would end with.
+
+    ``hosts`` are all that stand in the way, where the message names the first of them only.
+    """
+
+    message: str
+    where: str = ""
+    hint: str = ""
+    exit_code: int = 5
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class PlayForecast:
     """A play with work. ``max_unavailable`` of its ``total`` hosts, whatever ``--limit`` leaves, may be out at once.
 
     ``bound`` says that it can change what serves, so that capacity binds it; ``foreseen`` that work is planned in it,
     and not only a look at hosts that an earlier play has worked on. ``spread`` and ``min_available`` are as they stand
-    in the playbook, ``soak_s`` the seconds between two waves.
+    in the playbook, ``soak_s`` the seconds between two waves. ``refusals`` say why the run is refused because of it:
+    then nothing is said about what stays in service, as nothing is taken out.
     """
 
     name: str
@@ -82,6 +100,7 @@ class PlayForecast:
     spread: str = ""
     min_available: str = ""
     soak_s: float = 0.0
+    refusals: tuple[RunRefusal, ...] = ()
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -93,30 +112,83 @@ class PlayForecast:
 
 
 @dataclass(frozen=True)
-class RunRefusal:
-    """Why a run would be refused as a whole; ``exit_code`` is that of the error it would end with."""
+class Foreseen:
+    """One task that a run will do on a host. ``summary`` says what it comes to, ``changes`` whether it counts as a
+    change; ``service`` is empty for a task of the whole host, such as a command.
+    """
 
-    message: str
-    where: str = ""
-    hint: str = ""
-    exit_code: int = 5
+    task: str
+    summary: str
+    service: str = ""
+    changes: bool = True
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Something that a service needs, and that none of the tasks that were chosen does. ``task`` would do it."""
+
+    service: str
+    task: str
+    what: str
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """``further`` names, by host, work of the playbook beyond what the host's services need. ``plays`` are those with
-    work, in their order.
+    """``plays`` are those with work, in their order; ``work`` is what they do, by host.
+
+    ``work`` None is a plan that no playbook was held against: everything that its services need is done.
     """
 
     plan: Plan
-    further: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    work: Mapping[str, tuple[Foreseen, ...]] | None = None
     plays: tuple[PlayForecast, ...] = ()
     refusals: tuple[RunRefusal, ...] = ()
 
     @property
     def changing(self) -> tuple[str, ...]:
-        """The hosts on which something would be done, in the plan's order."""
-        return tuple(name for name, host in self.plan.hosts.items() if host.changed or self.further.get(name))
+        """The hosts on which something would be done by the tasks that were chosen, in the plan's order."""
+        return tuple(name for name in self.plan.hosts if self.changes(name))
+
+    def changes(self, host: str) -> bool:
+        """Whether a run would change anything on the host."""
+        if self.work is None:
+            return self.plan.hosts[host].changed
+        return any(item.changes for item in self.work.get(host, ()))
+
+    @property
+    def idle(self) -> bool:
+        """Whether a run would look at hosts, and do nothing else."""
+        if self.work is None or self.plan.refusals:
+            return False
+        return all(item.task == "preflight" for works in self.work.values() for item in works) and not any(
+            not play.foreseen for play in self.plays
+        )
+
+    @property
+    def pending(self) -> Mapping[str, tuple[Pending, ...]]:
+        """What hosts need beyond what would be done, by host; only hosts that need something are there."""
+        found = {name: still_needed(host, self.work_on(name)) for name, host in self.plan.hosts.items()}
+        return {name: needs for name, needs in found.items() if needs}
+
+    def work_on(self, host: str) -> tuple[Foreseen, ...] | None:
+        """What is done on the host, in order; None where everything is that it needs."""
+        return None if self.work is None else self.work.get(host, ())
+
+    def further(self, host: str) -> tuple[str, ...]:
+        """Work of the playbook on the host beyond what its services need: versions to prune, commands, messages.
+
+        On a host whose services change, what is to be pruned shows only once they have. What leaves a host as it is,
+        such as a message, is no work on a host that needs nothing else.
+        """
+        works = self.work_on(host) or ()
+        if not self.changes(host) and not still_needed(self.plan.hosts[host], works):
+            return ()
+        of_services = any(item.task in SERVICE_TASKS for item in works)
+        return tuple(
+            f"{item.task}: {item.summary}"
+            for item in works
+            if item.task not in SERVICE_TASKS and (not item.service or not of_services)
+        )
 
     @property
     def expected(self) -> Expected | None:
@@ -128,3 +200,24 @@ class Forecast:
         """One code for what hosts and the run would be refused for, chosen as for a plan; 0 without any refusal."""
         codes = {item.exit_code for item in self.refusals} | {self.plan.refusal_exit_code}
         return next((code for code in (7, 2, 5) if code in codes), 0)
+
+
+def still_needed(host: HostPlan, work: Sequence[Foreseen] | None) -> tuple[Pending, ...]:
+    """What the host's services need beyond ``work``; nothing of a host that is refused."""
+    if work is None or host.refusals:
+        return ()
+    done = {(item.service, item.task) for item in work}
+    return tuple(need for service in host.services for need in _needs(service) if (need.service, need.task) not in done)
+
+
+def _needs(plan: ServicePlan) -> Iterator[Pending]:
+    name = plan.desired.name
+    if plan.stage:
+        yield Pending(name, "stage", "stage " + ", ".join(f"{item.model}/{item.version.number}" for item in plan.stage))
+    if plan.pull_image:
+        yield Pending(name, "pull_image", f"pull image {plan.desired.wish.image}")
+    if plan.activation is not Activation.NOTHING:
+        task = "verify" if plan.activation is Activation.VERIFY else "activate"
+        yield Pending(name, task, f"{plan.activation.value}, {plan.reason}")
+    if plan.undrain:
+        yield Pending(name, "undrain", "put back into its balancer")

@@ -25,7 +25,8 @@ FAILURES = frozenset({HostState.REVERTED, HostState.FAILED, HostState.UNREACHABL
 @dataclass(frozen=True)
 class HostOutcome:
     """``untouched`` is true while nothing was changed on the host; ``activated`` once it serves something new;
-    ``mixed`` when what it serves is not what it served before and not what it shall serve, or is not known.
+    ``mixed`` when what it serves is not what it served before and not what it shall serve, or is not known. One that
+    went well is ``taken_back`` where it was reverted, or could not be, because another one failed.
     """
 
     host: str
@@ -36,6 +37,7 @@ class HostOutcome:
     untouched: bool = True
     activated: bool = False
     mixed: bool = False
+    taken_back: bool = False
     steps_changed: int = 0
     steps_ok: int = 0
 

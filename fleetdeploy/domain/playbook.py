@@ -87,7 +87,7 @@ class Play:
     """One play. ``serial`` empty means all hosts at once; ``soak_s`` is waited between waves, in seconds.
 
     ``spread`` names the variable that says in which failure domain a host stands, ``min_available`` how many hosts of
-    each domain stay in service.
+    each domain stay in service. ``number`` is its place in the whole playbook, from 1 on.
     """
 
     name: str
@@ -107,6 +107,7 @@ class Play:
     min_available: Quantity = Quantity(0)
     variables: Mapping[str, object] = field(default_factory=dict)
     rescue: tuple[TaskCall, ...] = ()
+    number: int = 0
 
     @property
     def all_tasks(self) -> tuple[TaskCall, ...]:

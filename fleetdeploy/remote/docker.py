@@ -216,8 +216,9 @@ def _translate(error: BaseException, host: str, doing: str) -> HostError:
             )
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, docker.errors.APIError):
-        text = str(error.explanation or error)
-        return DockerFailed(f"Docker refused {doing}: {shortened(text.strip(), 600)}", where=host, hint=_hint(text))
+        text = str(error.explanation or error).strip()
+        hint = _hint(text, doing)
+        return DockerFailed(f"Docker refused {doing}: {shortened(text, 600)}", where=host, hint=hint)
     return DockerFailed(f"Docker failed while {doing}: {error}", where=host, hint="is dockerd running on the host?")
 
 
@@ -225,13 +226,15 @@ def _version_key(text: str) -> list[int]:
     return [int(part) for part in text.split(".")]
 
 
-def _hint(text: str) -> str:
+def _hint(text: str, doing: str) -> str:
     if "is already in use by container" in text:
         return "a container has that name: look at `docker ps --all`"
     if "port is already allocated" in text or "address already in use" in text:
         return "something else listens on that port: `ss -ltnp` on the host names it"
     if "Unknown runtime" in text or "unknown or invalid runtime" in text:
         return "install the NVIDIA Container Toolkit and restart Docker, or set `runtime`"
+    if doing.startswith("pulling"):
+        return "check the image's name and tag, and whether the host reaches its registry; try `docker pull` there"
     return "look at dockerd's log on the host"
 
 

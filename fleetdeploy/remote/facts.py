@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleetdeploy.domain.observed import ContainerFacts, Disk, Gpu, State, VersionOnDisk, VersionState
+from fleetdeploy.remote.host_words import printable
 
 _MIB = 1024 * 1024
 _INET = re.compile(r"\binet (\d{1,3}(?:\.\d{1,3}){3})\b")
@@ -167,4 +168,5 @@ def served(text: str) -> tuple[VersionState, ...]:
 
 def _state(entry: Any) -> VersionState:
     code, message = str(entry["status"]["error_code"]), str(entry["status"]["error_message"])
-    return VersionState(int(entry["version"]), State(entry["state"]), "" if code == "OK" else f"{code}: {message}")
+    error = "" if code == "OK" else printable(f"{code}: {message}")
+    return VersionState(int(entry["version"]), State(entry["state"]), error)

@@ -36,6 +36,7 @@ from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, Unre
 _LOGIN_HINT = "try `ssh` by hand with the same user and key; ansible_user and ansible_ssh_private_key_file set them"
 _FILE_HINT = "see ansible_ssh_private_key_file, fleetdeploy_known_hosts and ssh_config"
 _DOWN_HINT = "is the host up, and is sshd listening on that port?"
+_STUCK_HINT = "is the host overloaded, or its sshd stopped? --timeout says how long one connection may take"
 
 RULES: tuple[tuple[type[BaseException], type[HostError], str, str], ...] = (
     (BadHostKeyException, HostKeyRefused, "the host key is not the pinned one", "compare fingerprints"),
@@ -85,6 +86,9 @@ def translate(error: BaseException, *, host: str, doing: str) -> HostError:
     if isinstance(error, paramiko.SSHException) and "banner" in str(error):
         # What answers for a host that is off (a gateway, a forwarded port) accepts the connection and says nothing.
         return Unreachable(f"no greeting from sshd while {doing}", where=host, hint=_DOWN_HINT)
+    if isinstance(error, paramiko.SSHException) and "No existing session" in str(error):
+        # paramiko's words for an exchange of keys that has not ended when it wants to log in.
+        return Unreachable(f"sshd took the connection and did not answer while {doing}", where=host, hint=_STUCK_HINT)
     ours, meaning, hint = rule_for(type(error)) or (Unreachable, type(error).__name__, "")
     text = _text(error)
     return ours(f"{meaning} while {doing}{f': {text}' if text else ''}", where=host, hint=hint)

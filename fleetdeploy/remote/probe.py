@@ -26,10 +26,10 @@ from fleetdeploy.domain.observed import (
     VersionOnDisk,
     VersionState,
 )
-from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.planning.container import GRPC_PORT, container_name, previous_name
 from fleetdeploy.remote import facts
+from fleetdeploy.remote.host_words import printable
 from fleetdeploy.remote.records import release_from_json
 from fleetdeploy.remote.ssh import SshConnection
 
@@ -38,7 +38,6 @@ NO_TOOL = "no tool"
 """How the reason begins when the host has nothing to make an HTTP request with."""
 
 T = TypeVar("T")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -123,18 +122,13 @@ class _Frames:
         if status == "absent":
             return Absent()
         if status == "missing":
-            return Unknown(_plain(f"the host's answer lacks {name!r}: {self._complaint or 'it ended early'}"))
+            return Unknown(printable(f"the host's answer lacks {name!r}: {self._complaint or 'it ended early'}"))
         if status == "unknown":
-            return Unknown(_plain(text) or "the host gave no reason")
+            return Unknown(printable(text) or "the host gave no reason")
         try:
             return Present(convert(text))
         except (ValueError, LookupError, TypeError, RecursionError, OverflowError, AttributeError) as error:
-            return Unknown(_plain(f"{name} could not be understood: {error}"))
-
-
-def _plain(text: str) -> str:
-    """A host's words, safe to print: one line, no control characters, not too long."""
-    return shortened(_CONTROL.sub("", " ".join(text.split())), 400)
+            return Unknown(printable(f"{name} could not be understood: {error}"))
 
 
 def _images(services: Sequence[ServiceWish]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import grpc
 from fleetdeploy.domain.observed import State, VersionState
 from fleetdeploy.domain.service import GoldenRequest
 from fleetdeploy.errors import DeadlineExceeded, FleetdeployError, HostError, NotHealthy, ReloadRefused
+from fleetdeploy.remote.host_words import printable
 from fleetdeploy.remote.relay import Relay
 from fleetdeploy.tfserving import model_config, predict, stubs
 
@@ -105,7 +106,7 @@ class RemoteServing:
         except ValueError:
             state = State.UNKNOWN
         code, message = entry.status.error_code, entry.status.error_message
-        return VersionState(int(entry.version), state, f"{_code(code)}: {message}" if code else "")
+        return VersionState(int(entry.version), state, printable(f"{_code(code)}: {message}") if code else "")
 
     def _unhealthy(self, doing: str, error: grpc.RpcError) -> NotHealthy:
         said = _said(error)

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from fleetdeploy.domain.signatures import Signature, TensorSpec
 from fleetdeploy.report.as_json import signature_changes
+from fleetdeploy.report.safe_text import safe_lines
 from fleetdeploy.report.wording import counted, part, size
 from fleetdeploy.tfserving.inspection import LITE_FILE, WARMUP_FILE, ModelInspection, VersionInspection
 from fleetdeploy.tfserving.saved_model import INDEX_FILE
@@ -25,8 +26,7 @@ def lines(found: ModelInspection) -> Iterator[Text]:
 
     Names come out of files that somebody else wrote: what a terminal would obey is shown as an escape.
     """
-    for line in _lines(found):
-        yield line if line.plain.isprintable() else Text(line.plain.encode("unicode_escape").decode())
+    yield from safe_lines(_lines(found))
 
 
 def _lines(found: ModelInspection) -> Iterator[Text]:

@@ -10,11 +10,16 @@ from fleetdeploy.domain.observed import Absent, ObservedService, PoolMember, Pre
 from fleetdeploy.domain.plan import Activation, HostPlan, Plan, ServicePlan
 from fleetdeploy.gates.readiness import describe
 from fleetdeploy.report.fleet_state import FleetState, Members, key_refused_at, pools_of, services_of, unknown_of
+from fleetdeploy.report.safe_text import safe_lines
 from fleetdeploy.report.wording import size
 
 
 def lines(plan: Plan, members: Members) -> Iterator[Text]:
     """The fleet as it is. ``members`` holds each host's servers as its balancer reports them."""
+    yield from safe_lines(_lines(plan, members))
+
+
+def _lines(plan: Plan, members: Members) -> Iterator[Text]:
     for name, reason in plan.unreachable.items():
         yield Text(f"{name}: UNREACHABLE: {reason}", style="red")
     for balancer, reason in FleetState.of(plan, members).silent_balancers.items():
@@ -25,7 +30,8 @@ def lines(plan: Plan, members: Members) -> Iterator[Text]:
             yield from _service(host, service, members)
         for refusal in host.refusals:
             word = "HOST KEY REFUSED" if key_refused_at(host) else "REFUSED"
-            yield Text(f"  {word}: {refusal.message}", style="red")
+            for row in f"  {word}: {refusal.message}".split("\n"):
+                yield Text(row, style="red")
             if refusal.hint:
                 yield Text(f"    {refusal.hint}")
 

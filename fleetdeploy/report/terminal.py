@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from fleetdeploy.domain.events import Event, Kind
-from fleetdeploy.domain.outcome import HostState, RunOutcome
+from fleetdeploy.domain.outcome import HostOutcome, HostState, RunOutcome
+from fleetdeploy.report.safe_text import safe_line
+from fleetdeploy.tasks import registry
 
 _STATE_STYLE = {
     HostState.OK: "green",
@@ -23,12 +25,15 @@ _STATE_STYLE = {
 
 
 def console(*, stderr: bool, no_color: bool) -> Console:
-    """A console that neither guesses at markup nor wraps: lines stay greppable.
+    """A console that does not guess at markup. Lines break between words on a terminal, and nowhere else: what is piped
+    stays greppable.
 
     Without colour there is no escape sequence at all; rich's own ``no_color`` and NO_COLOR would leave bold and dim.
     """
     plain = no_color or bool(os.environ.get("NO_COLOR"))
-    return Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, markup=False, soft_wrap=True)
+    out = Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, markup=False)
+    out.soft_wrap = not out.is_terminal
+    return out
 
 
 class Terminal:
@@ -75,10 +80,10 @@ class Terminal:
         if self._quiet and event.kind not in _IMPORTANT:
             return
         for heading in self._headings.values():
-            self._out.print(heading)
+            self._print(heading)
         # A play's line stands once, a wave's line above each wave.
         self._headings.clear()
-        self._out.print(self._stamped(event, line))
+        self._print(self._stamped(event, line))
         if event.kind in {Kind.STEP_FAILED, Kind.HOST_UNREACHABLE}:
             self._under(event.data.get("hint"), event.data.get("detail"))
 
@@ -106,7 +111,7 @@ class Terminal:
         if event.kind is Kind.STEP_FAILED:
             return Text(f"{name}{what}FAILED: {_first(event.message)}", style="red")
         if event.kind is Kind.HOST_UNREACHABLE:
-            return Text(f"{name}UNREACHABLE: {event.message}", style="red")
+            return Text(f"{name}UNREACHABLE: {_first(event.message)}", style="red")
         if event.kind is Kind.REVERT_STARTED:
             return Text(f"{name}going back to what it served", style="magenta")
         if event.kind is Kind.ROLLOUT_STOPPED:
@@ -116,15 +121,21 @@ class Terminal:
         return None
 
     def _of_service(self, event: Event) -> str:
-        """The service's name, in a run that has more than one."""
-        service = event.data.get("service")
-        return f"{service}: " if service and len(self._services) > 1 else ""
+        """The service's name, in a run that has more than one, of a task that is about one of them."""
+        service, task = event.data.get("service"), registry().get(event.task)
+        if not service or len(self._services) < 2 or (task is not None and task.per_host):
+            return ""
+        return f"{service}: "
 
     def _under(self, hint: object, detail: object) -> None:
         if hint:
-            self._out.print(Text(f"    {hint}"))
+            self._print(Text(f"    {hint}"))
         for row in str(detail or "").splitlines()[-20:]:
-            self._out.print(Text(f"    | {row}", style="dim"))
+            self._print(Text(f"    | {row}", style="dim"))
+
+    def _print(self, line: Text) -> None:
+        """Servers and programs say what they like: what a terminal would obey is shown as an escape."""
+        self._out.print(safe_line(line))
 
 
 def recap(out: Console, outcome: RunOutcome, *, quiet: bool = False) -> None:
@@ -135,7 +146,7 @@ def recap(out: Console, outcome: RunOutcome, *, quiet: bool = False) -> None:
         out.print(Text("RECAP", style="bold"))
         width = max(len(item.host) for item in shown)
         for item in shown:
-            count = Counter({item.state: 1})
+            count = Counter(_counted_as(item))
             cells = [
                 f"ok={item.steps_ok}",
                 f"changed={item.steps_changed}",
@@ -143,9 +154,15 @@ def recap(out: Console, outcome: RunOutcome, *, quiet: bool = False) -> None:
             ]
             out.print(Text(f"{item.host:<{width}} : {' '.join(cells)}", style=_STATE_STYLE[item.state]))
             if item.reason and item.state in bad:
-                out.print(Text(f"{'':<{width}}   {_first(item.reason)}"))
+                out.print(safe_line(Text(f"{'':<{width}}   {_first(item.reason)}")))
     style = "green" if outcome.exit_code == 0 else "red"
-    out.print(Text(outcome.last_line, style=f"{style} bold"))
+    out.print(safe_line(Text(outcome.last_line, style=f"{style} bold")))
+
+
+def _counted_as(outcome: HostOutcome) -> tuple[HostState, ...]:
+    """The columns that a host counts in: one that failed and is back on what it served has failed all the same."""
+    own = outcome.state is HostState.REVERTED and not outcome.taken_back
+    return (HostState.FAILED, HostState.REVERTED) if own else (outcome.state,)
 
 
 def _first(text: str) -> str:

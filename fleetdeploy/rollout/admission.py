@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from itertools import islice
 
 from fleetdeploy.domain.plan import Plan
@@ -12,6 +12,7 @@ from fleetdeploy.errors import HostError, HostKeyRefused, PreflightRefused
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.course import has_traffic_work
 from fleetdeploy.rollout.in_service import Standing, never_served, standing
+from fleetdeploy.rollout.naming import named
 
 
 def before_the_run(plan: Plan, fleet: Fleet, plays: Sequence[BoundPlay]) -> Standing:
@@ -34,31 +35,48 @@ def before_the_run(plan: Plan, fleet: Fleet, plays: Sequence[BoundPlay]) -> Stan
         ) from error
 
 
+@dataclass(frozen=True)
+class Barrier:
+    """Why a play must not begin. ``hosts`` are all that stand in the way; the error names the first of them."""
+
+    error: PreflightRefused
+    hosts: tuple[str, ...] = ()
+
+
 def refusals(plan: Plan, bound: BoundPlay, now: Standing) -> Iterator[PreflightRefused]:
     """Why the play must not begin: hosts that are not ours to put back, and capacity that is not there."""
+    yield from (item.error for item in barriers(plan, bound, now))
+
+
+def barriers(plan: Plan, bound: BoundPlay, now: Standing) -> Iterator[Barrier]:
+    """The same with the hosts that stand in the way, in the play's order."""
     working = [name for name in bound.hosts if has_traffic_work(plan, name, bound)]
-    yield from _withheld(bound, sorted(now.withheld & set(working)))
+    yield from _withheld(bound, [name for name in working if name in now.withheld])
     # Hosts that the play itself brings back come first.
-    stay = (now.out & set(bound.everyone)) - set(working)
+    stay = [name for name in bound.everyone if name in now.out and name not in working]
+    refused = [name for name in stay if name in plan.hosts and plan.hosts[name].refusals]
     serving = set(bound.hosts) - now.out - never_served(plan, bound.hosts)
-    yield from _no_room(bound, sorted(serving & set(working)), stay)
+    yield from _no_room(bound, [name for name in working if name in serving], stay, refused)
 
 
-def _withheld(bound: BoundPlay, held: Sequence[str]) -> Iterator[PreflightRefused]:
+def _withheld(bound: BoundPlay, held: Sequence[str]) -> Iterator[Barrier]:
     """A host that a person keeps out of the balancer would be put back behind that person's back."""
     if held:
-        yield PreflightRefused(
-            f"{', '.join(held)} drained or in maintenance in the balancer, and not by fleetdeploy",
+        error = PreflightRefused(
+            f"{named(held)} drained or in maintenance in the balancer, and not by fleetdeploy",
             where=str(bound.play.origin),
             hint="put it back (HAProxy: set server POOL/SERVER state ready), or leave it out with --limit",
         )
+        yield Barrier(error, tuple(held))
 
 
-def _no_room(bound: BoundPlay, taken: Sequence[str], stay: AbstractSet[str]) -> Iterator[PreflightRefused]:
-    """What is ``taken`` out while hosts ``stay`` out has to leave what the play asks for."""
+def _no_room(bound: BoundPlay, taken: Sequence[str], stay: Sequence[str], refused: Sequence[str]) -> Iterator[Barrier]:
+    """What is ``taken`` out while hosts ``stay`` out, some because they are ``refused``, has to leave what the play
+    asks for.
+    """
     if taken and len(stay) >= bound.max_unavailable:
-        why = f"{', '.join(sorted(stay))} out of service already, and " if stay else ""
-        yield PreflightRefused(
+        why = f"{_out(stay, refused)}, and " if stay else ""
+        error = PreflightRefused(
             f"{why}max_unavailable is {bound.max_unavailable}: {taken[0]} cannot be taken out"
             + (" as well" if stay else ""),
             where=str(bound.play.origin),
@@ -66,12 +84,21 @@ def _no_room(bound: BoundPlay, taken: Sequence[str], stay: AbstractSet[str]) -> 
             if stay
             else "allow at least 1",
         )
+        yield Barrier(error, tuple(stay))
     floor = bound.floor
-    denied = ((name, why) for name in taken if (why := floor.denies(name, out=stay)))
+    denied = ((name, why) for name in taken if (why := floor.denies(name, out=set(stay))))
     for name, why in islice(denied, 1):
-        also = f", with {', '.join(sorted(stay))} out of service already" if stay else ""
-        yield PreflightRefused(
+        also = f", with {_out(stay, refused)}" if stay else ""
+        error = PreflightRefused(
             f"{name} cannot be taken out{also}: {why}",
             where=str(bound.play.origin),
             hint="bring those back first, or let fewer be enough; --limit does not help, all hosts count",
         )
+        yield Barrier(error, tuple(stay))
+
+
+def _out(stay: Sequence[str], refused: Sequence[str]) -> str:
+    """Of a refused host nobody looked whether it serves: it counts, and is not said to have served."""
+    out = [name for name in stay if name not in refused]
+    told = [f"{named(out)} out of service already"] if out else []
+    return ", ".join([*told, f"{named(refused)} refused and not known to serve"] if refused else told)

@@ -28,10 +28,10 @@ from fleetdeploy.rollout.work import Call
 
 @dataclass
 class Executor:
-    """One run. ``plan`` is what the fleet was seen to need when the run began; ``stopped`` why it ended early,
-    ``taken_back`` the hosts that went well and were reverted because another one failed. With ``approve`` a person is
-    asked before each wave, by ``ask`` what a pause asks; ``held`` is true once somebody has not agreed. ``recheck`` may
-    refuse a host when its turn comes; it is told whether this run has put files in place there by then.
+    """One run. ``plan`` is what the fleet was seen to need when the run began; ``stopped`` why it ended early. With
+    ``approve`` a person is asked before each wave, by ``ask`` what a pause asks; ``held`` is true once somebody has not
+    agreed. ``recheck`` may refuse a host at every look before it is activated; it is told whether this run has changed
+    anything there by then.
     """
 
     targets: Targets
@@ -47,10 +47,10 @@ class Executor:
     outcomes: dict[str, HostOutcome] = field(default_factory=dict)
     stopped: str = ""
     held: bool = False
-    taken_back: set[str] = field(default_factory=set)
     _agreements: Agreements = field(default_factory=Agreements)
     _out: frozenset[str] = frozenset()
     _touched: set[str] = field(default_factory=set)
+    _prepared: set[str] = field(default_factory=set)
     _finished: list[HostRun] = field(default_factory=list)
 
     def run(self, plays: Sequence[BoundPlay]) -> Mapping[str, HostOutcome]:
@@ -149,7 +149,7 @@ class Executor:
             clock=self.clock,
             check_stop=self._check_stop,
             take_capacity=lambda: capacity.take(name, self._check_stop),
-            look=lambda: self.targets.observe_one(self.fleet, name),
+            look=lambda: self._look(run),
             on_failure=bound.play.on_failure,
             claim=self._agreements.claim,
             ask=lambda call, text: self._asked(call, text, bound.play.name),
@@ -158,20 +158,27 @@ class Executor:
         if self._over:
             return HostOutcome(name, HostState.SKIPPED, self.stopped)
         try:
-            plan = self.targets.observe_one(self.fleet, name)
+            plan = self._look(run)
         except HostError as error:
             capacity.settle(name, serves=False)
             return HostOutcome(name, HostState.UNREACHABLE, error.message, hint=error.hint)
-        if self.recheck and name not in self._activated:
-            plan = self.recheck(plan, name in self._touched)
         self._touched.add(name)
         outcome = run.run(plan, bound.calls, bound.always, bound.rescue)
+        if run.changes:
+            self._prepared.add(name)
         # A new host that was taken back serves nothing, as before.
         back_to_nothing = outcome.state is HostState.REVERTED and bool(new_hosts(self.plan, [name], self._activated))
         capacity.settle(name, serves=False if back_to_nothing else serves(outcome, bound, run.done))
         if outcome.state is HostState.CHANGED and bound.touches_traffic:
             self._finished.append(run)
         return outcome
+
+    def _look(self, run: HostRun) -> HostPlan:
+        """A host as it is now, held against what was agreed to while nothing of this run serves there yet."""
+        plan = self.targets.observe_one(self.fleet, run.name)
+        if self.recheck is None or run.name in self._activated or run.past_activation():
+            return plan
+        return self.recheck(plan, run.name in self._prepared or run.changes)
 
     def _count(self, outcome: HostOutcome, hosts: Sequence[str], budget: FailureBudget) -> None:
         self.outcomes[outcome.host] = merge(self.outcomes.get(outcome.host), outcome)
@@ -201,14 +208,20 @@ class Executor:
             self.emit(Kind.REVERT_STARTED, self.stopped, host=run.name)
             try:
                 run.undo()
-                outcome = HostOutcome(run.name, HostState.REVERTED, self.stopped, untouched=False)
+                outcome = HostOutcome(run.name, HostState.REVERTED, self.stopped, untouched=False, taken_back=True)
             except FleetdeployError as error:
                 reason = f"the revert failed: {error.message}"
                 outcome = HostOutcome(
-                    run.name, HostState.FAILED, reason, error.detail, error.hint, untouched=False, mixed=True
+                    run.name,
+                    HostState.FAILED,
+                    reason,
+                    error.detail,
+                    error.hint,
+                    untouched=False,
+                    mixed=True,
+                    taken_back=True,
                 )
             self.outcomes[run.name] = outcome
-            self.taken_back.add(run.name)
             self.emit(Kind.HOST_FINISHED, outcome.reason, host=run.name, state=outcome.state.value, hint=outcome.hint)
         self._finished.clear()
 

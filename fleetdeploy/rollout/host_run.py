@@ -81,7 +81,7 @@ class HostRun:
             self.name,
             state,
             untouched=not changed,
-            activated=self._past_activation(),
+            activated=self.past_activation(),
             steps_changed=changed,
             steps_ok=len(self.done) - changed,
         )
@@ -126,12 +126,12 @@ class HostRun:
             if prepared and call.task.touches_traffic:
                 # A container is made from an image's id and versions on disk, which are there only now.
                 plan, prepared, self._acted = self._looked_again(), False, False
-            changed = self.changed_before or any(work.changes for work in self.done)
+            changed = self.changed_before or self.changes
             for work in work_of(plan, (call,), changed=changed, seen=partial(self._seen, plan)):
                 self._check_decided(work)
                 if call.once and not self.claim(call):
                     continue
-                if not self._past_activation():
+                if not self.past_activation():
                     self.check_stop()
                 check_proof(work.name, work.plan, begun={item.name for item in self.done})
                 if call.task.touches_traffic:
@@ -160,7 +160,12 @@ class HostRun:
             service=work.plan.desired.name, seconds=seconds, **measures(work),
         )  # fmt: skip
 
-    def _past_activation(self) -> bool:
+    @property
+    def changes(self) -> bool:
+        """Whether anything that was begun counts as a change of the host."""
+        return any(work.changes for work in self.done)
+
+    def past_activation(self) -> bool:
         """After activation the safe end is forward: what serves is new and only has to be proven and put back."""
         return any(work.name == "activate" for work in self.done)
 
@@ -179,7 +184,7 @@ class HostRun:
             ask=lambda text: self.ask(work.call, text),
             check=self.check_stop,
             controller=self.fleet.outside,
-            committed=self._past_activation(),
+            committed=self.past_activation(),
             trouble=self._trouble,
             environment=work.call.environment,
         )
@@ -261,7 +266,7 @@ class HostRun:
             reason=error.message + more,
             detail=error.detail,
             hint=error.hint,
-            untouched=not any(work.changes for work in self.done) or isinstance(error, PreflightRefused),
+            untouched=not self.changes or isinstance(error, PreflightRefused),
             mixed=mixed,
             steps_ok=max(0, len(self.done) - 1),
         )

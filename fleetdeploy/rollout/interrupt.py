@@ -13,12 +13,14 @@ from fleetdeploy.errors import Interrupted
 class Interrupts:
     """While entered, SIGINT and SIGTERM set ``requested`` instead of raising somewhere in the middle of a step.
 
-    ``tell`` is called once with the signal's name, from the main thread.
+    ``tell`` is called once with the signal's name, from the main thread; ``last_words`` are what the second one leaves
+    on stderr.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], *, last_words: str = "") -> None:
         self.requested = 0
         self._tell = tell
+        self._last_words = last_words
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> None:
@@ -31,7 +33,9 @@ class Interrupts:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.requested:
-            # The journal has every step that was begun; it is written and synced before each act.
+            # The journal has every step that was begun; it is written and synced before each act. Not through a
+            # console: it may be in the middle of a line, and hold a lock.
+            os.write(2, self._last_words.encode())
             os._exit(128 + number)
         self.requested = number
         self._tell(signal.Signals(number).name)

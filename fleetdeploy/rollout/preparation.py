@@ -1,11 +1,16 @@
-"""Whether what ``activate`` needs on a host is brought there before it, by the tasks that were chosen."""
+"""Whether a host can go through the tasks that were chosen: what ``activate`` needs is brought there before it, and
+nothing is proven or put back that was not activated.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from fleetdeploy.domain.plan import Activation, HostPlan, Refusal, ServicePlan
+from fleetdeploy.errors import NotHealthy
 from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.foresight.parts import afterwards, part_of
+from fleetdeploy.rollout.proof import check_proof
 
 _HINT = "choose the task `{task}` as well (--tags, --skip-tags, --start-at-task, `when`), or run it first"
 _NEW_CONTAINER = frozenset({Activation.START, Activation.REPLACE})
@@ -23,6 +28,24 @@ def unprepared(plays: Sequence[BoundPlay], plan: HostPlan) -> tuple[Refusal, ...
         for task, what in lacking
         if task not in done
     )
+
+
+def unproven(plays: Sequence[BoundPlay], plan: HostPlan) -> tuple[Refusal, ...]:
+    """A refusal where a run would come to a ``verify`` or an ``undrain`` that :func:`check_proof` refuses."""
+    host = plan.host.name
+    for bound in plays:
+        if host not in bound.hosts:
+            continue
+        part = part_of(plan, bound, changed=True, claimed=frozenset())
+        begun: set[str] = set()
+        for work in part.works:
+            try:
+                check_proof(work.name, work.plan, begun=begun)
+            except NotHealthy as error:
+                return (Refusal(host, error.message, error.hint),)
+            begun.add(work.name)
+        plan = afterwards(plan, part)
+    return ()
 
 
 def _before_activate(plays: Sequence[BoundPlay], host: str) -> frozenset[str] | None:

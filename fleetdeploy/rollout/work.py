@@ -17,6 +17,9 @@ from fleetdeploy.tasks.step import Task
 AFTER_FAILURE = frozenset({"notify", "run"})
 """The tasks that are done for a host that failed: everything else that it needs is seen to by its way back."""
 
+UNDECIDED = " (nobody can tell whether: "
+"""Follows the summary of work that only a look could decide; then why the look did not."""
+
 
 @dataclass(frozen=True)
 class OnFacts:
@@ -114,10 +117,7 @@ def _as_facts_allow(facts: OnFacts | None, works: list[Work], seen: Callable[[],
     try:
         return works if facts.holds(looked) else []
     except HostError as error:
-        return [
-            replace(work, summary=f"{work.summary} (nobody can tell whether: {error.message})", undecided=error)
-            for work in works
-        ]
+        return [replace(work, summary=f"{work.summary}{UNDECIDED}{error.message})", undecided=error) for work in works]
 
 
 def undecided(plan: HostPlan, calls: Sequence[Call]) -> tuple[Refusal, ...]:

@@ -121,7 +121,10 @@ def test_a_second_interrupt_ends_the_run_at_once(lab: Lab, served: Project) -> N
         wait_until(lambda: "SIGTERM: stopping" in started.said(), "the first one was heard", deadline_s=30)
         began = time.monotonic()
         started.signal(signal.SIGTERM)
-        assert started.end().code == 143
+        end = started.end()
+        assert end.code == 143
+        assert "STOPPED at once: hosts that were being worked on" in end.stderr.splitlines()[-1]
+        assert "run again: fleetdeploy deploy" in end.stderr
         assert time.monotonic() - began < 10, "a second here; to take the host back takes longer on any machine"
         converges(lab, served, 2)
     nothing_failed(report)

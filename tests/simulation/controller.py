@@ -246,7 +246,6 @@ def deploy(
             allowed=plan.unreachable,
             interrupted=interrupts.requested,
             again="fleetdeploy deploy",
-            taken_back=executor.taken_back,
             stopped=executor.stopped,
             held=executor.held,
         )

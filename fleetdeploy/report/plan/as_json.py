@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fleetdeploy.domain.forecast import Forecast
 from fleetdeploy.domain.plan import Change, FileKind, HostPlan, ServicePlan, StageItem
 from fleetdeploy.domain.signatures import SignatureComparison
@@ -24,20 +22,23 @@ def plan(forecast: Forecast) -> dict[str, object]:
     return {
         "format": FORMAT,
         "changed": bool(forecast.changing),
-        "hosts": {name: _host(host, forecast.further.get(name, ())) for name, host in plan.hosts.items()},
+        "hosts": {name: _host(name, host, forecast) for name, host in plan.hosts.items()},
         "unreachable": dict(plan.unreachable),
         **waves_json.run(forecast),
     }
 
 
-def _host(value: HostPlan, extra: Sequence[str]) -> dict[str, object]:
+def _host(name: str, value: HostPlan, forecast: Forecast) -> dict[str, object]:
     return {
-        "changed": value.changed or bool(extra),
+        "changed": forecast.changes(name),
         "refusals": [{"message": item.message, "hint": item.hint} for item in value.refusals],
         "services": {service.desired.name: _service(service) for service in value.services},
         "signatures": [_signatures(item) for item in value.signatures],
         "gpu_fits": [gpu_fit_values(item) for item in value.gpu_fits],
-        "further": list(extra),
+        "further": list(forecast.further(name)),
+        "pending": [
+            {"service": need.service, "task": need.task, "what": need.what} for need in forecast.pending.get(name, ())
+        ],
     }
 
 
@@ -64,7 +65,7 @@ def _service(value: ServicePlan) -> dict[str, object]:
         "pull_image": value.pull_image,
         "undrain": value.undrain,
         "stage": [_stage(item) for item in value.stage],
-        "changes": [*map(_field, container_changes(value)), *(_change(item) for item in _others(value))],
+        "changes": [*map(_field, container_changes(value)), *map(_change, value.changes)],
         "container": shown_fields(value),
         "server": server(value.server),
     }
@@ -88,11 +89,6 @@ def _stage(item: StageItem) -> dict[str, object]:
             "same": {"count": files.same_count, "size_bytes": files.same_bytes},
         },
     }
-
-
-def _others(value: ServicePlan) -> list[Change]:
-    """What differs beside the container's fields, which are told entry by entry."""
-    return [change for change in value.changes if not change.what.startswith(CONTAINER)]
 
 
 def _change(item: Change) -> dict[str, object]:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from fleetdeploy.domain.plan import Change, FileKind, ServicePlan, StageItem
+from fleetdeploy.domain.plan import Activation, Change, FileKind, ServicePlan, StageItem
 from fleetdeploy.report.plan.container_changes import (
     FieldChange,
-    changed_fields,
     container_changes,
     in_words,
     recorded,
@@ -42,12 +41,11 @@ def stage_lines(item: StageItem, *, diff: bool) -> Iterator[Text]:
 
 def change_lines(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
     """Everything that differs between what the host has and what the service shall be."""
-    fields = {f"{CONTAINER}{change.name}": change for change in container_changes(plan)}
+    if plan.activation is Activation.REPLACE:
+        for field in container_changes(plan):
+            yield from _field_lines(field)
     for change in plan.changes:
-        if change.what in fields:
-            yield from _field_lines(fields[change.what])
-        else:
-            yield from _lines(change, diff=diff)
+        yield from _lines(change, diff=diff)
 
 
 def container_lines(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
@@ -56,11 +54,12 @@ def container_lines(plan: ServicePlan, *, diff: bool) -> Iterator[Text]:
         for name, value in plan.container.fields().items() if diff else ():
             if value:
                 yield Text(f"    + {name}: {in_words(name, value, plan)}", style="green")
-    elif not changed_fields(plan):
+        return
+    changes = container_changes(plan)
+    if not changes:
         yield Text("    the same container as before")
-    else:
-        for change in container_changes(plan):
-            yield from _field_lines(change)
+    for change in changes:
+        yield from _field_lines(change)
 
 
 def _field_lines(change: FieldChange) -> Iterator[Text]:

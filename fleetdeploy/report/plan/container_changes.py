@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fleetdeploy.domain.observed import Present
 from fleetdeploy.domain.plan import Activation, ServicePlan
-from fleetdeploy.planning.container import GRPC_PORT, REST_PORT, shown_environment
+from fleetdeploy.planning.container import GRPC_PORT, REST_PORT, changed_fields, shown_environment
 
 _ANOTHER = " (a secret changed)"
 _PORTS = {str(GRPC_PORT): "gRPC", str(REST_PORT): "REST"}
@@ -37,13 +37,9 @@ def container_changes(plan: ServicePlan) -> tuple[FieldChange, ...]:
     before, after = recorded(plan), plan.container.fields()
     if not before or plan.activation not in {Activation.START, Activation.REPLACE}:
         return ()
-    return tuple(_field(name, before.get(name, ""), after[name], plan) for name in changed_fields(plan))
-
-
-def changed_fields(plan: ServicePlan) -> tuple[str, ...]:
-    """The names of the fields that differ from the recorded container, in alphabetical order."""
-    before, after = recorded(plan), plan.container.fields()
-    return tuple(sorted(name for name in after if before.get(name) != after[name]))
+    return tuple(
+        _field(name, before.get(name, ""), after[name], plan) for name in changed_fields(before, plan.container)
+    )
 
 
 def recorded(plan: ServicePlan) -> Mapping[str, object]:

@@ -21,7 +21,7 @@ def gpu_lines(host: HostPlan) -> Iterator[Text]:
 
 
 def _line(fit: GpuFit) -> str:
-    indexes = ",".join(str(card.index) for card in fit.cards)
+    indexes = ", ".join(str(card.index) for card in fit.cards)
     line = f"GPU {indexes}: {fit.steady_bytes / _GIB:.1f} of {fit.capacity_bytes / _GIB:.1f} GiB required"
     reloading = [need for need in fit.needs if need.service in fit.reloads]
     if fit.peak_bytes > fit.steady_bytes:
@@ -33,6 +33,8 @@ def _line(fit: GpuFit) -> str:
     dropped = [name.partition("/")[2] for name in fit.dropped if name.partition("/")[0] in fit.reloads]
     if dropped:
         line += f"; not counted: {', '.join(dropped)}, which stays loaded meanwhile and is no longer in the inventory"
+    if fit.undecided:
+        line += "; not found out whether whole versions can be placed card by card"
     return line
 
 
@@ -64,4 +66,5 @@ def gpu_fit_values(fit: GpuFit) -> dict[str, object]:
         ],
         "reloads": list(fit.reloads),
         "dropped": list(fit.dropped),
+        "undecided": fit.undecided,
     }

@@ -32,7 +32,7 @@ def plan_schema() -> Schema:
         "description": "What `fleetdeploy plan --json` prints. Sizes are in bytes, times in seconds.",
         **exactly(
             format=described({"const": FORMAT}, "version of this shape; keys may be added within one"),
-            changed=boolean("whether a deploy would do anything"),
+            changed=boolean("whether a deploy with these tasks would do anything"),
             hosts=by_name(ref("host"), "every host that was looked at"),
             unreachable=by_name(text(), "hosts that could not be looked at, and why"),
             plays=items(ref("play"), "plays with work, in their order"),
@@ -53,7 +53,10 @@ def plan_schema() -> Schema:
             "play": _play(),
             "wave": _wave(),
             "run_refusal": exactly(
-                where=text("the place in the playbook, or a host"), message=text(), hint=text("what to do")
+                where=text("the place in the playbook, or a host"),
+                message=text(),
+                hint=text("what to do"),
+                hosts=items(text(), "all hosts that stand in the way, where it is because of hosts"),
             ),
         },
     }
@@ -65,12 +68,16 @@ def plan_schema() -> Schema:
 def _host() -> Schema:
     return exactly(
         "One host.",
-        changed=boolean("whether anything would be done on it"),
+        changed=boolean("whether the tasks that were chosen would change anything on it"),
         refusals=items(exactly(message=text(), hint=text("what to do")), "why it would be refused; then no services"),
         services=by_name(ref("service"), "what happens to each of its services"),
         signatures=items(ref("signatures"), "served versions held against new ones"),
         gpu_fits=items(ref("gpu_fit"), "what models need of the host's GPUs"),
         further=items(text(), "work of the playbook beyond what services need, such as `prune: ranker/1`"),
+        pending=items(
+            exactly(service=text(), task=text("the task that would do it"), what=text("such as `reload, ...` and why")),
+            "what services need and the tasks that were chosen do not do",
+        ),
     )
 
 
@@ -78,7 +85,8 @@ def _service() -> Schema:
     return exactly(
         "One service on one host.",
         activation=described(
-            {"enum": [item.value for item in Activation]}, "how what it serves is changed, cheapest first"
+            {"enum": [item.value for item in Activation]},
+            "how what it serves is to be changed, cheapest first; the host's `pending` says if it is not",
         ),
         reason=text("why it is that one"),
         release=text("the release it would be: the time of this plan, and a hash of its content behind the last dash"),
@@ -228,6 +236,7 @@ def _gpu_fit() -> Schema:
         ),
         reloads=items(text(), "services that change by a hot reload"),
         dropped=items(text(), "`service/model` that are loaded and not listed any more: their need is not known"),
+        undecided=boolean("whether it was not found out if whole versions can be placed card by card"),
     )
 
 
@@ -245,6 +254,7 @@ def _play() -> Schema:
         soak_seconds={"type": "number", "description": "waited between two waves"},
         takes_out=boolean("whether it can take hosts out of service"),
         foreseen=boolean("whether work is planned in it; else it only looks again at hosts of earlier plays"),
+        refused=boolean("whether the run would be refused because of it; then no wave is begun"),
         waves=items(ref("wave"), "in order"),
         **_seconds(),
     )
@@ -264,7 +274,7 @@ def _wave() -> Schema:
         hosts=items(text(), "in order"),
         in_service=or_null(
             exactly(
-                "How many hosts of the play serve; null where that does not change, or nobody knows.",
+                "How many hosts of the play serve; null where that stays, nobody knows, or the play is refused.",
                 before=count(),
                 lowest=count("at any moment of the wave"),
                 taken_out=items(text(), "hosts that serve and are taken out"),

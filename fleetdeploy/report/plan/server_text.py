@@ -9,6 +9,7 @@ from rich.text import Text
 
 from fleetdeploy.domain.plan import ServicePlan
 from fleetdeploy.domain.server_changes import LabelMove, ModelPhase, PhaseKind, ServerPhase
+from fleetdeploy.report.safe_text import safe
 
 WIDTH = 80
 _HEAD = "    server: "
@@ -84,7 +85,7 @@ def _unloads(steps: Sequence[ModelPhase]) -> Iterator[str]:
 def _labels(moves: Sequence[LabelMove], plan: ServicePlan) -> Iterator[str]:
     several = len(plan.desired.models) + len(plan.server.removed) > 1
     for move in moves:
-        name = f"label {_shown(move.label)}" + (f" of {_shown(move.model)}" if several else "")
+        name = f"label {safe(move.label)}" + (f" of {safe(move.model)}" if several else "")
         if move.after is None:
             yield f"{name} goes (was {move.before})"
         elif move.before is None:
@@ -106,12 +107,7 @@ def _golden(phase: ServerPhase, plan: ServicePlan) -> str:
 
 
 def _named(step: ModelPhase, numbers: Sequence[int]) -> list[str]:
-    return [f"{_shown(step.model)}/{number}" for number in numbers]
-
-
-def _shown(name: str) -> str:
-    # A configuration on a host may hold anything: what a terminal would obey is shown as an escape.
-    return name if name.isprintable() else ascii(name)
+    return [f"{safe(step.model)}/{number}" for number in numbers]
 
 
 def _list(names: Sequence[str]) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from fleetdeploy.domain.forecast import Expected, Forecast, PlayForecast, ServiceForecast, WaveForecast
+from fleetdeploy.domain.forecast import Expected, Forecast, PlayForecast, RunRefusal, ServiceForecast, WaveForecast
 
 
 def run(forecast: Forecast) -> dict[str, object]:
     """What a plan says of the run: ``plays`` with work, ``refusals`` of the run as a whole, and its ``seconds``."""
     return {
         "plays": [_play(play) for play in forecast.plays],
-        "refusals": [{"where": item.where, "message": item.message, "hint": item.hint} for item in forecast.refusals],
+        "refusals": [_refusal(item) for item in forecast.refusals],
         **_seconds(forecast.expected),
     }
+
+
+def _refusal(value: RunRefusal) -> dict[str, object]:
+    return {"where": value.where, "message": value.message, "hint": value.hint, "hosts": list(value.hosts)}
 
 
 def _seconds(expected: Expected | None) -> dict[str, object]:
@@ -32,6 +36,7 @@ def _play(play: PlayForecast) -> dict[str, object]:
         "soak_seconds": play.soak_s,
         "takes_out": play.bound,
         "foreseen": play.foreseen,
+        "refused": bool(play.refusals),
         "waves": [_wave(wave) for wave in play.waves],
         **_seconds(play.expected),
     }

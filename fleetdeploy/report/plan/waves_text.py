@@ -7,22 +7,22 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from fleetdeploy.domain.forecast import Expected, Forecast, PlayForecast, ServiceForecast, WaveForecast
+from fleetdeploy.report.host_names import COLUMNS, shortened, wrapped
+from fleetdeploy.report.plan.refusal_text import run_refusal_lines
 from fleetdeploy.report.wording import counted
 
-COLUMNS = 80
 WAVES = 10
 """More waves than this are told together from the last of these on."""
 
 
-def lines(forecast: Forecast) -> Iterator[Text]:
-    """Every play with work, and why the run as a whole would be refused."""
+def lines(forecast: Forecast, *, every_name: bool = False) -> Iterator[Text]:
+    """Why the run as a whole would be refused, and every play with work. ``every_name`` shortens no list of hosts."""
+    of_plays = {refusal for play in forecast.plays for refusal in play.refusals}
+    yield from run_refusal_lines(
+        (refusal for refusal in forecast.refusals if refusal not in of_plays), every_name=every_name
+    )
     for play in forecast.plays:
-        yield from _play(play)
-    for refusal in forecast.refusals:
-        where = f"{refusal.where}: " if refusal.where else ""
-        yield Text(f"{where}REFUSED: {refusal.message}", style="red")
-        if refusal.hint:
-            yield Text(f"    {refusal.hint}")
+        yield from _play(play, every_name=every_name)
 
 
 def in_words(expected: Expected | None) -> str:
@@ -38,35 +38,28 @@ def in_words(expected: Expected | None) -> str:
     minutes = round(seconds / 60)
     if minutes < 90:
         return f"{about} {minutes} min"
+    if minutes >= 2 * 24 * 60:
+        return f"{about} {round(minutes / 60 / 24)} days"
     hours, rest = divmod(round(minutes, -1), 60)
     return f"{about} {hours} h" + (f" {rest} min" if rest else "")
 
 
-def shortened(names: Sequence[str], width: int) -> str:
-    """The names, or the first of them and how many more there are, in ``width`` columns; one name at the least."""
-    whole = ", ".join(names)
-    if len(whole) <= width or len(names) < 2:
-        return whole
-    shown, used = 1, len(names[0])
-    while shown < len(names) - 1:
-        used += len(names[shown]) + 2
-        if used + len(f" and {len(names) - shown - 1} more") > width:
-            break
-        shown += 1
-    return f"{', '.join(names[:shown])} and {len(names) - shown} more"
-
-
-def _play(play: PlayForecast) -> Iterator[Text]:
+def _play(play: PlayForecast, *, every_name: bool) -> Iterator[Text]:
     hosts = counted(len(play.hosts), "host")
     waves = "" if len(play.waves) == 1 else f" in {len(play.waves)} waves"
-    if not play.foreseen:
-        yield _head(play, f"{hosts}{waves}, as far as a new look at them finds work")
+    if play.refusals:
+        yield _head(play, "refused")
+        yield from run_refusal_lines(play.refusals, before="  ", every_name=every_name)
+        if play.bound:
+            yield from _waves(play, every_name=every_name)
+    elif not play.foreseen:
+        yield _head(play, f"{hosts}{waves}, may have work; found out when it is their turn")
     elif not play.bound:
         yield _head(play, f"{hosts}{waves}, takes none out of service", in_words(play.expected))
     else:
         yield _head(play, counted(len(play.waves), "wave"), in_words(play.expected))
         yield Text("  " + _limits(play))
-        yield from _waves(play)
+        yield from _waves(play, every_name=every_name)
 
 
 def _head(play: PlayForecast, *said: str) -> Text:
@@ -82,8 +75,9 @@ def _limits(play: PlayForecast) -> str:
     return "; ".join(found)
 
 
-def _waves(play: PlayForecast) -> Iterator[Text]:
-    single = play.waves if len(play.waves) <= WAVES else play.waves[: WAVES - 1]
+def _waves(play: PlayForecast, *, every_name: bool) -> Iterator[Text]:
+    alone = every_name or len(play.waves) <= WAVES
+    single = play.waves if alone else play.waves[: WAVES - 1]
     rows = [(f"wave {wave.number}:", wave.hosts, _stays(wave.service, play)) for wave in single]
     rest = play.waves[len(single) :]
     if rest:
@@ -94,10 +88,14 @@ def _waves(play: PlayForecast) -> Iterator[Text]:
     for title, names, stays in rows:
         # Two columns before it, one behind it, and two between names and what stays in service.
         room = COLUMNS - 3 - len(title) - (right + 2 if right else 0)
-        cells.append((f"  {title} {shortened(names, room)}", stays))
-    left = max(len(cell) for cell, _ in cells)
-    for cell, stays in cells:
+        shown = shortened(names, room)
+        # A list that does not fit stands below its row as a whole.
+        below = names if every_name and shown != ", ".join(names) else ()
+        cells.append((f"  {title} {counted(len(names), 'host') if below else shown}", stays, below))
+    left = max(len(cell) for cell, *_ in cells)
+    for cell, stays, below in cells:
         yield Text(f"{cell:<{left}}  {stays}".rstrip())
+        yield from map(Text, wrapped(below, "    ", "    "))
 
 
 def _least(waves: Sequence[WaveForecast]) -> ServiceForecast | None:

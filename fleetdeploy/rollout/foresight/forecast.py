@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
-from fleetdeploy.domain.forecast import Forecast, PlayForecast, RunRefusal, WaveForecast
+from fleetdeploy.domain.forecast import Forecast, Foreseen, PlayForecast, RunRefusal, ServiceForecast, WaveForecast
 from fleetdeploy.domain.plan import Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.errors import FleetdeployError, HostKeyRefused, PreflightRefused
-from fleetdeploy.rollout.admission import before_the_run, refusals
+from fleetdeploy.rollout.admission import barriers, before_the_run
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.course import Progress, Turn, turn
 from fleetdeploy.rollout.foresight.durations import Durations
-from fleetdeploy.rollout.foresight.parts import Part, afterwards, part_of
+from fleetdeploy.rollout.foresight.parts import Part, afterwards, foreseen, part_of
 from fleetdeploy.rollout.foresight.wave_capacity import Standings, seconds_of
 from fleetdeploy.rollout.in_service import Standing
-from fleetdeploy.rollout.work import work_of
 
 
 def forecast(
@@ -28,28 +28,56 @@ def forecast(
     nothing is said about what serves.
     """
     now: Standing | None = None
+    refused: list[tuple[RunRefusal, ...]] = [()] * len(plays)
+    told: tuple[RunRefusal, ...] = ()
     try:
         now = before_the_run(plan, fleet, plays)
-        refused: list[FleetdeployError] = [item for bound in plays for item in refusals(plan, bound, now)]
+        refused = [tuple(_refusal(item.error, item.hosts) for item in barriers(plan, bound, now)) for bound in plays]
+        told = tuple(dict.fromkeys(item for refusals in refused for item in refusals))
     except (PreflightRefused, HostKeyRefused) as error:
-        refused = [error]
-    found = waves(plan, plays, now, forks=forks, durations=durations or Durations())
-    told = dict.fromkeys(_refusal(error) for error in refused)
-    return Forecast(plan, further_work(plan, plays), tuple(found), tuple(told))
+        told = (_refusal(error),)
+    legs = tuple(_course(plan, plays, now.out if now else frozenset(plan.unreachable), forks=forks))
+    found = tuple(
+        _play(leg, refused[leg.at], durations=durations or Durations(), forks=forks, known=now is not None)
+        for leg in legs
+    )
+    return Forecast(plan, _work(legs), found, told)
 
 
-def _refusal(error: FleetdeployError) -> RunRefusal:
-    return RunRefusal(error.message, error.where, error.hint, error.exit_code)
+def without_capacity(plan: Plan, plays: Sequence[BoundPlay], *, forks: int) -> Forecast:
+    """What ``plays`` would do on each host, and nothing else: no balancer is asked."""
+    return Forecast(plan, _work(_course(plan, plays, frozenset(plan.unreachable), forks=forks)))
 
 
-def waves(
-    plan: Plan, plays: Sequence[BoundPlay], now: Standing | None, *, forks: int, durations: Durations
-) -> Iterator[PlayForecast]:
-    """Every play that has work, as it goes when nothing fails. ``now`` is None when nobody knows what serves."""
-    progress = Progress(now.out if now else frozenset(plan.unreachable))
+def _refusal(error: FleetdeployError, hosts: tuple[str, ...] = ()) -> RunRefusal:
+    return RunRefusal(error.message, error.where, error.hint, error.exit_code, hosts)
+
+
+@dataclass(frozen=True)
+class _Leg:
+    """One play of the run that has work; of each wave how many hosts it works on side by side, and what serves.
+
+    ``costless`` hosts cost no capacity.
+    """
+
+    at: int
+    bound: BoundPlay
+    due: Turn
+    parts: Mapping[str, Part]
+    side_by_side: tuple[int, ...]
+    services: tuple[ServiceForecast, ...]
+    costless: frozenset[str]
+
+    def wave(self, at: int) -> list[Part]:
+        return [self.parts[name] for name in self.due.waves[at]]
+
+
+def _course(plan: Plan, plays: Sequence[BoundPlay], out: AbstractSet[str], *, forks: int) -> Iterator[_Leg]:
+    """The run as it goes when nothing fails. ``out`` are the hosts that served before and do not now."""
+    progress = Progress(frozenset(out))
     changed: set[str] = set()
     claimed: set[int] = set()
-    for bound in plays:
+    for at, bound in enumerate(plays):
         due = turn(plan, bound, progress)
         if not due.waves:
             continue
@@ -58,7 +86,13 @@ def waves(
             parts[name] = part_of(plan.hosts[name], bound, changed=name in changed, claimed=claimed)
             claimed |= {id(work.call) for work in parts[name].works if work.call.once}
         standings = Standings(bound, out=progress.out, new=due.new, forks=forks)
-        yield _play(bound, due, parts, standings, forks=forks, durations=durations, known=now is not None)
+        side_by_side, services, costless = [], [], frozenset(standings.new)
+        for names in due.waves:
+            wave = [parts[name] for name in names]
+            side_by_side.append(standings.side_by_side(wave))
+            services.append(standings.wave(wave))
+            standings.after(wave)
+        yield _Leg(at, bound, due, parts, tuple(side_by_side), tuple(services), costless)
         done = {name: afterwards(plan.hosts[name], item) for name, item in parts.items()}
         plan = replace(plan, hosts={**plan.hosts, **done})
         changed |= {name for name, item in parts.items() if item.changes}
@@ -69,52 +103,34 @@ def waves(
         )
 
 
-def _play(
-    bound: BoundPlay,
-    due: Turn,
-    parts: Mapping[str, Part],
-    standings: Standings,
-    *,
-    forks: int,
-    durations: Durations,
-    known: bool,
-) -> PlayForecast:
-    in_traffic = any(item.in_traffic for item in parts.values())
-    foreseen = any(item.works for item in parts.values())
+def _work(legs: Iterator[_Leg] | Sequence[_Leg]) -> Mapping[str, tuple[Foreseen, ...]]:
+    found: dict[str, tuple[Foreseen, ...]] = {}
+    for leg in legs:
+        for name, part in leg.parts.items():
+            found[name] = (*found.get(name, ()), *foreseen(part))
+    return found
+
+
+def _play(leg: _Leg, refused: tuple[RunRefusal, ...], *, durations: Durations, forks: int, known: bool) -> PlayForecast:
+    in_traffic = any(item.in_traffic for item in leg.parts.values())
+    is_foreseen = any(item.works for item in leg.parts.values())
     found = []
-    for number, names in enumerate(due.waves, 1):
-        wave = [parts[name] for name in names]
+    for at, names in enumerate(leg.due.waves):
         expected = seconds_of(
-            wave, durations, forks=forks, side_by_side=standings.side_by_side(wave), free=standings.new
+            leg.wave(at), durations, forks=forks, side_by_side=leg.side_by_side[at], free=leg.costless
         )
-        service = standings.wave(wave) if in_traffic and known else None
-        found.append(WaveForecast(number, names, service, expected if foreseen else None))
-        standings.after(wave)
-    play = bound.play
+        service = leg.services[at] if in_traffic and known and not refused else None
+        found.append(WaveForecast(at + 1, names, service, expected if is_foreseen and not refused else None))
+    bound, play = leg.bound, leg.bound.play
     return PlayForecast(
         name=play.name,
         total=len(bound.everyone),
         max_unavailable=bound.max_unavailable,
         waves=tuple(found),
         bound=in_traffic,
-        foreseen=foreseen,
+        foreseen=is_foreseen,
         spread=play.spread,
         min_available=str(play.min_available) if play.min_available.amount else "",
         soak_s=play.soak_s,
+        refusals=refused,
     )
-
-
-def further_work(plan: Plan, plays: Sequence[BoundPlay]) -> Mapping[str, tuple[str, ...]]:
-    """Work that the playbook finds on a host beyond what its services need: versions to prune, commands, messages.
-
-    What leaves a host as it is, such as a command that only looks, is no work on a host that needs nothing else.
-    """
-    found: dict[str, list[str]] = {}
-    for bound in plays:
-        for name in bound.hosts:
-            host = plan.hosts.get(name)
-            if host is None:
-                continue
-            due = [work for work in work_of(host, bound.calls) if work.further(host)]
-            found.setdefault(name, []).extend(f"{work.name}: {work.summary}" for work in due)
-    return {name: tuple(work) for name, work in found.items() if work}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
+from fleetdeploy.domain.forecast import Foreseen
 from fleetdeploy.domain.plan import Activation, HostPlan, ServicePlan
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.work import Call, Work, work_of
@@ -49,6 +50,16 @@ def part_of(host: HostPlan, bound: BoundPlay, *, changed: bool, claimed: Abstrac
     return Part(host.host.name, tuple(works))
 
 
+def foreseen(part: Part) -> tuple[Foreseen, ...]:
+    """The host's part as a plan tells it."""
+    return tuple(
+        Foreseen(
+            work.name, work.summary, "" if work.call.task.per_host else work.plan.desired.name, changes=work.changes
+        )
+        for work in part.works
+    )
+
+
 def afterwards(host: HostPlan, part: Part) -> HostPlan:
     """The host's plan as a new look will find it, once its part is done."""
     done: dict[str, set[str]] = {}
@@ -59,11 +70,11 @@ def afterwards(host: HostPlan, part: Part) -> HostPlan:
 
 
 def _afterwards(service: ServicePlan, done: AbstractSet[str]) -> ServicePlan:
-    proven = "verify" in done
+    activation = Activation.VERIFY if "activate" in done else service.activation
     return replace(
         service,
         stage=() if "stage" in done else service.stage,
         pull_image=service.pull_image and "pull_image" not in done,
-        undrain=service.undrain and "undrain" not in done,
-        activation=Activation.NOTHING if proven else service.activation,
+        undrain=(service.undrain or "drain" in done) and "undrain" not in done,
+        activation=Activation.NOTHING if "verify" in done else activation,
     )

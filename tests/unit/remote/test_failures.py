@@ -89,6 +89,8 @@ def test_only_a_drop_before_the_banner_is_tried_again() -> None:
 
 def test_a_host_that_is_off_is_asked_about() -> None:
     """Whatever accepts a connection in place of a host and says nothing leads to the question whether it is up."""
+    stuck = translate(paramiko.SSHException("No existing session"), host="gpu1", doing="connecting")
+    assert stuck.message == "sshd took the connection and did not answer while connecting"
     error = translate(paramiko.SSHException("Error reading SSH protocol banner"), host="gpu1", doing="connecting")
     assert isinstance(error, Unreachable)
     assert error.message == "no greeting from sshd while connecting"

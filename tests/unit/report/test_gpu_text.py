@@ -39,7 +39,7 @@ def test_a_line_says_what_is_required_and_how_much_more_meanwhile(
 ) -> None:
     """More is told only where a hot reload needs more; the last of these is swapped instead."""
     service = {number: needing(R12, devices=(0, 1), ranker=number) for number in (before, after)}
-    assert lines(host_with(service[before], gib=gib), service[after]) == [f"  GPU 0,1: {said}"]
+    assert lines(host_with(service[before], gib=gib), service[after]) == [f"  GPU 0, 1: {said}"]
 
 
 def test_a_dropped_model_is_named_as_not_counted() -> None:
@@ -116,6 +116,7 @@ def test_json_has_all_sums() -> None:
             ],
             "reloads": ["ranking"],
             "dropped": [],
+            "undecided": False,
         }
     ]
 

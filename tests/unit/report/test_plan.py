@@ -8,7 +8,7 @@ from rich.text import Text
 from simulation.controller import desired, sim_host
 from simulation.seen import empty_host, settled_host
 
-from fleetdeploy.domain.forecast import Forecast
+from fleetdeploy.domain.forecast import Forecast, Foreseen
 from fleetdeploy.domain.observed import DockerFacts, Present
 from fleetdeploy.domain.plan import HostPlan, Plan, Refusal
 from fleetdeploy.domain.service import DesiredService, Ports
@@ -109,7 +109,7 @@ def test_a_refusal_is_told_with_its_hint() -> None:
 def test_further_work_of_the_playbook_is_a_change() -> None:
     """Versions to prune make a plan not empty."""
     plan = Plan({"gpu1": plan_of(V1, V1)})
-    extra = {"gpu1": ("prune: ranker/1",)}
+    extra = {"gpu1": (Foreseen("prune", "ranker/1", "ranking"),)}
     assert "prune: ranker/1" in printed(*text_of_plan.lines(Forecast(plan, extra)))
     assert text_of_plan.last_line(Forecast(plan, extra)) == "PLAN: 1 of 1 host would change"
     assert as_json.plan(Forecast(plan, extra))["changed"] is True

@@ -33,15 +33,18 @@ def test_the_recap_has_ansibles_columns() -> None:
         HostOutcome("gpu1", HostState.CHANGED, steps_ok=1, steps_changed=5),
         HostOutcome("gpu10", HostState.REVERTED, "golden request failed", steps_ok=2),
         HostOutcome("gpu2", HostState.SKIPPED, "the rollout stopped"),
+        HostOutcome("gpu3", HostState.REVERTED, "the rollout stopped", steps_ok=1, taken_back=True),
     )
     target, file = out()
     recap(target, RunOutcome("run", 4, "FAILED: gpu10; ...", {item.host: item for item in hosts}))
     assert file.getvalue().splitlines() == [
         "RECAP",
         "gpu1  : ok=1 changed=5 failed=0 unreachable=0 skipped=0 reverted=0",
-        "gpu10 : ok=2 changed=0 failed=0 unreachable=0 skipped=0 reverted=1",
+        "gpu10 : ok=2 changed=0 failed=1 unreachable=0 skipped=0 reverted=1",
         "        golden request failed",
         "gpu2  : ok=0 changed=0 failed=0 unreachable=0 skipped=1 reverted=0",
+        "        the rollout stopped",
+        "gpu3  : ok=1 changed=0 failed=0 unreachable=0 skipped=0 reverted=1",
         "        the rollout stopped",
         "FAILED: gpu10; ...",
     ]

@@ -138,7 +138,7 @@ def test_names_on_a_host_cannot_drive_a_terminal() -> None:
     host = settled_host(desired(1))
     evil = settled_host(desired(1, labels={"\N{ESCAPE}[2J": 1})).services["ranking"].config_text
     seen = replace(host.services["ranking"], config_text=evil)
-    assert "label '\\x1b[2J' goes (was 1)" in shown(desired(1), replace(host, services={"ranking": seen}))[1]
+    assert "label \\x1b[2J goes (was 1)" in shown(desired(1), replace(host, services={"ranking": seen}))[1]
 
 
 @given(

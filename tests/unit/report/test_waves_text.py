@@ -16,8 +16,9 @@ from fleetdeploy.domain.forecast import (
     WaveForecast,
 )
 from fleetdeploy.domain.plan import Plan
+from fleetdeploy.report.host_names import COLUMNS, shortened
 from fleetdeploy.report.plan import as_json, text, waves_text
-from fleetdeploy.report.plan.waves_text import COLUMNS, in_words, shortened
+from fleetdeploy.report.plan.waves_text import in_words
 
 
 def forecast(*plays: PlayForecast, refusals: tuple[RunRefusal, ...] = ()) -> Forecast:
@@ -62,7 +63,7 @@ def test_a_play_without_traffic_is_one_line() -> None:
     two = replace(files, waves=(*files.waves, WaveForecast(2, ("gpu3",))))
     assert printed(two) == ['play "Files": 3 hosts in 2 waves, takes none out of service, at least 42 s']
     tidy = replace(files, foreseen=False)
-    assert printed(tidy) == ['play "Files": 2 hosts, as far as a new look at them finds work']
+    assert printed(tidy) == ['play "Files": 2 hosts, may have work; found out when it is their turn']
 
 
 def test_failure_domains_are_named() -> None:
@@ -117,7 +118,8 @@ def test_long_lists_are_shortened() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "about 1 s"), (1.4, "about 1 s"), (59.6, "about 60 s"), (99, "about 99 s"), (100, "about 2 min"),
-     (5340, "about 89 min"), (5400, "about 1 h 30 min"), (7200, "about 2 h"), (86400, "about 24 h")],
+     (5340, "about 89 min"), (5400, "about 1 h 30 min"), (7200, "about 2 h"), (86400, "about 24 h"),
+     (604800, "about 7 days"), (200000, "about 2 days")],
 )  # fmt: skip
 def test_durations_in_words(seconds: float, words: str) -> None:
     """Rough on purpose: nobody knows better."""
@@ -148,7 +150,7 @@ def test_waves_as_json() -> None:
     plays = found["plays"]
     assert isinstance(plays, list)
     assert (found["seconds"], found["seconds_at_least"]) == (125.0, True)
-    assert found["refusals"] == [{"where": "p.yml:1:3", "message": "no room", "hint": "make some"}]
+    assert found["refusals"] == [{"where": "p.yml:1:3", "message": "no room", "hint": "make some", "hosts": []}]
     assert plays[0]["waves"][0] == {
         "number": 1,
         "hosts": ["gpu1"],
@@ -173,3 +175,38 @@ def test_one_exit_code_for_all_refusals(plan: int, run: tuple[int, ...], code: i
 
     found = Forecast(Refused({}), refusals=tuple(RunRefusal("no", exit_code=item) for item in run))
     assert found.refusal_exit_code == code
+
+
+def test_a_refused_play_promises_nothing() -> None:
+    """Its reason stands at it, and neither seconds nor what would stay in service; other reasons stand above all."""
+    no_room = RunRefusal("no room", "p.yml:1:3", "make some", hosts=("gpu1", "gpu3"))
+    waves = tuple(replace(item, service=None) for item in SWITCH.waves)
+    play = replace(SWITCH, waves=waves, refusals=(no_room,))
+    rows = printed(play, refusals=(RunRefusal("no balancer"), no_room))
+    assert rows == [
+        "REFUSED: no balancer",
+        'play "Switch over, wave by wave": refused',
+        "  p.yml:1:3: REFUSED: no room",
+        "      make some",
+        "  wave 1: gpu1",
+        "  wave 2: gpu2, gpu3",
+    ]
+    every = [line.plain for line in waves_text.lines(forecast(play, refusals=(no_room,)), every_name=True)]
+    assert "      all of them: gpu1, gpu3" in every
+    assert as_json.plan(forecast(play, refusals=(no_room,)))["refusals"] == [
+        {"where": "p.yml:1:3", "message": "no room", "hint": "make some", "hosts": ["gpu1", "gpu3"]}
+    ]
+
+
+def test_every_name_of_a_wave_can_be_seen() -> None:
+    """With ``every_name`` there is a row a wave, and below it the names that do not fit, in 80 columns."""
+    names = [f"gpu{number:03}" for number in range(60)]
+    waves = [wave(1 + at, *names[at * 30 : at * 30 + 30], before=60, lowest=30) for at in range(2)]
+    waves += [wave(3 + at, name, before=60, lowest=59) for at, name in enumerate(names[:20])]
+    play = PlayForecast("p", 60, 30, tuple(waves), bound=True)
+    rows = [line.plain for line in waves_text.lines(forecast(play), every_name=True)]
+    assert max(map(len, rows)) <= COLUMNS
+    assert rows[2] == "  wave 1: 30 hosts  30 of 60 stay in service"
+    below = rows[3 : rows.index("  wave 2: 30 hosts  30 of 60 stay in service")]
+    assert " ".join(below).replace(",", "").split() == names[:30]
+    assert rows[-1].startswith("  wave 22: gpu019")

@@ -146,6 +146,9 @@ def test_revert_all_takes_every_host_back(image: str) -> None:
     assert run.last_line.endswith("every host serves what it served before")
     assert world.serves_all() == before
     assert set(states(run).values()) == {HostState.REVERTED}
+    assert run.outcome
+    assert {name for name, item in run.outcome.hosts.items() if item.taken_back} == {"gpu1", "gpu2"}
+    assert run.last_line.startswith("FAILED: gpu3; ")
     assert converged(world, V1) == []
     assert dangers(world) == []
 
