@@ -37,11 +37,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with the input: where it is, what it is, and what to do about it."""
+    """One thing wrong with the input: where it is, what it is, and what to do about it.
+
+    ``host`` is the one that it was found on, where a file is right for others: alike problems are told together.
+    """
 
     message: str
     where: str = ""
     hint: str = ""
+    host: str = ""
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message

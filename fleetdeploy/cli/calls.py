@@ -9,6 +9,7 @@ from fleetdeploy.config.fields.schema import check
 from fleetdeploy.config.playbook.conditions import ConditionReader
 from fleetdeploy.config.playbook.facts import NAME as FACTS
 from fleetdeploy.config.playbook.facts import Unreadable, facts_of
+from fleetdeploy.config.secrets.for_templates import rendered
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.inventory import Host, Inventory
 from fleetdeploy.domain.observed import ObservedHost
@@ -184,13 +185,13 @@ def in_order(
 ) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """The hosts in the play's order, and the failure domain of every host of the play that has them.
 
-    Raises InputError for hosts without the variable that names their domain.
+    Raises InputError for hosts without the variable that names their domain, or where it cannot be rendered.
     """
     hosts = ordered(hosts, play.order, seed=play.seed)
     if not play.spread:
         return hosts, {}
-    found = {name: host.variables.get(play.spread) for name, host in everyone.items()}
-    lost = [name for name, value in found.items() if not isinstance(value, (str, int)) or "{{" in str(value)]
+    found = {name: rendered(host.variables.get(play.spread)) for name, host in everyone.items()}
+    lost = [name for name, value in found.items() if not isinstance(value, (str, int))]
     if lost:
         known = {str(key) for host in everyone.values() for key in host.variables}
         raise InputError(

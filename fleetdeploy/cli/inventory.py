@@ -178,7 +178,9 @@ def _explain(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print_json({"host": host, "variables": [_as_json(item) for item in found]})
         else:
-            sys.stdout.writelines(f"{item.key}: {_flow(item.value)}    # {item.where}\n" for item in found)
+            sys.stdout.writelines(
+                f"{item.key}: {_flow(item.value)}    # {item.where}{_given(item)}\n" for item in found
+            )
         return 0
     item = explain(loaded, host, arguments.key)
     if arguments.json:
@@ -193,7 +195,20 @@ def _as_json(item: Explanation) -> dict[str, object]:
         {"layer": said.layer, "where": str(said.where), "value": said.value, "removes": said.removes}
         for said in item.settings
     ]
-    return {"key": item.key, "value": item.value, "where": str(item.where), "layers": settings}
+    found: dict[str, object] = {"key": item.key, "value": item.value, "where": str(item.where), "layers": settings}
+    if item.rendered is not None:
+        gives = {"problem": item.rendered.problem} if item.rendered.problem else {"rendered": item.rendered.value}
+        used = [{"key": use.key, "value": use.value, "where": str(use.where)} for use in item.uses]
+        found |= {**gives, "uses": used}
+    return found
+
+
+def _given(item: Explanation) -> str:
+    """What the expressions in a value give, where there are any."""
+    if item.rendered is None:
+        return ""
+    gives = item.rendered
+    return f", gives no value: {gives.problem}" if gives.problem else f", gives {_flow(gives.value)}"
 
 
 def _history(item: Explanation) -> Iterator[str]:
@@ -206,6 +221,10 @@ def _history(item: Explanation) -> Iterator[str]:
     for number, said in enumerate(item.settings, 1):
         value = "removed" if said.removes else _flow(said.value)
         yield f"#   {number}. {said.layer:{wide}}  {value}    {said.where}"
+    if item.rendered is not None:
+        yield f"# {_given(item).removeprefix(', ')}"
+    for use in item.uses:
+        yield f"#   {use.key}: {_flow(use.value)}    {use.where}"
 
 
 def _flow(value: object) -> str:

@@ -40,7 +40,6 @@ def _made(arguments: argparse.Namespace) -> SecretStore:
         redactor=arguments.redactor,
         environ=os.environ,
         run=run,
-        warn=lambda text: print(f"warning: {text}", file=sys.stderr),
         reveals=getattr(arguments, "reveal_secrets", True),
     )
 

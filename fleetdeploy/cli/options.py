@@ -6,6 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
+FORKS = 20
+HERE = Path()
+"""The project's directory when none is named; ``--project .`` is another object."""
+
 
 def positive(text: str) -> int:
     """An argparse type: a whole number from 1."""
@@ -24,6 +28,14 @@ def seconds(text: str) -> float:
         return parse_duration(int(text) if text.isdigit() else text)
     except Refused as error:
         raise argparse.ArgumentTypeError(f"{text!r} is {error.message}") from error
+
+
+def some_seconds(text: str) -> float:
+    """An argparse type: a duration that is longer than nothing."""
+    duration = seconds(text)
+    if not duration:
+        raise argparse.ArgumentTypeError(f"{text!r} leaves no time; write something like 10s")
+    return duration
 
 
 def add_inventory(parser: argparse.ArgumentParser) -> None:
@@ -92,29 +104,34 @@ def only_lists(arguments: argparse.Namespace) -> bool:
 def add_connection(parser: argparse.ArgumentParser) -> None:
     """How hosts are reached."""
     group = parser.add_argument_group("connection")
-    group.add_argument("-f", "--forks", type=positive, default=20, metavar="N", help="hosts at a time (default: 20)")
+    group.add_argument("-f", "--forks", type=positive, metavar="N", help=f"hosts at a time (default: {FORKS})")
     group.add_argument("-u", "--user", metavar="NAME", help="SSH user where the inventory names none")
     group.add_argument("--private-key", type=Path, metavar="FILE", help="SSH key where the inventory names none")
     group.add_argument(
-        "-T", "--timeout", type=seconds, default=10.0, metavar="TIME", help="for one SSH connection (default: 10s)"
+        "-T", "--timeout", type=some_seconds, default=10.0, metavar="TIME", help="for one SSH connection (default: 10s)"
     )
 
 
-def add_output(parser: argparse.ArgumentParser, *, quiet: str = "nothing unless something fails") -> None:
+def add_output(
+    parser: argparse.ArgumentParser,
+    *,
+    quiet: str = "nothing unless something fails",
+    verbose: str = "show each step as it begins",
+) -> None:
     """What is printed; ``quiet`` says what the command prints with ``-q``, which it does not have when it is empty."""
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     group.add_argument("--no-color", action="store_true", help="no colours (NO_COLOR is honoured as well)")
     if quiet:
         group.add_argument("-q", "--quiet", action="store_true", help=quiet)
-    group.add_argument("-v", "--verbose", action="count", default=0, help="show each step as it begins")
+    group.add_argument("-v", "--verbose", action="count", default=0, help=verbose)
 
 
 def add_project(parser: argparse.ArgumentParser) -> None:
     """Where files are looked for and kept."""
     group = parser.add_argument_group("files")
     group.add_argument(
-        "--project", type=Path, default=Path(), metavar="DIR", help="holds templates/ and playbooks/ (default: here)"
+        "--project", type=Path, default=HERE, metavar="DIR", help="holds templates/ and playbooks/ (default: here)"
     )
     group.add_argument("--state-dir", type=Path, default=state_home(), metavar="DIR", help="journals and locks")
 
@@ -129,6 +146,11 @@ def add_allowances(group: argparse._ActionsContainer) -> None:
         metavar="MODEL",
         help="allow new versions of this model that break callers of the served one; may be given several times",
     )
+
+
+def forks(arguments: argparse.Namespace) -> int:
+    """How many hosts at a time; what was not given stays None in the arguments, so that it can be told."""
+    return FORKS if arguments.forks is None else int(arguments.forks)
 
 
 def cache_home() -> Path:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from fleetdeploy import balancers
 from fleetdeploy.cli import extra_vars, options
 from fleetdeploy.cli.calls import (
     calls_of,
@@ -24,9 +25,11 @@ from fleetdeploy.cli.calls import (
     with_variables,
 )
 from fleetdeploy.cli.opening import store_of
+from fleetdeploy.cli.play_hosts import everyone_of, outside, within
 from fleetdeploy.cli.selection import selection_of
 from fleetdeploy.config.inventory.load import Loaded, load
 from fleetdeploy.config.inventory.patterns import select
+from fleetdeploy.config.inventory.told_once import of_expressions
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.config.playbook.selection import Selection, narrowed
 from fleetdeploy.config.syntax.suggest import hint_for
@@ -40,7 +43,7 @@ from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.remote.inventory_cache import CachedScripts
 from fleetdeploy.remote.inventory_script import InventoryScripts
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.preparation import unprepared
+from fleetdeploy.rollout.preparation import unprepared, unproven
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.tasks import registry
 
@@ -82,6 +85,7 @@ def open_inventory(arguments: argparse.Namespace) -> Loaded:
         playbook_dir=playbook_dir_of(arguments),
         run_script=_scripts(arguments),
         secrets=store,
+        balancer_kinds=balancers.kinds(),
     )
 
 
@@ -92,8 +96,8 @@ def _scripts(arguments: argparse.Namespace) -> Callable[[Path, Sequence[str]], s
         return InventoryScripts()
 
     def tell(text: str) -> None:
-        if not getattr(arguments, "quiet", False):
-            print(text, file=sys.stderr)
+        # With --quiet as well: nobody may take what was true an hour ago for what is true now.
+        print(text, file=sys.stderr)
 
     return CachedScripts(
         InventoryScripts(), options.cache_home() / "inventory", within_s, SystemClock(), tell, os.environ
@@ -142,26 +146,40 @@ def read_status_targets(arguments: argparse.Namespace, pattern: str) -> tuple[In
     return inventory, Targets(resolve(hosts, arguments.project), stamp=_stamp())
 
 
-def read_playbook(arguments: argparse.Namespace, selection: Selection) -> Playbook:
-    """The playbook, less what ``selection`` leaves out. Raises InputError."""
+def read_playbook(arguments: argparse.Namespace, selection: Selection, *, every_play: bool = False) -> Playbook:
+    """The playbook, less what ``selection`` leaves out; ``every_play`` keeps plays without tasks. Raises InputError."""
     path = Path(getattr(arguments, "playbook", None) or arguments.project / DEFAULT_PLAYBOOK)
     store = store_of(arguments)
     return narrowed(
-        load_playbook(path, task_names=registry().keys(), project=arguments.project, secrets=store), selection
+        load_playbook(path, task_names=registry().keys(), project=arguments.project, secrets=store),
+        selection,
+        every_play=every_play,
     )
 
 
-def read_plays(arguments: argparse.Namespace, inventory: Inventory) -> tuple[Playbook, tuple[BoundPlay, ...]]:
-    """The playbook, less what was not asked for, and its plays bound to their hosts. Raises InputError."""
-    playbook = read_playbook(arguments, selection_of(arguments))
+def read_plays(
+    arguments: argparse.Namespace, inventory: Inventory, *, every_play: bool = False
+) -> tuple[Playbook, tuple[BoundPlay, ...]]:
+    """The playbook, less what was not asked for, and its plays bound to their hosts.
+
+    A play has none where the limit leaves it none. Raises InputError, also where no play has any.
+    """
+    playbook = read_playbook(arguments, selection_of(arguments), every_play=every_play)
     extra = extra_vars.by_name(arguments.extra_vars, secrets=store_of(arguments))
-    return playbook, tuple(bind(play, inventory, arguments.limit, extra=extra) for play in playbook.plays)
+    plays = tuple(bind(play, inventory, arguments.limit, extra=extra) for play in playbook.plays)
+    if not any(bound.hosts for bound in plays):
+        raise PatternError(problems=[outside(bound, arguments.limit) for bound in plays])
+    return playbook, plays
 
 
 def read_project(arguments: argparse.Namespace) -> Project:
     """Load, check and resolve everything. Raises InputError with all problems that can be told at once."""
     inventory = read_inventory(arguments)
-    playbook, plays = read_plays(arguments, inventory)
+    playbook, bound = read_plays(arguments, inventory)
+    plays = tuple(play for play in bound if play.hosts)
+    if not getattr(arguments, "quiet", False):
+        for skipped in (play for play in bound if not play.hosts):
+            print(f"note: {outside(skipped, arguments.limit).message}: the play is skipped", file=sys.stderr)
     check_environments(plays)
     meant = {name for play in plays for name in play.hosts}
     hosts = [host for name, host in inventory.hosts.items() if name in meant]
@@ -174,7 +192,7 @@ def read_project(arguments: argparse.Namespace) -> Project:
         stamp=_stamp(),
         allow_remove=getattr(arguments, "allow_remove", False),
         allow_signature_change=_models_named(getattr(arguments, "allow_signature_change", ()), by_name),
-        undecided=lambda plan: (*fact_refusals(plays, plan), *unprepared(plays, plan)),
+        undecided=lambda plan: (*fact_refusals(plays, plan), *unprepared(plays, plan), *unproven(plays, plan)),
     )
     return Project(inventory, sources_of(arguments), playbook, plays, targets)
 
@@ -208,16 +226,21 @@ def resolve(hosts: Sequence[Host], project: Path) -> Mapping[str, Target]:
             refused = refused or isinstance(error, ArtefactRefused)
             problems |= dict.fromkeys(error.problems)
     if problems:
-        raise (ArtefactRefused if refused else InputError)(problems=problems)
+        of_hosts = of_expressions((item.host, replace(item, host="")) for item in problems if item.host)
+        shared = [item for item in problems if not item.host]
+        raise (ArtefactRefused if refused else InputError)(problems=[*shared, *of_hosts])
     return found
 
 
 def bind(
     play: Play, inventory: Inventory, limit: str | None, *, extra: Mapping[str, object] | None = None
 ) -> BoundPlay:
-    """A play with its hosts selected, its tasks' arguments checked, and in an order that is safe."""
-    everyone = _everyone(play, inventory)
-    hosts = select(inventory, play.hosts, limit=limit)
+    """A play with its hosts selected, its tasks' arguments checked, and in an order that is safe.
+
+    It has no hosts where its pattern and the limit have none in common.
+    """
+    everyone = everyone_of(play, inventory)
+    hosts = within(play, inventory, limit)
     hosts, domains = in_order(play, hosts, everyone)
     seen = with_variables(play, inventory, extra or {})
     calls, always = calls_of(play.tasks, hosts, seen), calls_of(play.always, hosts, seen)
@@ -225,15 +248,6 @@ def bind(
     check_safe(play, hosts, calls, always=always, everyone=everyone)
     check_rescue(rescue, play)
     return BoundPlay(play, hosts, everyone, calls, always, domains, rescue)
-
-
-def _everyone(play: Play, inventory: Inventory) -> Mapping[str, Host]:
-    """The play's hosts without any limit. Raises PatternError with the play's place."""
-    try:
-        return {name: inventory.hosts[name] for name in select(inventory, play.hosts)}
-    except PatternError as error:
-        place = str(play.origin)
-        raise PatternError(problems=[replace(item, where=item.where or place) for item in error.problems]) from error
 
 
 def _stamp() -> str:

@@ -60,15 +60,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def text_of(kind: str) -> str:
     """The schema of a kind, as it is printed and shipped."""
+    from fleetdeploy import balancers
     from fleetdeploy.config import inventory_schema, json_schema
     from fleetdeploy.report.plan.schema import plan_schema
     from fleetdeploy.report.task_docs import shape_of
     from fleetdeploy.tasks import registry
 
     if kind == "inventory":
-        schema = inventory_schema.inventory_schema()
+        schema = inventory_schema.inventory_schema(balancer_kinds=balancers.kinds())
     elif kind == "variables":
-        schema = inventory_schema.variables_schema()
+        schema = inventory_schema.variables_schema(balancer_kinds=balancers.kinds())
     elif kind == "plan":
         schema = plan_schema()
     else:

@@ -34,16 +34,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what was asked for, in the layout of ``ansible-playbook``. Exit code 0, or an InputError."""
     from fleetdeploy.cli.project import print_json, read_inventory, read_playbook, read_plays
 
-    tagged = read_playbook(arguments, _with_never(arguments)) if arguments.list_tags else None
+    tagged = read_playbook(arguments, _with_never(arguments), every_play=True) if arguments.list_tags else None
     listed: list[_Listed]
     if tagged is not None and not (arguments.list_hosts or arguments.list_tasks):
         playbook, listed = tagged, [_Listed(play) for play in tagged.plays]
     else:
-        playbook, plays = read_plays(arguments, read_inventory(arguments))
+        playbook, plays = read_plays(arguments, read_inventory(arguments), every_play=True)
         listed = [_Listed(bound.play, bound.hosts) for bound in plays]
     if tagged is not None:
-        tags = {play.origin: _task_tags(play) for play in tagged.plays}
-        listed = [replace(item, task_tags=tags[item.play.origin]) for item in listed]
+        tags = {play.number: _task_tags(play) for play in tagged.plays}
+        listed = [replace(item, task_tags=tags[item.play.number]) for item in listed]
     if arguments.json:
         print_json({"playbook": playbook.path, "plays": [_as_json(item, arguments) for item in listed]})
         return 0
@@ -68,18 +68,18 @@ def _with_never(arguments: argparse.Namespace) -> Selection:
 
 
 def _task_tags(play: Play) -> tuple[str, ...]:
-    """Every tag that any task of the play has, those of the play among them."""
-    return tuple(sorted({tag for call in play.all_tasks for tag in call.tags}))
+    """Every tag that any task of the play has, and as in Ansible those of the play also where no task is meant."""
+    return tuple(sorted({*play.tags, *(tag for call in play.all_tasks for tag in call.tags)}))
 
 
 def _lines(playbook: Playbook, listed: Sequence[_Listed], arguments: argparse.Namespace) -> Iterator[str]:
     yield f"playbook: {playbook.path}"
     if not (arguments.list_hosts or arguments.list_tasks or arguments.list_tags):
         return
-    for number, item in enumerate(listed, 1):
+    for item in listed:
         play = item.play
         yield ""
-        yield f"  play #{number} ({play.hosts}): {play.name}\tTAGS: [{', '.join(play.tags)}]"
+        yield f"  play #{play.number} ({play.hosts}): {play.name}\tTAGS: [{', '.join(play.tags)}]"
         if arguments.list_hosts:
             yield f"    pattern: {play.hosts}"
             yield f"    hosts ({len(item.hosts)}):"
@@ -94,7 +94,12 @@ def _lines(playbook: Playbook, listed: Sequence[_Listed], arguments: argparse.Na
 
 def _as_json(item: _Listed, arguments: argparse.Namespace) -> Mapping[str, object]:
     play = item.play
-    found: dict[str, object] = {"name": play.name, "pattern": play.hosts, "tags": list(play.tags)}
+    found: dict[str, object] = {
+        "name": play.name,
+        "number": play.number,
+        "pattern": play.hosts,
+        "tags": list(play.tags),
+    }
     if arguments.list_hosts:
         found["hosts"] = list(item.hosts)
     if arguments.list_tasks:

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     fleet = SshFleet(hosts=inventory.hosts, connect_timeout_s=arguments.timeout)
     try:
         emit = Emitter(new_run(targets.stamp), SystemClock(), redactor=arguments.redactor)
-        plan = targets.observe(fleet, emit, forks=arguments.forks)
+        plan = targets.observe(fleet, emit, forks=options.forks(arguments))
         members, refused = _members(plan, fleet)
     finally:
         fleet.close()

@@ -6,7 +6,7 @@ an outer group set, and every reserved value may be an expression in braces. So 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 
 from pydantic import BaseModel
@@ -55,8 +55,8 @@ _UNUSED = {
 }
 
 
-def inventory_schema() -> Schema:
-    """A YAML inventory: groups with ``hosts``, ``vars`` and ``children``."""
+def inventory_schema(*, balancer_kinds: Collection[str] = ()) -> Schema:
+    """A YAML inventory: groups with ``hosts``, ``vars`` and ``children``; no ``balancer_kinds`` stand for any."""
     group = {"$ref": "#/$defs/group"}
     return {
         "$schema": DRAFT,
@@ -66,13 +66,13 @@ def inventory_schema() -> Schema:
         "minProperties": 1,
         "propertyNames": {"pattern": _GROUP},
         "additionalProperties": group,
-        "$defs": {**_definitions(), "group": _group(), "host": _host()},
+        "$defs": {**_definitions(balancer_kinds), "group": _group(), "host": _host()},
     }
 
 
-def variables_schema() -> Schema:
+def variables_schema(*, balancer_kinds: Collection[str] = ()) -> Schema:
     """A file below ``group_vars`` or ``host_vars``."""
-    definitions = _definitions()
+    definitions = _definitions(balancer_kinds)
     variables = definitions.pop("variables")
     return {
         "$schema": DRAFT,
@@ -118,13 +118,16 @@ def _host() -> Schema:
     return {"description": "A host's own variables.", "anyOf": [{"$ref": "#/$defs/variables"}, {"type": "null"}]}
 
 
-def _definitions() -> dict[str, Schema]:
+def _definitions(balancer_kinds: Collection[str]) -> dict[str, Schema]:
     """``variables`` and everything it refers to."""
     found: dict[str, Schema] = {}
     parts: dict[str, type[BaseModel]] = {GPUS: GpusFields, BALANCER: BalancerFields, "service": ServiceFields}
     for name, model in parts.items():
         schema = fields_schema(model)
         inner = schema.pop("$defs", {})
+        if name == BALANCER and balancer_kinds:
+            about = schema["properties"]["kind"].get("description", "")
+            schema["properties"]["kind"] = {"description": about, "enum": sorted(balancer_kinds)}
         for key, part in {name: schema, **inner}.items():
             found[key] = _loosened(part, partial=name == "service")
     service = {"$ref": "#/$defs/service"}
@@ -205,7 +208,9 @@ def _loosened(schema: Schema, *, partial: bool) -> Schema:
         _or_null(made)
         for part in list(_parts(made)):
             inner = part.get("additionalProperties")
-            for value in (*part.get("properties", {}).values(), *([inner] if isinstance(inner, dict) else ())):
+            by_pattern = part.get("patternProperties", {}).values()
+            named = (*part.get("properties", {}).values(), *by_pattern)
+            for value in (*named, *([inner] if isinstance(inner, dict) else ())):
                 _or_null(value)
     return made
 
@@ -214,6 +219,7 @@ def _parts(schema: Schema) -> Iterator[Schema]:
     """The schema and those of its keys, items and alternatives."""
     yield schema
     inner = [schema.get(key) for key in ("items", "additionalProperties")]
+    inner += schema.get("patternProperties", {}).values()
     for value in (*schema.get("properties", {}).values(), *schema.get("anyOf", ()), *inner):
         if isinstance(value, dict):
             yield from _parts(value)

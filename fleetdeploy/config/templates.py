@@ -19,7 +19,6 @@ from typing import Final
 from jinja2 import (
     BaseLoader,
     Environment,
-    StrictUndefined,
     TemplateError,
     TemplateNotFound,
     TemplateRuntimeError,
@@ -30,11 +29,13 @@ from jinja2 import (
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import safe_range
 
-from fleetdeploy.config.sandbox.budget import TooMuch, rendering, spend, weigh
+from fleetdeploy.config.sandbox.budget import TooMuch, Total, rendering, spend, weigh
 from fleetdeploy.config.sandbox.environment import CountingSandbox
 from fleetdeploy.config.sandbox.filters import bounded
 from fleetdeploy.config.syntax.suggest import hint_for, nearest
 from fleetdeploy.config.syntax.text_file import exists, read_text
+from fleetdeploy.config.template_lines import NotesLines, at, pieces_of
+from fleetdeploy.config.undefined import Missing, NotThere, kind_of
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.errors import InputError
 
@@ -59,26 +60,27 @@ class TemplateSet:
     def __init__(self, directory: Path) -> None:
         self.directory = Path(directory)
         self._environment = _Sandbox(_Loader(self.directory))
+        self._total = Total()
 
     def names(self) -> tuple[str, ...]:
         """All templates, by their names relative to the directory."""
         found = (path for path in self.directory.rglob("*") if path.is_file() and not path.name.startswith("."))
         return tuple(sorted(path.relative_to(self.directory).as_posix() for path in found))
 
-    def render(self, name: str, context: Mapping[str, object]) -> str:
-        """The text of template ``name`` with the variables of ``context``.
+    def render(self, name: str, context: Mapping[str, object], *, where: str = "") -> str:
+        """The text of template ``name``, which the inventory names at ``where``, with the variables of ``context``.
 
         Raises InputError with the template's line for a missing template, a syntax error, an undefined variable, a
         value that has no text form, more than ``OUTPUT_LIMIT`` characters, and more work or memory than
         :mod:`fleetdeploy.config.sandbox.budget` allows.
         """
         try:
-            with rendering():
+            with rendering(self._total):
                 return self._rendered(name, context)
         except InputError:
             raise
         except Exception as error:  # noqa: BLE001  template code may fail with any exception; all become one kind
-            raise self._explain(error, name, context) from None
+            raise self._explain(error, name, context, where) from None
 
     def _rendered(self, name: str, context: Mapping[str, object]) -> str:
         parts, size = [], 0
@@ -89,17 +91,32 @@ class TemplateSet:
             parts.append(part)
         return "".join(parts)
 
-    def _explain(self, error: Exception, name: str, context: Mapping[str, object]) -> InputError:
+    def place_of(self, name: str) -> str:
+        """A template as messages name it."""
+        return str(self.directory / name)
+
+    def place_in(self, name: str, context: Mapping[str, object], line: int, column: int) -> str:
+        """The template and the line of it that gave a place of the text which :meth:`render` made of ``context``.
+
+        It is rendered once more for that, as nobody asks where all is well.
+        """
+        with rendering():
+            found = at(pieces_of(self._environment.get_template(name).generate(dict(context))), line, column)
+        return _line(found) if found is not None else self.place_of(name)
+
+    def _explain(self, error: Exception, name: str, context: Mapping[str, object], named_at: str) -> InputError:
         if isinstance(error, TemplateSyntaxError):
             where = Origin(error.filename or str(self.directory / (error.name or name)), error.lineno, 1)
             return InputError(f"template syntax error: {error.message}", where=_line(where), hint="see that line")
         where = self._place(error.__traceback__) or Origin(str(self.directory / name))
         if isinstance(error, TemplateNotFound):
             missing = str(error.message or error.name or name)
-            place = _line(where) if where.line else str(self.directory)
-            return InputError(
-                f"no such template: {missing!r}", where=place, hint=hint_for(missing, self.names(), what="templates")
-            )
+            place = _line(where) if where.line else named_at or str(self.directory)
+            hint = hint_for(missing, self.names(), what="templates") or f"put it into {self.directory}"
+            return InputError(f"no such template: {missing!r}", where=place, hint=hint)
+        if isinstance(error, NotThere):
+            hint = hint_for(error.name, error.known, what=f"in {error.path or 'it'}") or "see what is there"
+            return InputError(f"undefined variable: {error.message}", where=_line(where), hint=hint)
         if isinstance(error, UndefinedError):
             return InputError(
                 f"undefined variable: {error.message}",
@@ -177,18 +194,19 @@ def _output(value: object) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return str(value)
-    kind = "nothing (null)" if value is None else f"a {type(value).__name__}"
-    raise TemplateRuntimeError(f"the expression gives {kind}, which has no text form; pick a value in it")
+    raise TemplateRuntimeError(f"the expression gives {kind_of(value)}, which has no text form; pick a value in it")
 
 
 class _Sandbox(CountingSandbox):
     """The sandbox with what model.config needs, and every value escaped for protobuf."""
 
+    code_generator_class = type("CountsAndNotes", (NotesLines, CountingSandbox.code_generator_class), {})  # type: ignore[assignment]
+
     def __init__(self, loader: BaseLoader) -> None:
         super().__init__(
             _FILTERS,
             loader=loader,
-            undefined=StrictUndefined,
+            undefined=Missing,
             finalize=_counted_output,
             autoescape=False,  # `finalize` escapes, for protobuf and not for HTML
             trim_blocks=True,

@@ -220,6 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not is_exported(chosen.destination, seed=chosen.seed):
             export_all(chosen.destination, seed=chosen.seed)
+        sys.stderr.write(f"models/ and golden/ are in {chosen.destination}\n")
     except LabError as error:
         sys.stderr.write(f"{error}\n{error.hint}\n")
         return error.exit_code

@@ -115,10 +115,10 @@ CASES = {
     ),
     "a template that serves something else": Case(
         _edit('name: "{{ model.name }}"', 'name: "{{ model.name }}2"', TEMPLATE),
-        Path("model.config.j2"), "", "leaves out model 'ranker'",
+        TEMPLATE, "", "leaves out model 'ranker'",
     ),
     "a template that is missing": Case(
-        _remove(TEMPLATE), Path("templates"), "", "no such template: 'model.config.j2'"
+        _remove(TEMPLATE), SERVICES, "ranking:", "no such template: 'model.config.j2'", "put it into templates"
     ),
     "a playbook that is missing": Case(_remove(PLAYBOOK), PLAYBOOK, "", "no such playbook", "check the path"),
     "an inventory that is missing": Case(_remove(INVENTORY), INVENTORY, "", "no such inventory", "check the path"),

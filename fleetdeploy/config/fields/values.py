@@ -25,6 +25,7 @@ _SIZE = re.compile(r"(\d{1,19})(?:\.(\d{1,9}))? ?([A-Za-z]+)", re.ASCII)
 _QUANTITY = re.compile(r"([1-9][0-9]{0,8})(%?)", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _USER = re.compile(r"(\d{1,10}|[a-z_][a-z0-9_-]{0,31})(:(\d{1,10}|[a-z_][a-z0-9_-]{0,31}))?", re.ASCII)
+_ROOT = re.compile(r"(?:0+|root)(?::|$)", re.ASCII)
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 _REMOTE_PATH = re.compile(r"(/[A-Za-z0-9_.-]+)+")
@@ -158,6 +159,13 @@ def _matching(pattern: re.Pattern[str], what: str, expected: str) -> AfterValida
     return AfterValidator(check)
 
 
+def _not_root(user: str) -> str:
+    """A model is a program: in a container that runs as root, it would be root behind one barrier only."""
+    if _ROOT.match(user):
+        raise Refused("the server would run as root", 'name a user with few rights, such as "65534:65534"')
+    return user
+
+
 def parse_text_or_number(value: object) -> str:
     """A text; a number only when it reads the same however it is read."""
     if isinstance(value, str):
@@ -248,17 +256,19 @@ TemplateName = Annotated[
     PlainValidator(parse_template_name),
     written("template", r"(?!(?:.*/)?\.\.?(?:/|$))[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*"),
 ]
-FlagValue = Annotated[
-    str,
-    PlainValidator(parse_flag_value),
-    WithJsonSchema({"title": "text, number or boolean", "type": ["string", "number", "boolean"], "pattern": _ONE_LINE}),
-]
+FLAG_VALUE_SCHEMA: dict[str, object] = {
+    "title": "text, number or boolean",
+    "type": ["string", "number", "boolean"],
+    "pattern": _ONE_LINE,
+}
+FlagValue = Annotated[str, PlainValidator(parse_flag_value), WithJsonSchema(FLAG_VALUE_SCHEMA)]
 Text = Annotated[str, PlainValidator(parse_text_or_number), WithJsonSchema(_NUMBER_SCHEMA)]
 TextOrSecret = Annotated[Union[str, Secret], PlainValidator(parse_text_or_secret), WithJsonSchema(_SECRET_SCHEMA)]
 User = Annotated[
     str,
     _matching(_USER, "a user", 'uid, uid:gid, or names, such as "65534:65534"'),
-    written("user", _USER.pattern),
+    AfterValidator(_not_root),
+    written("user", rf"(?!{_ROOT.pattern}){_USER.pattern}"),
 ]
 EnvironmentName = Annotated[
     str,

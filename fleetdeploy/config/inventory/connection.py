@@ -32,6 +32,7 @@ _NAMES = {
     "private_key": ("ansible_ssh_private_key_file", "ansible_private_key_file"),
     "known_hosts": (KNOWN_HOSTS,),
 }
+ADDRESS_VARIABLES = _NAMES["address"]
 _INTO_CONFIG = "SSH options that differ from host to host belong into an ssh_config file"
 _ONLY_SUDO = "a host's user becomes root through sudo, and through nothing else"
 _SSH_TRANSPORTS = frozenset({"ssh", "smart", "paramiko", "paramiko_ssh", "ansible.builtin.ssh"})

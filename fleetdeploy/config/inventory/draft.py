@@ -58,6 +58,7 @@ class Draft:
         self.groups["all"].children["ungrouped"] = everywhere
         self.hosts: dict[str, HostDraft] = {}
         self.problems: list[Problem] = []
+        self.ini_files: set[str] = set()
 
     def problem(self, message: str, origin: Origin, hint: str = "") -> None:
         self.problems.append(Problem(message, str(origin), hint))
@@ -94,7 +95,8 @@ class Draft:
         if isinstance(node, Scalar) and re.fullmatch(r"-?[0-9]{1,9}", node.raw) and not node.surprising:
             group.priority = int(node.raw)
         else:
-            self.problem(f"{PRIORITY}: {shown(node)} is not a whole number", node.origin)
+            hint = "write a number such as 10: of groups of one depth the highest wins, and 1 is the default"
+            self.problem(f"{PRIORITY}: {shown(node)} is not a whole number", node.origin, hint)
 
     def add_hosts(self, group: GroupDraft, written: str, origin: Origin, *, layers: Sequence[MapNode] = ()) -> None:
         """The hosts that ``written`` stands for (ranges, a port after a colon), with their own variables."""
@@ -144,7 +146,7 @@ def finish(draft: Draft) -> None:
             draft.problem(
                 f"group {group.name!r} {how} nothing defines it",
                 group.origin,
-                hint_for(group.name, known, what="groups") + "; an empty group says `hosts: {}`",
+                "; ".join(filter(None, (hint_for(group.name, known, what="groups"), _empty(draft, group)))),
             )
     for conflict in sorted(groups.keys() & draft.hosts.keys()):
         draft.problem(
@@ -162,6 +164,12 @@ def finish(draft: Draft) -> None:
             groups["all"].children[name] = groups[name].origin
     _settle_ungrouped(draft)
     _set_depths(groups)
+
+
+def _empty(draft: Draft, group: GroupDraft) -> str:
+    """How a group without hosts is written, in the words of the file that names it."""
+    is_ini = group.origin.file in draft.ini_files
+    return f"an empty group is a line [{group.name}]" if is_ini else "an empty group says `hosts: {}`"
 
 
 def _settle_ungrouped(draft: Draft) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fleetdeploy.config.fields.schema import dotted
 from fleetdeploy.config.inventory.layers import Layer
 from fleetdeploy.config.inventory.load import Loaded
+from fleetdeploy.config.inventory.rendered import Rendered, Use, rendered, uses
 from fleetdeploy.config.reserved.names import SERVICES
 from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar
 from fleetdeploy.config.syntax.suggest import hint_for
@@ -31,12 +32,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A value in force, where it was written, and all that was said about it, the weakest first."""
+    """A value in force, where it was written, and all that was said about it, the weakest first.
+
+    ``rendered`` is what the expressions in it give, None where there are none; ``uses`` the variables in these.
+    """
 
     key: str
     value: object
     where: Origin
     settings: tuple[Setting, ...]
+    rendered: Rendered | None = None
+    uses: tuple[Use, ...] = ()
 
 
 def explain(loaded: Loaded, host: str, key: str) -> Explanation:
@@ -49,20 +55,26 @@ def explain(loaded: Loaded, host: str, key: str) -> Explanation:
     path = _resolve(merged, key)
     if path is None:
         raise _unknown(merged, key, host, layers)
-    node, where = _at(merged, path)
-    return Explanation(dotted(tuple(_shown(step) for step in path)), node.plain(), where, tuple(_said(layers, path)))
+    return _explained(loaded, host, path, layers)
 
 
 def explain_all(loaded: Loaded, host: str) -> list[Explanation]:
     """Every variable of ``host``; of ``services``, every value in it, as they come from several places."""
     merged = loaded.merged[host]
     layers = loaded.layers.of(host)
-    found = []
-    for path in (path for entry in merged for path in _paths(entry)):
-        node, where = _at(merged, path)
-        name = dotted(tuple(_shown(step) for step in path))
-        found.append(Explanation(name, node.plain(), where, tuple(_said(layers, path))))
-    return found
+    return [_explained(loaded, host, path, layers) for entry in merged for path in _paths(entry)]
+
+
+def _explained(loaded: Loaded, host: str, path: tuple[Step, ...], layers: list[Layer]) -> Explanation:
+    node, where = _at(loaded.merged[host], path)
+    return Explanation(
+        dotted(tuple(_shown(step) for step in path)),
+        node.plain(),
+        where,
+        tuple(_said(layers, path)),
+        rendered(loaded.inventory.hosts[host].variables, path),
+        tuple(uses(loaded.merged[host], node)),
+    )
 
 
 def _paths(entry: Entry) -> Iterator[tuple[Step, ...]]:

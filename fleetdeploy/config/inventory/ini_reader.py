@@ -30,6 +30,7 @@ _HEADER_LIKE = re.compile(r"\[[^\]]*(\]\s*([;#].*)?)?")
 def read_ini(path: Path, draft: Draft) -> None:
     """Take one INI inventory into ``draft``. Raises InputError when the file cannot be read as text."""
     reader = _Reader(str(path), draft)
+    draft.ini_files.add(str(path))
     text = read_text(path, what="inventory")
     if text.count("\n") > _MOST_LINES:
         raise InputError(f"more than {_MOST_LINES:,} lines", where=str(path), hint="write ranges, or split the file")

@@ -58,6 +58,8 @@ class Layers:
         self._host_files = [self._read(base, "host") for base in beside]
         self._group_files_play = self._read(playbook_dir, "group") if playbook_dir else {}
         self._host_files_play = self._read(playbook_dir, "host") if playbook_dir else {}
+        self.unread = bool(self.problems)
+        """Whether a file of variables could not be read, or belongs to nobody."""
         self._extra = (Layer("-e", extra),) if extra is not None and extra.entries else ()
         self._parents: dict[str, list[str]] = {name: [] for name in draft.groups}
         self._memberships: dict[str, list[str]] = {name: [] for name in draft.hosts}

@@ -10,12 +10,14 @@ is computed from a secret is one itself, and is computed when it is opened.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from jinja2 import StrictUndefined, TemplateError, meta
 
 from fleetdeploy.config.inventory.draft import GroupDraft
-from fleetdeploy.config.sandbox.budget import rendering
+from fleetdeploy.config.inventory.equal_renderings import EqualRenderings
+from fleetdeploy.config.inventory.hostvars import HostVars
+from fleetdeploy.config.sandbox.budget import TooMuch, Total, rendering
 from fleetdeploy.config.sandbox.expressions import Expressions, NoValue
 from fleetdeploy.config.secrets.sealed import NeedsSecret, Sealed, View, opened, sealed
 from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar, from_python
@@ -30,6 +32,8 @@ _LONGEST = 1024
 _LARGEST = 8192
 _DEEPEST = 32
 _ONE_EXPRESSION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
+_LOOKUPS = frozenset({"lookup", "query", "q"})
+_NOT_RUN = "lookups are not run: write the value itself, or !secret {env: NAME}, {file: PATH} or {command: [...]}"
 SPECIAL = ("inventory_hostname", "inventory_hostname_short", "group_names", "groups", "hostvars")
 
 
@@ -50,6 +54,9 @@ class LazyVariables:
         self._hosts_of: Mapping[str, list[str]] | None = None
         self._done: dict[tuple[str, str], object] = {}
         self._known: dict[str, tuple[set[str], Callable[[dict[str, object]], object]]] = {}
+        self._total = Total()
+        self._too_much: dict[str, NoValue] = {}
+        self._equal = EqualRenderings(merged, groups_of, lambda text: self._prepared(text)[0], self._is_templated)
 
     def resolved(self, host: str, used: Callable[[str], bool], problems: list[Problem]) -> MapNode:
         """The host's variables with those that are ``used`` rendered; the very same mapping when none needs it."""
@@ -141,15 +148,23 @@ class LazyVariables:
 
     def _value(self, host: str, text: str, trail: tuple[str, ...], view: View = sealed) -> object:
         """What ``text`` gives. Raises NoValue; NeedsSecret when it looks into a sealed secret."""
+        if text in self._too_much:
+            raise self._too_much[text]  # as it would on every host, one after the other
         try:
-            with rendering():
+            with rendering(self._total):
                 return self._computed(host, text, trail, view)
         except (NoValue, NeedsSecret, InputError):
             raise
+        except TooMuch as error:
+            found = NoValue(
+                f"{shortened(text, 80)!r} takes too much: {error.message}",
+                "let it do less for each host, or write the value itself",
+            )
+            raise self._too_much.setdefault(text, found) from None
         except TemplateError as error:
             known = [*(str(key) for key in self._merged[host].entries), *SPECIAL]
             name = str(error.message).partition("'")[2].partition("'")[0]
-            hint = hint_for(name, known, what="variables", most=20) if name else ""
+            hint = _NOT_RUN if name in _LOOKUPS else hint_for(name, known, what="variables", most=20) if name else ""
             raise NoValue(f"{shortened(text, 80)!r}: {error.message}", hint or "write the value itself") from None
         except Exception as error:  # noqa: BLE001  an expression may fail with any exception; all become one kind
             raise NoValue(
@@ -158,11 +173,17 @@ class LazyVariables:
 
     def _computed(self, host: str, text: str, trail: tuple[str, ...], view: View) -> object:
         needed, compiled = self._prepared(text)
+        key = self._equal.key(host, text) if view is sealed else None
+        if key is not None and key in self._equal.values:
+            return self._equal.values[key]
         context = {name: self._variable(host, name, trail, view) for name in needed if self._is_known(host, name)}
         value = compiled(context)
         if isinstance(value, StrictUndefined):
             str(value)  # raises, with the name
-        return _plain(value, 0, [_LARGEST])
+        found = _plain(value, 0, [_LARGEST])
+        if key is not None:
+            self._equal.values[key] = found
+        return found
 
     def _prepared(self, text: str) -> tuple[set[str], Callable[[dict[str, object]], object]]:
         """The names that ``text`` needs, and what makes a value of them; many hosts share one text."""
@@ -195,7 +216,7 @@ class LazyVariables:
         if name == "groups":
             return self._members()
         if name == "hostvars":
-            return _HostVars(self, trail, view)
+            return HostVars(self, trail, view)
         return self.value_of(host, name, trail, view)
 
     def _members(self) -> Mapping[str, list[str]]:
@@ -232,47 +253,6 @@ class LazyVariables:
         if problems:
             raise NoValue(problems[0].message.partition(": ")[2], problems[0].hint, problems[0].where)
         return view(self._done.setdefault((host, name), node.plain()))
-
-
-class _HostVars(Mapping[str, object]):
-    """``hostvars``: every host by name, each with its variables, rendered one by one."""
-
-    def __init__(self, lazy: LazyVariables, trail: tuple[str, ...], view: View) -> None:
-        self._lazy = lazy
-        self._trail = trail
-        self._view = view
-
-    def __getitem__(self, host: str) -> object:
-        if host not in self._lazy.hosts():
-            raise KeyError(host)
-        return _VarsOf(self._lazy, host, self._trail, self._view)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._lazy.hosts())
-
-    def __len__(self) -> int:
-        return len(self._lazy.hosts())
-
-
-class _VarsOf(Mapping[str, object]):
-    """One host of ``hostvars``."""
-
-    def __init__(self, lazy: LazyVariables, host: str, trail: tuple[str, ...], view: View) -> None:
-        self._lazy = lazy
-        self._host = host
-        self._trail = trail
-        self._view = view
-
-    def __getitem__(self, name: str) -> object:
-        if name not in self._lazy.names_of(self._host):
-            raise KeyError(name)
-        return self._lazy.value_of(self._host, name, self._trail, self._view)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._lazy.names_of(self._host))
-
-    def __len__(self) -> int:
-        return len(self._lazy.names_of(self._host))
 
 
 def _plain(value: object, depth: int, left: list[int]) -> object:

@@ -6,7 +6,7 @@ The kinds of sources are told apart in :mod:`fleetdeploy.config.inventory.source
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from fleetdeploy.config.inventory.draft import MOST, PRIORITY, Draft, GroupDraft
 from fleetdeploy.config.inventory.layers import Layers
 from fleetdeploy.config.inventory.lazy import LazyVariables
 from fleetdeploy.config.inventory.merging import merge_variables
+from fleetdeploy.config.inventory.one_machine import shared_machines
 from fleetdeploy.config.inventory.sources import (
     RunScript,
     SourceFile,
@@ -62,10 +63,16 @@ def load_inventory(
     playbook_dir: Path | None = None,
     run_script: RunScript | None = None,
     secrets: SecretStore | None = None,
+    balancer_kinds: Collection[str] | None = None,
 ) -> Inventory:
     """The inventory that ``sources`` (files, directories, lists with commas) describe together; see :func:`load`."""
     return load(
-        sources, extra_vars=extra_vars, playbook_dir=playbook_dir, run_script=run_script, secrets=secrets
+        sources,
+        extra_vars=extra_vars,
+        playbook_dir=playbook_dir,
+        run_script=run_script,
+        secrets=secrets,
+        balancer_kinds=balancer_kinds,
     ).inventory
 
 
@@ -76,12 +83,13 @@ def load(
     playbook_dir: Path | None = None,
     run_script: RunScript | None = None,
     secrets: SecretStore | None = None,
+    balancer_kinds: Collection[str] | None = None,
 ) -> Loaded:
     """The inventory of ``sources``, with the places of all values.
 
     ``extra_vars`` outrank every file; relative paths in them start from the working directory. Variable files beside
     the playbook are looked for in ``playbook_dir``. ``run_script`` runs an executable inventory, ``secrets`` opens
-    secrets. Raises InputError with every problem of every file.
+    secrets, ``balancer_kinds`` are those that there are. Raises InputError with every problem of every file.
     """
     if not sources:
         raise InputError("no inventory given", hint="name one with -i, such as -i inventories/lab")
@@ -112,7 +120,10 @@ def load(
     extra = from_python({} if extra_vars is None else extra_vars, EXTRA_VARS)
     assert isinstance(extra, MapNode)
     layers = Layers(draft, files, playbook_dir=playbook_dir, extra=extra, secrets=secrets)
-    loaded = _Merger(draft, layers).loaded(tuple(map(Path, sources)))
+    if layers.unread:
+        # What stands in a file that could not be read would be missed wherever it is used.
+        raise InputError(problems=dict.fromkeys([*near_misses(layers.everything()), *layers.problems]))
+    loaded = _Merger(draft, layers, balancer_kinds).loaded(tuple(map(Path, sources)))
     secrets.keep(public_names(loaded.inventory))
     return loaded
 
@@ -120,8 +131,9 @@ def load(
 class _Merger:
     """Merges variables and reads the reserved ones, host by host."""
 
-    def __init__(self, draft: Draft, layers: Layers) -> None:
+    def __init__(self, draft: Draft, layers: Layers, balancer_kinds: Collection[str] | None) -> None:
         self.draft = draft
+        self._balancer_kinds = balancer_kinds
         self.layers = layers
         self._of_expressions: list[tuple[str, Problem]] = []
         self._of_values: list[tuple[str, Problem]] = []
@@ -144,6 +156,7 @@ class _Merger:
         # A service in what could not be read is not in the list; its pools would only look wrong.
         services_known = not unread and not self._reader.problems
         noted += self._of_balancers(used.values(), hosts, services_known=services_known)
+        noted += shared_machines(hosts, used)
         if noted:
             raise InputError(problems=dict.fromkeys(noted))
         groups = {name: _group(group) for name, group in self.draft.groups.items()}
@@ -156,7 +169,7 @@ class _Merger:
         services = {wish.name for host in hosts.values() for wish in host.services} if services_known else None
         known = len(self._reader.problems)
         for variables in merged:
-            self._reader.check_balancer(variables, hosts=hosts, services=services)
+            self._reader.check_balancer(variables, hosts=hosts, services=services, kinds=self._balancer_kinds)
         return self._reader.problems[known:]
 
     def _variables(self, host: str, groups: tuple[str, ...]) -> MapNode:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from fleetdeploy.config.inventory.gpu_selector import SELECTOR, hosts_with
 from fleetdeploy.config.inventory.load import host_order
 from fleetdeploy.config.inventory.ranges import is_ip
+from fleetdeploy.config.inventory.regex_cost import Costly, check_regex
 from fleetdeploy.config.syntax.suggest import nearest
 from fleetdeploy.config.syntax.text_file import home_path, read_text
 from fleetdeploy.domain.inventory import Inventory
@@ -28,6 +29,7 @@ _BETWEEN_COLONS = re.compile(rf"[&!]?{SELECTOR.pattern}(?=\s*(?::|$))|(?:[^\s:\[
 _GLOB = frozenset("*?[")
 _CUTOFF = 0.65
 """So that every short name is not like `ungrouped`."""
+_MOST_MEANT = 4
 _LIST_LIMIT_BYTES = 4 * 1024 * 1024
 _MOST_LINES = 50_000
 _LONGEST_TERM = 4096
@@ -159,13 +161,27 @@ def _named(inventory: Inventory, term: str, matcher: re.Pattern[str], pattern: s
     if not groups or not is_plain:
         found.update(dict.fromkeys(name for name in inventory.hosts if matcher.match(name)))
     if not groups and not found:
-        known = [*inventory.groups, *inventory.hosts]
-        close = nearest(term, known, cutoff=_CUTOFF) if is_plain else ""
         problem = "is neither a group nor a host" if is_plain else "matches no group and no host"
-        hint = f"did you mean {close!r}?" if close else f"groups: {', '.join(inventory.groups)}"
+        hint = (is_plain and _meant(inventory, term)) or f"groups: {', '.join(inventory.groups)}"
         inside = f" (in the pattern {pattern!r})" if term != pattern else ""
         raise PatternError(f"{term!r} {problem}{inside}", hint=hint)
     return tuple(found)
+
+
+def _meant(inventory: Inventory, term: str) -> str:
+    """Hosts before groups: whoever takes a suggestion for granted must not get more hosts than they named."""
+    labels: dict[str, list[str]] = {}
+    for name in inventory.hosts:
+        labels.setdefault(name.partition(".")[0].lower(), []).append(name)
+    hosts = labels.get(term.lower(), [])
+    if not hosts:
+        label = nearest(term, labels, cutoff=_CUTOFF)
+        close = nearest(term, inventory.hosts, cutoff=_CUTOFF)
+        hosts = [close] if close else labels.get(label, [])
+    if hosts:
+        return f"did you mean {' or '.join(map(repr, hosts[:_MOST_MEANT]))}?"
+    group = nearest(term, inventory.groups, cutoff=_CUTOFF)
+    return f"did you mean {group!r}?" if group else ""
 
 
 def _glob(term: str) -> re.Pattern[str]:
@@ -177,11 +193,18 @@ def _regex(text: str) -> re.Pattern[str]:
         with warnings.catch_warnings():
             # Python warns about sets such as `[[`, which a later version may read in another way.
             warnings.simplefilter("ignore", FutureWarning)
-            return re.compile(text)
+            compiled = re.compile(text)
+        check_regex(text)
     except (re.error, RecursionError, OverflowError) as error:
         raise PatternError(
             f"~{text} is not a regular expression: {error}", hint="note that `:` and `,` end a term"
         ) from None
+    except Costly as error:
+        raise PatternError(
+            f"~{text} might never come to an end: {error}",
+            hint="repeat single letters or sets only, as in ~gpu[0-9]+; a glob such as gpu* often does",
+        ) from None
+    return compiled
 
 
 def _listed(hosts: tuple[str, ...], most: int = 8) -> str:

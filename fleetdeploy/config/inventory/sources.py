@@ -31,6 +31,7 @@ RunScript = Callable[[Path, Sequence[str]], str]
 _YAML = (".yml", ".yaml", ".json")
 _ENDINGS = frozenset({"", ".conf", ".ini", ".hosts", ".inventory", ".toml", *_YAML})
 """Of files in a directory: Ansible tries any other as well, and warns when it makes nothing of it."""
+_LISTED = frozenset({*_ENDINGS, ".py", ".sh"}) - {""}
 _IGNORED_ENDINGS = (
     ".bak", ".cfg", ".md", ".orig", ".pyc", ".pyo", ".retry", ".rpm", ".rst", ".swp", ".txt", "~",
 )  # fmt: skip
@@ -117,8 +118,20 @@ def read_host_list(text: str, draft: Draft) -> None:
         if "[" in name and not name.startswith("["):
             # Ansible would take the brackets for a part of the name.
             draft.problem(f"{name!r}: a list of hosts has no ranges", origin, "write them into an inventory file")
+        elif _is_inventory(name):
+            draft.problem(
+                f"{name!r} is an inventory file, and a comma makes a host's name of it",
+                origin,
+                f"write -i {name} without the comma; several inventories are several -i",
+            )
         elif name:
             draft.add_hosts(draft.groups["ungrouped"], name, origin)
+
+
+def _is_inventory(name: str) -> bool:
+    """Whether an element of a list is a file that could be an inventory, and so was meant as one."""
+    path = Path(name)
+    return path.suffix in _LISTED and exists(path) and path.is_file()
 
 
 def _below(folder: Path, problems: list[Problem], *, depth: int) -> Iterator[Path]:
@@ -150,6 +163,8 @@ def _below(folder: Path, problems: list[Problem], *, depth: int) -> Iterator[Pat
                         f"an inventory in an inventory: give it with -i {child}, or move its variable files up",
                     )
                 )
+        elif almost := list(vars_files.near_misses([child])):
+            problems += almost
         elif child.suffix in _ENDINGS or _is_script(child, _head(child)):
             yield child
         else:

@@ -16,6 +16,7 @@ from fleetdeploy.config.syntax import yaml
 from fleetdeploy.config.syntax.nodes import MapNode, Scalar
 from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.config.syntax.suggest import hint_for, nearest
+from fleetdeploy.config.syntax.text_file import exists
 from fleetdeploy.errors import InputError, Problem
 
 FOLDERS = {"group": "group_vars", "host": "host_vars"}
@@ -29,9 +30,13 @@ _CUTOFF = 0.85
 
 
 def near_misses(children: Iterable[Path]) -> Iterator[Problem]:
-    """Directories that are almost called ``group_vars`` or ``host_vars``: their variables would be set for nobody."""
+    """What is almost the directory ``group_vars`` or ``host_vars``: its variables would be set for nobody."""
     for child in children:
-        if child.name in FOLDERS.values() or _ignored(child) or not child.is_dir():
+        if child.name in FOLDERS.values() or _ignored(child):
+            continue
+        if not child.is_dir():
+            if child.suffix in SUFFIXES and child.stem in FOLDERS.values():
+                yield _file_for_folder(child)
             continue
         if meant := nearest(child.name, FOLDERS.values(), cutoff=_CUTOFF):
             yield Problem(
@@ -39,6 +44,15 @@ def near_misses(children: Iterable[Path]) -> Iterator[Problem]:
                 str(child),
                 f"did you mean {meant!r}? a directory of your own needs a name that is less like it",
             )
+
+
+def _file_for_folder(path: Path) -> Problem:
+    inner = "all.yml" if path.stem == FOLDERS["group"] else "HOST.yml"
+    return Problem(
+        f"{path.name!r} is a file, and would be passed over: variables stand in files below a directory {path.stem}",
+        str(path),
+        f"move it to {path.parent / path.stem / inner}",
+    )
 
 
 def near_misses_in(folder: Path) -> list[Problem]:
@@ -90,7 +104,8 @@ def read(
 
 
 def _owner(path: Path) -> str:
-    return path.name.removesuffix(path.suffix) if path.suffix in SUFFIXES and path.is_file() else path.name
+    """Whose variables a path holds. What is no directory was meant as a file, a broken link and a pipe as well."""
+    return path.name.removesuffix(path.suffix) if path.suffix in SUFFIXES and not path.is_dir() else path.name
 
 
 def _ignored(path: Path) -> bool:
@@ -124,6 +139,9 @@ def _files(path: Path, problems: list[Problem], secrets: Secrets | None) -> Iter
                 yield from _files(child, problems, secrets)
             else:
                 problems.append(_passed_over(child))
+        return
+    if path.is_symlink() and not exists(path):
+        problems.append(Problem("cannot be read: a link to what does not exist", str(path), f"ls -l {path}"))
         return
     try:
         node = yaml.load(path, what="variables file", secrets=secrets)

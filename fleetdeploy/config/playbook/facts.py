@@ -199,6 +199,22 @@ def strangers(expression: nodes.Node) -> Iterator[tuple[str, str]]:
             place, text = below, text + _written(step)
 
 
+def no_answers(expression: nodes.Node) -> Iterator[tuple[str, str]]:
+    """Whether an expression is nothing but a part of the tree that is no boolean, with a hint."""
+    path: list[str | int | None] = []
+    node = expression
+    while isinstance(node, (nodes.Getattr, nodes.Getitem)):
+        path.insert(0, _step(node))
+        node = node.node
+    if not isinstance(node, nodes.Name) or node.name != NAME:
+        return
+    place: Fact | None = TREE
+    for step in path:
+        place = (place.keys.get(str(step)) or place.each) if place is not None else None
+    if place is not None and place.meaning not in {"", _CONTAINER["running"].meaning}:
+        yield "this is neither true nor false", "compare it, such as facts.gpus | length > 1, facts.docker is not none"
+
+
 def services_named(expression: nodes.Node) -> Iterator[str]:
     """The names below ``facts.services`` that an expression writes out."""
     for path in _paths(expression):

@@ -6,7 +6,8 @@ places (:class:`fleetdeploy.config.syntax.nodes.Placed`), for the task's own sch
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fleetdeploy.config.fields.schema import check, shown
@@ -44,8 +45,18 @@ def load_playbook(
         )
     plays = tuple(_plays(root, reading, Inherited((path,))))
     if reading.problems:
-        raise InputError(problems=tuple(dict.fromkeys(reading.problems)))
-    return Playbook(str(path), plays)
+        raise InputError(problems=_once(reading.problems))
+    return Playbook(str(path), tuple(replace(play, number=number) for number, play in enumerate(plays, 1)))
+
+
+def _once(problems: Sequence[Problem]) -> Iterator[Problem]:
+    """The problems, less those that are told with a longer path already: of a play, and once more of its task."""
+    at: dict[str, list[str]] = {}
+    for problem in problems:
+        at.setdefault(problem.where, []).append(problem.message)
+    for problem in dict.fromkeys(problems):
+        if not any(message.endswith(f".{problem.message}") for message in at[problem.where]):
+            yield problem
 
 
 def _root(path: Path, project: Path | None) -> Path:

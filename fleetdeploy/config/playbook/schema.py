@@ -95,7 +95,7 @@ def parse_variable(value: object) -> str:
 def check_environment_name(name: str) -> str:
     """The name of a variable that every shell passes on as it is."""
     if name in _SHELLS_OWN:
-        raise Refused("shells set this variable themselves", "choose another name")
+        raise Refused("a variable that shells set themselves", "choose another name")
     return name
 
 

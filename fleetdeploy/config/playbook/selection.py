@@ -48,8 +48,8 @@ class Selection:
         return "all" in skip and ALWAYS not in own
 
 
-def narrowed(playbook: Playbook, selection: Selection) -> Playbook:
-    """The playbook with only the tasks that are meant; plays with none of them are left out.
+def narrowed(playbook: Playbook, selection: Selection, *, every_play: bool = False) -> Playbook:
+    """The playbook with only the tasks that are meant; plays with none of them are left out, unless ``every_play``.
 
     Raises InputError for tags and tasks that the playbook does not have, and when nothing is left.
     """
@@ -70,6 +70,10 @@ def narrowed(playbook: Playbook, selection: Selection) -> Playbook:
         raise InputError(what, where=playbook.path, hint=hint)
     if selection.start_at:
         plays = _from(playbook, plays, selection.start_at)
+    if every_play:
+        meant = {play.number: play for play in plays}
+        empty = (replace(play, tasks=(), rescue=(), always=()) for play in playbook.plays)
+        plays = tuple(meant.get(play.number, play) for play in empty)
     return replace(playbook, plays=plays)
 
 

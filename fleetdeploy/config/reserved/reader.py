@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -48,13 +48,25 @@ class ReservedReader:
         fields = self._fields(BALANCER, variables, BalancerFields)
         return balancer_wish(fields, host) if fields else None
 
-    def check_balancer(self, variables: MapNode, *, hosts: Iterable[str], services: Iterable[str] | None) -> None:
-        """What a balancer names must exist somewhere in the inventory; None for services that could not all be read."""
+    def check_balancer(
+        self,
+        variables: MapNode,
+        *,
+        hosts: Iterable[str],
+        services: Iterable[str] | None,
+        kinds: Collection[str] | None = None,
+    ) -> None:
+        """What a balancer names must exist somewhere in the inventory; None for services that could not all be read.
+
+        ``kinds`` are the kinds of balancers that there are, None for any.
+        """
         node = variables.get(BALANCER)
         fields = self._fields(BALANCER, variables, BalancerFields)
         if node is None or fields is None:
             return
         self._once("names", node, lambda: self._check_names(node, fields, set(hosts), services))
+        if kinds is not None and fields.kind not in kinds:
+            self._once("kind", node, lambda: self._refuse_kind(node, fields.kind, kinds))
 
     def _check_names(self, node: Node, fields: BalancerFields, hosts: set[str], services: Iterable[str] | None) -> None:
         if fields.host not in hosts:
@@ -76,6 +88,10 @@ class ReservedReader:
                     ("pools", service),
                     hint_for(service, services, what="services"),
                 )
+
+    def _refuse_kind(self, node: Node, kind: str, kinds: Collection[str]) -> None:
+        hint = hint_for(kind, kinds, what="there is")
+        self._problem("balancer.kind", f"{kind!r} is no kind of balancer", node, ("kind",), hint)
 
     def _once(self, kind: str, node: Node, make: Callable[[], T]) -> T:
         """The result for a node, made once: hosts of one group share it. It is kept, so that its id stays its own."""

@@ -7,19 +7,18 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from fleetdeploy.config.fields.gpus import Capability, Driver, WantedCapability, WantedDriver
-from fleetdeploy.config.fields.server_flags import KNOWN_FLAGS, OWNED_FLAGS, check_flag_name
+from fleetdeploy.config.fields.memory import ContainerMemory, GpuMemory
+from fleetdeploy.config.fields.server_flags import ServerFlags
 from fleetdeploy.config.fields.values import (
     VERSION_SCHEMA,
     Bind,
     EnvironmentName,
-    FlagValue,
     Image,
     LocalPath,
     Name,
     PoolName,
     Port,
     RemoteDirectory,
-    Size,
     TemplateName,
     TextOrSecret,
     User,
@@ -130,14 +129,8 @@ _VERSIONS: dict[str, object] = {
     "additionalProperties": False,
     "minProperties": 1,
 }
-_FLAG_NAME: dict[str, object] = {
-    "type": "string",
-    "anyOf": [{"enum": sorted(KNOWN_FLAGS - OWNED_FLAGS)}, {"pattern": "^[a-z][a-z0-9_]*$"}],
-    "not": {"enum": sorted(OWNED_FLAGS)},
-}
 GpuChoice = Annotated[GpuRequest, PlainValidator(parse_gpu_request), WithJsonSchema(_GPU_CHOICE)]
 Versions = Annotated[VersionsWish, PlainValidator(parse_versions), WithJsonSchema(_VERSIONS)]
-FlagName = Annotated[str, AfterValidator(check_flag_name), WithJsonSchema(_FLAG_NAME)]
 VariableName = Annotated[EnvironmentName, AfterValidator(_check_environment_name)]
 RuntimeName = Name
 
@@ -153,7 +146,7 @@ class GpusFields(Fields):
 
     count: int = Field(ge=0, le=MOST_DEVICES, description="how many GPUs the host has")
     model: str = Field(default="", description="the name nvidia-smi shows")
-    memory: Size = Field(default=0, description="memory of each GPU, such as 80GiB")
+    memory: GpuMemory = Field(default=0, description="memory of each GPU, such as 80GiB")
     compute_capability: Capability = Field(default="", description='such as "8.0"')
     driver: Driver = Field(
         default="",
@@ -164,7 +157,7 @@ class GpusFields(Fields):
 class RequiresFields(Fields):
     """``requires``: what one loaded version of a model needs of a GPU."""
 
-    gpu_memory: Size = Field(
+    gpu_memory: GpuMemory = Field(
         default=0,
         description="GPU memory that each loaded version needs, such as 12GiB; old and new both do during a hot reload",
     )
@@ -228,12 +221,12 @@ class ServiceFields(Fields):
     expose: bool = Field(default=False, description="allow a bind address that is reachable from everywhere")
     directory: RemoteDirectory | None = Field(default=None, description="where services keep their files on the host")
     template: TemplateName = Field(default="model.config.j2", description="the template of model.config")
-    flags: dict[FlagName, FlagValue] = Field(default_factory=dict, description="further flags of the server")
+    flags: ServerFlags = Field(default_factory=dict, description="further flags of the server")
     environment: dict[VariableName, TextOrSecret] = Field(
         default_factory=dict, description="environment of the container"
     )
     user: User = Field(default="65534:65534", description="who the server runs as: uid:gid")
-    memory: Size = Field(default=0, description="memory limit of the container, such as 16GiB; 0 sets none")
+    memory: ContainerMemory = Field(default=0, description="memory limit of the container, such as 16GiB; 0 sets none")
     models: dict[Name, ModelFields] = Field(min_length=1, description="the models it serves, by name")
 
     @model_validator(mode="after")

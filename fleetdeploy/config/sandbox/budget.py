@@ -17,6 +17,10 @@ from jinja2.exceptions import SecurityError
 
 STEPS: Final = 1_000_000
 """Of one rendering, with everything that it renders in turn: some seconds and about 128 MiB at the very most."""
+ORDINARY: Final = 20_000
+"""Of one rendering, that no total counts: a large fleet has many renderings, and small ones come to an end."""
+TOTAL: Final = 60 * STEPS
+"""Of all renderings for one command, beyond what is ordinary: about a minute or two."""
 MOST_TEXT: Final = 1024 * 1024
 """Characters of one text."""
 MOST_ITEMS: Final = 100_000
@@ -29,27 +33,41 @@ class TooMuch(SecurityError):
     """A template that takes more work or memory than one may."""
 
 
-class _Budget:
-    __slots__ = ("left",)
+class Total:
+    """What many renderings may take together: an expression that takes a second takes half an hour on 2,000 hosts."""
 
-    def __init__(self) -> None:
-        self.left = STEPS
+    def __init__(self, steps: int = TOTAL) -> None:
+        self.left = steps
+
+
+class _Budget:
+    __slots__ = ("left", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.left = most
 
 
 _current: ContextVar[_Budget] = ContextVar("budget of the rendering")
 
 
 @contextmanager
-def rendering() -> Iterator[None]:
-    """What is evaluated inside has ``STEPS`` together; a rendering inside another one has what that one has left."""
+def rendering(total: Total | None = None) -> Iterator[None]:
+    """What is evaluated inside has ``STEPS`` together; a rendering inside another one has what that one has left.
+
+    What it takes beyond ``ORDINARY`` is taken from ``total``, and ends when nothing is left there.
+    """
     if _current.get(None) is not None:
         yield
         return
-    token = _current.set(_Budget())
+    budget = _Budget(STEPS if total is None else min(STEPS, ORDINARY + total.left))
+    token = _current.set(budget)
     try:
         yield
     finally:
         _current.reset(token)
+        if total is not None:
+            total.left = max(0, total.left - max(0, budget.most - budget.left - ORDINARY))
 
 
 def spend(steps: int) -> bool:
@@ -57,6 +75,8 @@ def spend(steps: int) -> bool:
     budget = _current.get()
     budget.left -= steps
     if budget.left < 0:
+        if budget.most < STEPS:
+            raise TooMuch(f"more than {TOTAL:,} steps of work for all hosts together")
         raise TooMuch(f"more than {STEPS:,} steps of work")
     return True
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleetdeploy.config.secrets.readable import refuse_readable
 from fleetdeploy.config.secrets.vault import Envelope
 from fleetdeploy.config.syntax.text_file import exists, home_path, read_text
 from fleetdeploy.errors import InputError
@@ -54,6 +55,10 @@ class PasswordFile:
                 ) from None
         else:
             text = read_text(self.path, what="vault password file", limit_bytes=_LIMIT_BYTES)
+            try:
+                refuse_readable(self.path)
+            except InputError as error:
+                raise InputError(f"the vault password {error.message}", where=error.where, hint=error.hint) from None
         password = text.strip()
         if not password:
             raise InputError("the vault password is empty", where=str(self.path), hint="write the password into it")

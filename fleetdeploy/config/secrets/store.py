@@ -7,13 +7,13 @@ a template that is rendered. Encrypted files are the exception: they must be ope
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fleetdeploy.config.reserved.names import BALANCER, GPUS, SERVICES
 from fleetdeploy.config.secrets import vault
 from fleetdeploy.config.secrets.passwords import Passwords, RunCommand
+from fleetdeploy.config.secrets.readable import refuse_readable
 from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar
 from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.config.syntax.suggest import hint_for
@@ -37,8 +37,8 @@ _VARIABLE_FOLDERS = frozenset({"group_vars", "host_vars"})
 class SecretStore:
     """Makes :class:`Secret` values of what inventories say, and opens them.
 
-    ``environ`` is the environment that ``env`` reads, ``run`` runs programs, ``warn`` takes a line for the person at
-    the terminal. With ``reveals`` false a secret's value is the text ``<secret>``: for commands that only check.
+    ``environ`` is the environment that ``env`` reads, ``run`` runs programs. With ``reveals`` false a secret's value is
+    the text ``<secret>``: for commands that only check.
     """
 
     def __init__(
@@ -48,14 +48,12 @@ class SecretStore:
         redactor: Redactor | None = None,
         environ: Mapping[str, str] | None = None,
         run: RunCommand | None = None,
-        warn: Callable[[str], None] | None = None,
         reveals: bool = True,
     ) -> None:
         self._passwords = passwords or Passwords()
         self._redactor = redactor or Redactor()
         self._environ = environ or {}
         self._run = run
-        self._warn = warn
         self._reveals = reveals
         self._variables: set[str] = set()
 
@@ -157,15 +155,15 @@ class SecretStore:
 
     def _content(self, path: Path, where: str) -> str:
         try:
-            mode = path.stat().st_mode
+            refuse_readable(path)
+        except InputError as error:
+            raise InputError(f"the file of a secret {error.message}", where=where, hint=error.hint) from None
         except OSError as error:
             raise InputError(
                 f"the file of a secret cannot be read: {path}: {error.strerror}",
                 where=where,
                 hint="the path is relative to the inventory or playbook that names it",
             ) from None
-        if mode & (stat.S_IRGRP | stat.S_IROTH) and self._warn is not None:
-            self._warn(f"{where}: the secret in {path} can be read by others; chmod 600 {path}")
         return _without_newline(read_text(path, what="file of a secret", limit_bytes=_LIMIT_BYTES))
 
     def _printed(self, argv: tuple[str, ...], where: str) -> str:

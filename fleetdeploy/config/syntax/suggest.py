@@ -43,4 +43,5 @@ def missing_part(path: Path) -> tuple[Path, str]:
         meant = missing.parent / close
         whole = meant / path.relative_to(missing)
         return missing, f"did you mean {whole if exists(whole) else meant}?"
-    return missing, hint_for(missing.name, beside, what=f"in {missing.parent}") or f"look into {missing.parent}"
+    there = f"look into {missing.parent}" if beside else f"check the path: {missing.parent} is empty"
+    return missing, hint_for(missing.name, beside, what=f"in {missing.parent}") or there

@@ -129,7 +129,8 @@ def test_tags_are_listed_in_ansible_s_layout(hooked: Project) -> None:
         "      TASK TAGS: []",
     ]
     lines = hooked.run("plan", "--list-tags", "--list-tasks", "--tags", "b").out.splitlines()
-    assert lines[-2:] == ["      run\tTAGS: [b, early, tell]", "      TASK TAGS: [b, early, tell]"]
+    assert lines[3:6] == ["    tasks:", "      run\tTAGS: [b, early, tell]", "      TASK TAGS: [b, early, tell]"]
+    assert lines[7:] == ["  play #2 (gpu): Switch\tTAGS: []", "    tasks:", "      TASK TAGS: []"]
     plays = hooked.run("plan", "--list-tags", "--json").json["plays"]
     assert plays[0]["task_tags"] == ["a", "b", "c", "early", "never", "tell"]
 
@@ -138,7 +139,7 @@ def test_tags_are_listed_in_ansible_s_layout(hooked: Project) -> None:
 def test_a_program_s_answer_is_kept_when_it_is_asked_for(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Off by default; with the option the second command runs nothing, and says so unless it is to be quiet."""
+    """Off by default; with the option the second command runs nothing, and says so."""
     from fleetdeploy.cli.main import main
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
@@ -158,5 +159,7 @@ def test_a_program_s_answer_is_kept_when_it_is_asked_for(
     assert said.startswith(f"{script}: answer of ")
     assert said.endswith(" ago (--inventory-cache 10m); run again without the option for a fresh one\n")
     assert runs.read_text().count("x") == 3
+    main(["validate", "--quiet", "-i", str(script), "--project", str(project.path), "--inventory-cache", "10m"])
+    assert "answer of" in capsys.readouterr().err
     (file,) = (tmp_path / "xdg" / "fleetdeploy" / "inventory").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600

@@ -84,3 +84,41 @@ def test_a_wrong_inventory_path_has_a_suggestion(project: Project, monkeypatch: 
         ("inventories/qqq", "in inventories: prod"),
     ):
         assert f"{given}: no such inventory {hint}" in refused(project, "inventory", "list", "-i", given)
+    (project.path / "empty").mkdir()
+    said = refused(project, "inventory", "list", "-i", "empty/prod")
+    assert "empty/prod: no such inventory check the path: empty is empty" in said
+
+
+def test_explain_shows_what_an_expression_gives(project: Project) -> None:
+    """Below the text as it is written: its value, and the variables in it with their places."""
+    project.edit("image: serving:1", "image: '{{ serving_image }}'")
+    project.edit("rack: r1", "rack: r1\n        serving_image: serving:1")
+    lines = project.run("inventory", "explain", "gpu1", "services.ranking.image").out.splitlines()
+    assert "# gives serving:1" in lines
+    assert lines[-1].startswith("#   serving_image: serving:1    ")
+    assert "inventory.yml:10:" in lines[-1]
+    one = project.run("inventory", "explain", "gpu1", "services.ranking.image", "--json").json
+    assert (one["value"], one["rendered"]) == ("{{ serving_image }}", "serving:1")
+    assert one["uses"][0]["key"] == "serving_image"
+    assert ", gives serving:1\n" in project.run("inventory", "explain", "gpu1").out
+    assert "rendered" not in project.run("inventory", "explain", "gpu1", "rack", "--json").json
+
+
+def test_two_names_of_one_machine(project: Project) -> None:
+    """An address for every host is refused by what reads an inventory, before anything is contacted."""
+    said = refused(project, "validate", "-e", "ansible_host=1.2.3.4")
+    assert "gpu1 and gpu2 are one machine: 1.2.3.4, port 22" in said
+
+
+def test_a_balancer_that_is_not_there(project: Project) -> None:
+    """Its kind is told with its place."""
+    project.edit("kind: haproxy", "kind: nginx")
+    said = refused(project, "validate")
+    assert "balancer.kind: 'nginx' is no kind of balancer" in said
+    assert "inventory.yml:" in said
+    assert "there is: haproxy" in said
+
+
+def test_no_time_for_a_connection(project: Project) -> None:
+    """``-T 0`` would let every connection fail."""
+    assert "'0' leaves no time" in refused(project, "status", "-T", "0")

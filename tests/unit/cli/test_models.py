@@ -170,7 +170,7 @@ def test_a_breaking_signature_stops_before_anything_is_touched(project: Project)
     project.edit("versions: [1]", "versions: [2]")
     shown = project.run("plan")
     assert shown.code == 7
-    assert "gpu1: REFUSED: version 2 of ranker breaks callers of version 1, which is served:" in shown.out
+    assert "gpu1, gpu2: REFUSED: version 2 of ranker breaks callers of version 1, which is served:" in shown.out
     assert "serving_default input 'x': float32 [] -> int64 [] (another type)" in shown.out
     assert "serving_default output 'y': float32 [] (removed)" in shown.out
     refused = project.run("deploy")

@@ -6,12 +6,14 @@ import argparse
 from dataclasses import replace
 
 import pytest
-from simulation.controller import plays
+from simulation.controller import plays, sim_host
 
+from fleetdeploy.cli.calls import in_order
 from fleetdeploy.cli.deploy import _command_line
 from fleetdeploy.cli.project import bind
 from fleetdeploy.domain.inventory import Group, Inventory
 from fleetdeploy.domain.playbook import TaskCall
+from fleetdeploy.domain.templated import Templated
 from fleetdeploy.errors import InputError
 
 
@@ -20,6 +22,18 @@ def bound(*names: str, balanced: bool = True) -> None:
     made = next(play for play in plays(["gpu1"], balanced=balanced) if play.touches_traffic)
     play = replace(made.play, tasks=tuple(TaskCall(name) for name in names), always=())
     bind(play, Inventory(made.everyone, {"gpu": Group("gpu", ("gpu1",)), "all": Group("all", ("gpu1",))}), None)
+
+
+def test_a_failure_domain_is_what_its_expression_gives() -> None:
+    """Hosts whose variable is an expression stand in the domains that it gives, and not in one of its text."""
+    racks = {"gpu1": "r1", "gpu2": "r1", "gpu3": "r2"}
+    (play,) = (item.play for item in plays(list(racks)) if item.touches_traffic)
+    everyone = {
+        name: replace(sim_host(name), variables={"rack": Templated("{{ zone }}", lambda rack=rack: rack)})  # type: ignore[misc]
+        for name, rack in racks.items()
+    }
+    hosts, domains = in_order(replace(play, spread="rack"), list(racks), everyone)
+    assert (hosts, domains) == (("gpu1", "gpu3", "gpu2"), racks)
 
 
 @pytest.mark.parametrize(

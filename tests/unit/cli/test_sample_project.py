@@ -51,6 +51,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     program.write_text(f'#!/bin/sh\n[ "$*" = "show fleet/trace-salt" ] && echo {SECRETS[2]}\n')
     program.chmod(0o755)
     (tmp_path / "vault-password").write_text("this-is-only-an-example\n")
+    (tmp_path / "vault-password").chmod(0o600)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")

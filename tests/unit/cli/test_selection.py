@@ -37,7 +37,13 @@ def test_lists_contact_no_host(tagged: Project, command: str) -> None:
     assert result.code == 0
     assert result.out.splitlines()[1:] == [
         "",
-        "  play #1 (gpu): Switch\tTAGS: []",
+        "  play #1 (gpu): Prepare\tTAGS: [prepare]",
+        "    pattern: gpu",
+        "    hosts (1):",
+        "      gpu2",
+        "    tasks:",
+        "",
+        "  play #2 (gpu): Switch\tTAGS: []",
         "    pattern: gpu",
         "    hosts (1):",
         "      gpu2",
@@ -53,7 +59,7 @@ def test_lists_contact_no_host(tagged: Project, command: str) -> None:
 def test_a_list_as_json(tagged: Project) -> None:
     """The same as JSON, for programs."""
     plays = tagged.run("plan", "--list-tasks", "--json").json["plays"]
-    assert plays[0]["name"] == "Prepare"
+    assert [(play["number"], play["name"]) for play in plays] == [(1, "Prepare"), (2, "Switch")]
     assert [task["task"] for task in plays[0]["tasks"]] == ["preflight", "stage", "pull_image"]
 
 
@@ -100,12 +106,14 @@ def test_only_what_was_asked_for_is_done(tagged: Project) -> None:
 
 
 def test_a_proof_alone_records_nothing_that_is_not_active(tagged: Project) -> None:
-    """``--tags`` of the proof fails where the change is still to come, and the record keeps what runs."""
+    """``--tags`` of the proof is refused where the change is still to come, by plan and deploy alike."""
     assert tagged.run("deploy").code == 0
     tagged.edit("serving:1", "serving:2")
-    result = tagged.run("deploy", "--tags", "proof")
-    assert (result.code, tagged.acts) == (3, [])
-    assert "is not active yet, so nothing can prove it" in result.err
+    for command in ("plan", "deploy"):
+        result = tagged.run(command, "--tags", "proof")
+        assert (result.code, tagged.acts) == (5, [])
+        assert "gpu1, gpu2: " in result.out + result.err
+        assert "is not active yet, so nothing can prove it" in result.out + result.err
     tagged.edit("serving:2", "serving:1")
     assert tagged.run("deploy", "--tags", "proof").last_line == "OK: 2 hosts, nothing to do"
 
@@ -224,3 +232,105 @@ def test_what_was_brought_by_an_earlier_run_is_not_asked_for(tagged: Project) ->
     tagged.edit("versions: [1]", "versions: [2]")
     assert tagged.run("deploy", "--tags", "traffic").code == 5
     assert tagged.run("deploy").code == 0
+
+
+TWO = """\
+- name: First
+  hosts: gpu1
+  tasks: &tasks [stage, pull_image, drain, activate, verify, undrain]
+- name: Second
+  hosts: gpu2
+  tasks: *tasks
+"""
+
+
+@pytest.fixture
+def two(project: Project) -> Project:
+    (project.path / "playbooks" / "deploy.yml").write_text(TWO)
+    return project
+
+
+def test_a_play_that_the_limit_leaves_no_host_is_skipped_and_told(two: Project) -> None:
+    """As in Ansible, the others are run; their hosts alone are contacted."""
+    note = "note: play 'Second': no host is in both the pattern 'gpu2' and the limit 'gpu1': the play is skipped"
+    assert "    pattern: gpu2\n    hosts (0):\n" in two.run("deploy", "--list-hosts", "-l", "gpu1").out
+    assert note in two.run("plan", "-l", "gpu1").err
+    assert note not in two.run("plan", "-q", "-l", "gpu1").err
+    result = two.run("deploy", "-l", "gpu1")
+    assert (result.code, result.last_line) == (0, "OK: 1 of 1 host changed")
+    assert note in result.err
+    assert "gpu1" in {act.split()[0] for act in two.acts}
+    assert not any(act.startswith("gpu2") for act in two.acts)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("lb", "play 'First': no host is in both the pattern 'gpu1' and the limit 'lb'"),
+        ("gpu1:gpo2", "'gpo2' is neither a group nor a host"),
+        ("gpu1:!gpu1", "the limit 'gpu1:!gpu1' matches no host"),
+    ],
+)
+def test_a_limit_never_leaves_nothing_in_silence(two: Project, limit: str, words: str) -> None:
+    """A limit that leaves no play any host is refused with each play's place; one with a typo always is."""
+    for command in (["deploy"], ["plan", "--list-hosts"]):
+        result = two.run(*command, "-l", limit)
+        assert (result.code, two.wires) == (2, [])
+        assert words in result.err
+    assert result.err.count("no host is in both") == (2 if limit == "lb" else 0)
+    assert ("deploy.yml:1:3: play 'First'" in result.err) is (limit == "lb")
+
+
+def test_conditions_and_domains_render_variables(two: Project) -> None:
+    """A variable that is an expression counts as what it gives, for `when` and for `spread`."""
+    two.edit("rack: r1\n", "rack: '{{ zone }}-1'\n        zone: east\n        many: '{{ 1 + 2 }}'\n")
+    two.edit("hosts: gpu1\n", "hosts: gpu1\n  spread: rack\n", file="playbooks/deploy.yml")
+    two.edit("[stage, ", "[{stage: , when: many == 3 and rack == 'east-1'}, ", file="playbooks/deploy.yml")
+    result = two.run("deploy")
+    assert (result.code, result.last_line) == (0, "OK: 2 of 2 hosts changed")
+    assert "gpu1 files.stage" in two.acts
+    two.edit("zone: east", "zoen: east")
+    result = two.run("validate")
+    assert result.code == 2
+    assert "inventory.yml:9:15: rack: '{{ zone }}-1': 'zone' is undefined" in result.err
+
+
+def test_a_problem_of_a_template_is_told_once_for_all_hosts(project: Project) -> None:
+    """With the template's line, the nearest name, and one of the hosts."""
+    project.edit("{{ model.name }}", "{{ host.rak }}", file="templates/model.config.j2")
+    path = project.path / "templates" / "model.config.j2"
+    line = path.read_text().partition("{{ host.rak")[0].count("\n") + 1
+    result = project.run("validate")
+    assert result.code == 2
+    assert f"{path}:{line}: undefined variable: host has no 'rak', on 2 hosts such as gpu1\n" in result.err
+    assert "did you mean 'rack'?" in result.err
+    assert result.err.count("error:") == 1
+    project.edit("gpu[1:2]: {}", "{gpu1: {rak: x}, gpu2: {}}")
+    assert "host has no 'rak', on gpu2\n" in project.run("validate").err
+
+
+def test_a_template_that_is_missing_is_told_where_the_service_stands(project: Project) -> None:
+    """The inventory's line, and what templates there are."""
+    project.edit("image: serving:1", "image: serving:1\n            template: model.conf.j2")
+    result = project.run("validate")
+    assert "inventory.yml:11:" in result.err
+    assert "no such template: 'model.conf.j2'" in result.err
+    assert "did you mean 'model.config.j2'? templates: model.config.j2" in result.err
+
+
+def test_a_task_for_the_host_is_told_without_a_service(project: Project) -> None:
+    """In a run with several services, `run` and `preflight` are none of theirs."""
+    project.edit(
+        "balancer:",
+        "  other:\n            image: serving:1\n            gpus: none\n            ports: {grpc: 8510, rest: 8511}\n"
+        "            bind: 10.0.0.0/8\n            models:\n"
+        "              ranker: {source: models/ranker, versions: [1], golden: golden.jsonl}\n        balancer:",
+    )
+    project.edit("[ranking_rest, ranking_grpc]}", "[ranking_rest, ranking_grpc], other: [ranking_rest]}")
+    text = "- {hosts: gpu, tasks: [stage, pull_image, drain, activate, verify, {run: {argv: [warm]}}, undrain]}\n"
+    (project.path / "playbooks" / "deploy.yml").write_text(text)
+    err = project.run("deploy", "-v").err
+    ran = [line for line in err.splitlines() if " run " in line]
+    assert ran
+    assert not any("ranking: " in line or "other: " in line for line in ran)
+    assert "ranking: " in err

@@ -95,3 +95,28 @@ def test_all_variables(loaded: Loaded) -> None:
     assert set(found) >= {"v", "w", "m", "services.s.image", "services.s.ports.grpc"}
     assert "services" not in found
     assert not any("flags" in key for key in found)
+
+
+def test_what_an_expression_gives(tmp_path: Path) -> None:
+    """The value, and the places of all variables in it, also of those that these need."""
+    file = tmp_path / "hosts.yml"
+    file.write_text(
+        "all:\n  vars:\n    tag: '1.2'\n    serving_image: 'serving:{{ tag }}'\n"
+        "    m: {i: ['{{ serving_image }}', 5]}\n    bad: '{{ nothing }}'\n    plain: 1\n  hosts: {h: }\n"
+    )
+    loaded = load([file])
+    found = explain(loaded, "h", "m.i[0]")
+    assert found.value == "{{ serving_image }}"
+    assert found.rendered is not None
+    assert found.rendered.value == "serving:1.2"
+    assert [(use.key, use.value, str(use.where)) for use in found.uses] == [
+        ("serving_image", "serving:{{ tag }}", f"{file}:4:20"),
+        ("tag", "1.2", f"{file}:3:10"),
+    ]
+    whole = explain(loaded, "h", "m").rendered
+    assert whole is not None
+    assert whole.value == {"i": ["serving:1.2", 5]}
+    bad = explain(loaded, "h", "bad").rendered
+    assert bad is not None
+    assert "'nothing' is undefined" in bad.problem
+    assert explain(loaded, "h", "plain").rendered is None

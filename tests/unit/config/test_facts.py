@@ -117,7 +117,7 @@ def test_what_is_absent_is_none() -> None:
     """A host without GPUs has an empty list of them; anything else that is not there is none."""
     bare = replace(SEEN, gpus=Absent(), docker=Absent(), services={"ranking": ObservedService("ranking")})
     assert holds("facts.gpus == [] and facts.docker is none and facts.services.ranking.container is none", bare)
-    with pytest.raises(InputError, match="'None' has no attribute 'version'"):
+    with pytest.raises(InputError, match="null has no 'version'"):
         holds("facts.docker.version == '1'", bare)
 
 

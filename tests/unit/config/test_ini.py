@@ -13,6 +13,9 @@ from fleetdeploy.config.inventory.load import load, load_inventory
 from fleetdeploy.domain.inventory import Inventory
 from fleetdeploy.errors import InputError
 
+from .conftest import Write
+from .conftest import problems as told
+
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -170,3 +173,13 @@ def test_any_lines(tmp_path: Path, lines: list[str]) -> None:
         return
     assert inventory.hosts
     assert json.dumps([dict(host.variables) for host in inventory.hosts.values()])
+
+
+def test_hints_speak_of_the_file_at_hand(write: Write) -> None:
+    """A group that nothing defines is defined by a section in INI, by `hosts: {}` in YAML; a priority has a hint."""
+    found = told(write({"x": "[g:children]\nlost\n[g:vars]\nansible_group_priority=high\n"}) / "x")
+    assert "an empty group is a line [lost]" in found
+    assert "hosts: {}" not in found
+    assert "write a number such as 10" in found
+    found = told(write({"y.yml": "g: {children: {lost: }}\n"}) / "y.yml")
+    assert "an empty group says `hosts: {}`" in found

@@ -115,3 +115,13 @@ def test_a_port_belongs_where_a_host_is_first_named(write: Write) -> None:
     """A port that Ansible would pass over, as the host is known without it, is refused; the same one again is not."""
     assert load_inventory([write({"x": "[a]\nh:22\n[b]\nh:22\n"}) / "x"]).hosts["h"].connection.port == 22
     assert "host 'h' is known by now, and not with port 22" in problems(write({"x": "[a]\nh\n[b]\nh:22\n"}) / "x")
+
+
+def test_a_comma_behind_a_file_s_name(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``-i hosts.yml,`` would be a host of that name; a host whose name a file happens to have is none."""
+    root = write({"hosts.yml": "web: {hosts: {w1: }}\n", "gpu1": "notes\n", "gpu2.example.net": "notes\n"})
+    monkeypatch.chdir(root)
+    found = problems(Path("hosts.yml,"))
+    assert "'hosts.yml' is an inventory file" in found
+    assert "write -i hosts.yml without the comma" in found
+    assert list(load_inventory([Path("gpu1,gpu2.example.net,other.yml,")]).hosts)[:2] == ["gpu1", "gpu2.example.net"]

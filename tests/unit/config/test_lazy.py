@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fleetdeploy.config.inventory import lazy
 from fleetdeploy.config.inventory.load import load_inventory
 from fleetdeploy.config.secrets.for_templates import for_templates
 from fleetdeploy.config.secrets.store import SecretStore
@@ -258,3 +259,35 @@ def test_a_long_expression_is_not_cut_within_a_word(tmp_path: Path) -> None:
     )
     assert "'lost' is undefined" in found
     assert "secret" not in found
+
+
+def test_lookups_are_not_run(tmp_path: Path) -> None:
+    """Whoever knows them from Ansible is told what there is instead."""
+    with pytest.raises(InputError) as caught:
+        hosts(tmp_path, "ansible_host: \"{{ lookup('env', 'A') }}\"")
+    assert all(problem.hint.startswith("lookups are not run: ") for problem in caught.value.problems)
+
+
+def test_equal_expressions_are_rendered_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an expression depends on nothing of its host, or on what its group gives it, one rendering does for all."""
+    ran: list[str] = []
+    computed = lazy._plain
+
+    def counting(value: object, depth: int, left: list[int]) -> object:
+        if depth == 0:
+            ran.append(str(value))
+        return computed(value, depth, left)
+
+    monkeypatch.setattr(lazy, "_plain", counting)
+    names = "".join(f"    h{number}: {{own: {number}}}\n" for number in range(9))
+    (tmp_path / "hosts.yml").write_text(
+        'all:\n  vars:\n    shared: "{{ groups[\'all\'] | length }}"\n    ansible_user: "u{{ shared }}"\n'
+        '    mixed: "{{ own }}-{{ shared }}"\n    ansible_host: "a{{ mixed }}"\n'
+        f"  hosts:\n{names}"
+    )
+    found = load_inventory([tmp_path / "hosts.yml"]).hosts
+    assert [(host.connection.user, host.connection.address) for host in found.values()] == [
+        ("u9", f"a{number}-9") for number in range(9)
+    ]
+    assert ran.count("u9") == 1
+    assert len([text for text in ran if text.startswith("a")]) == 9

@@ -14,6 +14,8 @@ from fleetdeploy.config.inventory.patterns import select, split
 from fleetdeploy.domain.inventory import Inventory
 from fleetdeploy.errors import PatternError
 
+from .conftest import Write
+
 CASES = Path(__file__).parent / "cases" / "ansible"
 
 
@@ -242,3 +244,32 @@ def test_gpu_selector_without_declarations(diamond: Inventory) -> None:
     with pytest.raises(PatternError, match="matches none of the 0 hosts") as caught:
         select(diamond, "gpu:count>=1")
     assert "set the variable `gpus`" in caught.value.hint
+
+
+FQDN = "gpu: {hosts: {gpu1.dc.example.net: , gpu2.dc.example.net: , web1.dc.example.net: , web1.lab.example.net: }}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("gpu1", "did you mean 'gpu1.dc.example.net'?"),
+        ("GPU2", "did you mean 'gpu2.dc.example.net'?"),
+        ("gpu3", "did you mean 'gpu"),
+        ("web1", "did you mean 'web1.dc.example.net' or 'web1.lab.example.net'?"),
+        ("gpuu", "did you mean 'gpu"),
+    ],
+)
+def test_a_suggestion_is_never_more_than_was_named(typed: str, hint: str, write: Write) -> None:
+    """For what is nearly a host, a host is suggested: a group would be all of them."""
+    inventory = load_inventory([write({"hosts.yml": FQDN})])
+    with pytest.raises(PatternError) as caught:
+        select(inventory, typed)
+    assert caught.value.hint.startswith(hint)
+    assert "'gpu'" not in caught.value.hint
+
+
+def test_a_regular_expression_without_end(diamond: Inventory) -> None:
+    """It is refused before it is tried on any name."""
+    with pytest.raises(PatternError, match="might never come to an end") as caught:
+        select(diamond, "~(a+)+$")
+    assert "sets only" in caught.value.hint

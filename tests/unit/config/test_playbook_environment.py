@@ -62,7 +62,7 @@ def test_secrets_stay_closed(tmp_path: Path) -> None:
         ("{'A-B': x}", "not a variable's name"),
         ("{A=B: x}", "not a variable's name"),
         ("{1: x}", "the key 1 is read as a number"),
-        ("{UID: '5'}", "shells set this variable themselves"),
+        ("{UID: '5'}", "'UID' is a variable that shells set themselves"),
         ("{A: yes}", "not text"),
         ("{A: [b]}", "not text"),
         ("{A: }", "the value is missing"),

@@ -12,14 +12,31 @@ from fleetdeploy.config.playbook.selection import Selection, narrowed
 from fleetdeploy.domain.inventory import Connection, Group, Host, Inventory
 from fleetdeploy.domain.playbook import Order, Playbook, Quantity, When
 from fleetdeploy.domain.secret import Secret
+from fleetdeploy.domain.templated import Templated
 from fleetdeploy.errors import InputError
 
 TASKS = ("drain", "undrain", "verify", "prune")
 TOKEN = Secret(lambda: "hush-hush", note=lambda _: None, where="vars.yml:1:8")
+
+
+def _no_value() -> object:
+    raise InputError("broken: no value", where="hosts.yml:1:1")
+
+
 HOST = Host(
     "a.x",
     Connection("a.x"),
-    {"rack": "r1", "n": 3, "odd": "{{ rack }}", "list": ["a"], "token": TOKEN},
+    {
+        "templated": Templated("{{ n }}", lambda: 3),
+        "db": {"port": Templated("{{ n }}", lambda: 3), "other": Templated("{{ x }}", _no_value)},
+        "plain": {"port": 3},
+        "broken": Templated("{{ x }}", _no_value),
+        "rack": "r1",
+        "n": 3,
+        "odd": "{% if x %}",
+        "list": ["a"],
+        "token": TOKEN,
+    },
     ("all", "gpu", "web"),
 )
 TAGGED = """\
@@ -101,6 +118,10 @@ def test_keys_of_a_play_that_cannot_be_meant(tmp_path: Path, keys: str, words: s
         ("{name: x}", "a task is one name"),
         ("{drain: , when: 'rack =='}", "book.yml:3:23: when: 'rack =='"),
         ("{drain: , when: 3}", "not a condition"),
+        ("{drain: , when: facts}", "when: 'facts': this is neither true nor false"),
+        ("{drain: , when: facts.gpus}", "this is neither true nor false\n    compare it"),
+        ("{drain: , when: 'facts.gpus[0].driver'}", "this is neither true nor false"),
+        ("{drain: , when: rack is match('r')}", "No test named 'match'.\n    look for a part with `in`"),
         ("{drain: , when: '{{ x }}'}", "is a template"),
         ("{drain: , tags: [1]}", "not a tag"),
         ("{drain: , run_once: 1}", "expected true or false"),
@@ -206,6 +227,9 @@ def test_a_selection_that_names_nothing_is_refused(tmp_path: Path, selection: Se
         ("inventory_hostname_short == 'a' and inventory_hostname == 'a.x'", True),
         ("missing | default(false)", False),
         ("true", True),
+        ("templated == 3 and db.port == 3", True),
+        ("'yes' | bool and 1 | bool and true | bool and 'ON' | bool", True),
+        ("'no' | bool or 0 | bool", False),
     ],
 )
 def test_conditions(text: str, holds: bool) -> None:
@@ -217,11 +241,19 @@ def test_conditions(text: str, holds: bool) -> None:
     ("text", "words"),
     [
         ("rak == 'r1'", "did you mean 'rack'"),
-        ("rack", "it gives a str, not true or false"),
-        ("n", "it gives a int"),
-        ("odd == 'r1'", "the variable odd is a template"),
+        ("rack", "it gives a text, not true or false"),
+        ("n", "it gives a number"),
+        ("odd == 'r1'", "odd holds a statement"),
         ("token == 'hush-hush'", "it looks into a secret"),
-        ("list.append('b')", "on a.x"),
+        ("list.append('b')", "'append' cannot be used: conditions call no methods"),
+        ("rack.startswith('r')", "look for a part with `in` or a slice: 'gpu' in inventory_hostname"),
+        ("db.prt == 1", "db has no 'prt'\n    did you mean 'port'?"),
+        ("plain.prt == 1", "a mapping has no 'prt'\n    did you mean 'port'?"),
+        ("broken == 1", "hosts.yml:1:1: broken: no value, for when: 'broken == 1' on a.x"),
+        ("rack | bool", "not for a text"),
+        ("list | bool", "not for a list"),
+        ("token | bool", "it looks into a secret"),
+        ("token", "it gives a secret, not true or false"),
         ("rack.__class__ == 1", "on a.x"),
         ("'x' * 100000000 == ''", "small numbers"),
         ("rack == 'r1' }} {{ x", "braces"),
@@ -246,6 +278,9 @@ def test_conditions_that_give_no_answer(text: str, words: str) -> None:
         ("'web' in group_names and inventory_hostname == 'a.x' and inventory_hostname_short == 'a'", ""),
         ("'rack1' in inventory_hostname", ""),
         ("rack == 'wep'", ""),
+        ("'wep' == group_names[0]", "the inventory has no group 'wep'"),
+        ("group_names | first == 'wep'", "the inventory has no group 'wep'"),
+        ("inventory_hostname[0] == 'b' or inventory_hostname | first == 'b'", ""),
     ],
 )
 def test_conditions_name_groups_and_hosts_that_exist(text: str, words: str) -> None:
@@ -253,3 +288,26 @@ def test_conditions_name_groups_and_hosts_that_exist(text: str, words: str) -> N
     groups = {name: Group(name, ("a.x",), ()) for name in ("all", "gpu", "web")}
     found = list(ConditionReader().strangers(When(text), Inventory({"a.x": HOST}, groups, ())))
     assert [problem.message.partition(": ")[2].partition(": ")[2] for problem in found] == [words] * bool(words)
+
+
+def test_a_problem_of_a_task_is_told_once(tmp_path: Path) -> None:
+    """What the play's own check has said of a task is not said again when the task is read."""
+    text = refusal(tmp_path, "- hosts: all\n  tasks:\n    - {drain: , environment: {A: '{{ b }}', B: '{{ b }}'}}\n")
+    assert text.count("is a template") == 2
+    assert "play 1.tasks[0].environment.A: '{{ b }}' is a template" in text
+
+
+def test_a_container_that_runs_is_an_answer(tmp_path: Path) -> None:
+    """Of what was seen on a host, only a boolean can stand alone."""
+    when = "facts.services.ranking.container.running"
+    assert book(tmp_path, f"- hosts: all\n  tasks:\n    - {{drain: , when: {when}}}\n").plays
+
+
+def test_plays_keep_their_numbers(tmp_path: Path) -> None:
+    """A choice of tasks leaves plays out, or empty where all are asked for, and numbers none of them anew."""
+    found = book(tmp_path, TAGGED)
+    assert [play.number for play in narrowed(found, Selection(("c",))).plays] == [1, 2]
+    some = Selection(skip_tags=("early",))
+    assert [play.number for play in narrowed(found, some).plays] == [2]
+    every = narrowed(found, some, every_play=True).plays
+    assert [(play.number, len(play.all_tasks)) for play in every] == [(1, 0), (2, 2)]

@@ -110,6 +110,7 @@ def test_a_value_that_only_holds_a_name_is_none(tmp_path: Path) -> None:
 def test_a_vault_password_that_stands_in_a_name_is_refused(tmp_path: Path) -> None:
     """Whether it is used for a value once names are known, or was used before for a whole file."""
     (tmp_path / "password").write_text("gpu01")
+    (tmp_path / "password").chmod(0o600)
     block = "".join(f"      {line}\n" for line in BLOCK_1_1.splitlines())
     (tmp_path / "hosts.yml").write_text(INVENTORY.replace("!secret {env: TOKEN}\n", f"!vault |\n{block}"))
     redactor = Redactor()

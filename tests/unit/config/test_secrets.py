@@ -45,13 +45,11 @@ class Opening:
     def __init__(self, *, output: str = "printed\n", reveals: bool = True) -> None:
         self.redactor = Redactor()
         self.ran: list[tuple[str, ...]] = []
-        self.warnings: list[str] = []
         self.output = output
         self.store = SecretStore(
             redactor=self.redactor,
             environ={"TOKEN": VALUE, "SHORT": "abc", "OTHER": "another value", "BROKEN": "abc\udcffdef"},
             run=self._run,
-            warn=self.warnings.append,
             reveals=reveals,
         )
 
@@ -86,7 +84,6 @@ def test_the_three_forms_are_opened_when_they_are_used(tmp_path: Path) -> None:
     assert secret_of(host, "b").reveal() == "from the file"
     assert [secret_of(host, "c").reveal() for _ in range(2)] == ["printed"] * 2
     assert opening.ran == [("show", "--field", "token")]
-    assert opening.warnings == []
     assert opening.redactor.text(f"{VALUE}, from the file, printed") == f"{SHOWN}, {SHOWN}, {SHOWN}"
 
 
@@ -95,12 +92,23 @@ def test_a_path_starts_beside_the_inventory_also_from_a_variables_file(tmp_path:
     (tmp_path / "group_vars" / "all").mkdir(parents=True)
     (tmp_path / "group_vars" / "all" / "main.yml").write_text("token: !secret {file: token}\n")
     (tmp_path / "token").write_text("beside\n")
-    (tmp_path / "token").chmod(0o640)
-    opening = Opening()
-    assert secret_of(opening.host(tmp_path, "a: 1"), "token").reveal() == "beside"
-    (warning,) = opening.warnings
-    assert warning.startswith(f"{tmp_path}/group_vars/all/main.yml:1:8: the secret in {tmp_path}/token can be read by")
-    assert warning.endswith(f"chmod 600 {tmp_path}/token")
+    (tmp_path / "token").chmod(0o600)
+    assert secret_of(Opening().host(tmp_path, "a: 1"), "token").reveal() == "beside"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o444])
+def test_a_file_that_others_can_read(mode: int, tmp_path: Path) -> None:
+    """It is refused when it is used, with what to type; its content is not told."""
+    (tmp_path / "token").write_text("very secret")
+    (tmp_path / "token").chmod(mode)
+    token = secret_of(Opening().host(tmp_path, "a: !secret {file: token}"), "a")
+    with pytest.raises(InputError) as caught:
+        token.reveal()
+    (problem,) = caught.value.problems
+    assert problem.where == f"{tmp_path}/hosts.yml:4:8"
+    assert problem.message.endswith(f"can be read by other users: {tmp_path}/token has mode {mode:04o}")
+    assert problem.hint == f"chmod 600 {tmp_path}/token"
+    assert "very secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

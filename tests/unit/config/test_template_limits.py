@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fleetdeploy.config.inventory.lazy import LazyVariables
 from fleetdeploy.config.inventory.load import load_inventory
 from fleetdeploy.config.playbook.conditions import ConditionReader
 from fleetdeploy.config.sandbox import budget
+from fleetdeploy.config.sandbox.budget import Total
 from fleetdeploy.config.sandbox.environment import CountingSandbox
 from fleetdeploy.config.templates import TemplateSet
 from fleetdeploy.domain.inventory import Connection, Host
@@ -269,3 +272,64 @@ def test_conditions(condition: str, words: str) -> None:
     host = Host("h1", Connection("h1"), {"big": "a" * 8000, "many": list(range(3000))})
     with pytest.raises(InputError, match=words):
         ConditionReader().holds(When(condition), host)
+
+
+def test_a_command_has_a_total(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expression that one host can afford, and thousands cannot, is told once; what is cheap goes on."""
+    monkeypatch.setattr(budget, "ORDINARY", 100)
+    total = budget.Total(5000)
+    for _ in range(1000):
+        with budget.rendering(total):
+            budget.spend(100)
+    for _ in range(5):
+        with budget.rendering(total):
+            budget.spend(1100)
+    with pytest.raises(budget.TooMuch, match="for all hosts together"), budget.rendering(total):
+        budget.spend(101)
+    with budget.rendering(total):
+        budget.spend(100)
+    with budget.rendering(), budget.rendering(total):
+        budget.spend(9999)
+
+
+@pytest.mark.parametrize("steps", [0, 400])
+def test_an_expression_that_takes_too_much_is_tried_no_more(
+    steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is one problem, on all of the hosts, however many there are, and is not computed for each."""
+    asked: list[str] = []
+    computed = LazyVariables._computed
+
+    def counting(self: LazyVariables, host: str, *rest: Any) -> object:
+        asked.append(host)
+        return computed(self, host, *rest)
+
+    monkeypatch.setattr(LazyVariables, "_computed", counting)
+    monkeypatch.setattr(budget, "STEPS", 500)
+    monkeypatch.setattr(budget, "ORDINARY", 0)
+    monkeypatch.setattr(Total, "__init__", lambda self: setattr(self, "left", steps or 10**6))
+    file = tmp_path / "hosts.yml"
+    hosts = "".join(f"    h{number}: {{}}\n" for number in range(20))
+    many = "[" + ",".join(map(str, range(90 if steps else 900))) + "]"
+    expression = "{{ inventory_hostname }}{{ many | length }}"
+    file.write_text(f'all:\n  vars: {{many: {many}, ansible_host: "{expression}"}}\n  hosts:\n{hosts}')
+    with pytest.raises(InputError) as caught:
+        load_inventory([file])
+    (problem,) = caught.value.problems
+    assert "takes too much" in problem.message
+    assert ("for all hosts together" in problem.message) == bool(steps)
+    assert len(asked) < 10
+    assert problem.where.startswith(f"{file}:2:")
+
+
+def test_templates_have_a_total(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template that takes long is rendered for a few hosts, and not for a thousand."""
+    monkeypatch.setattr(budget, "ORDINARY", 100)
+    monkeypatch.setattr(Total, "__init__", lambda self: setattr(self, "left", 2000))
+    (tmp_path / "t").write_text("{% for i in range(100) %}{{ i }}{% endfor %}")
+    templates = TemplateSet(tmp_path)
+    before = templates.render("t", {})
+    with pytest.raises(InputError, match="for all hosts together") as caught:
+        [templates.render("t", {}) for _ in range(100)]
+    assert before.startswith("0123")
+    assert caught.value.where.startswith(f"{tmp_path}/t:1")

@@ -9,7 +9,10 @@ from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleetdeploy.config.secrets.for_templates import for_templates
 from fleetdeploy.config.templates import TemplateSet, escape, pbtxt
+from fleetdeploy.domain.redaction import Redactor
+from fleetdeploy.domain.templated import Templated
 from fleetdeploy.errors import InputError
 from fleetdeploy.tfserving import stubs
 
@@ -144,3 +147,92 @@ def test_model_config_without_models() -> None:
     text = TemplateSet(PROJECT / "templates").render("model.config.j2", {"service": "s", "models": [], "host": {}})
     config = text_format.Parse(text, stubs.model_server_config_pb2.ModelServerConfig())
     assert config.WhichOneof("config") == "model_config_list"
+
+
+LINES = """\
+{# a comment
+   of two lines #}
+list {
+{% for model in models %}
+  {%- if model.odd %}
+  odd {
+    name: "{{ model.name }}" end
+  }
+  {% endif %}
+  even
+{% endfor %}
+{% include "part.j2" %}
+{% block last %}
+  last
+{% endblock %}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "file", "line"),
+    [
+        ("list", "t.j2", 3),
+        ("odd", "t.j2", 6),
+        ("name:", "t.j2", 7),
+        ("ONE", "t.j2", 7),
+        ("TWO", "t.j2", 7),
+        ("end", "t.j2", 7),
+        ("even", "t.j2", 10),
+        ("inner", "part.j2", 3),
+        ("value", "part.j2", 2),
+        ("last", "t.j2", 14),
+        ("}\n", "t.j2", 8),
+    ],
+)
+def test_a_place_of_the_text_is_a_line_of_a_template(templates: TemplateSet, word: str, file: str, line: int) -> None:
+    """Each part of what a template gives is led back to the line that it stands on, in included templates as well."""
+    write(templates, LINES)
+    write(templates, "\n{{ given }}\ninner\n", "part.j2")
+    models = [{"odd": False}, {"odd": True, "name": "ONE"}, {"odd": False}, {"odd": True, "name": "TWO"}]
+    context = {"models": models, "given": "value"}
+    before = templates.render("t.j2", context).partition(word)[0]
+    assert word in templates.render("t.j2", context)
+    place = templates.place_in("t.j2", context, before.count("\n") + 1, len(before) - before.rfind("\n"))
+    assert place == f"{templates.directory / file}:{line}"
+
+
+def test_a_place_beyond_the_text_is_the_template(templates: TemplateSet) -> None:
+    """What a parser says of the end of the text leads to the last line, and to none that is not there."""
+    write(templates, "one\ntwo")
+    assert templates.place_in("t.j2", {}, 9, 1) == templates.place_of("t.j2")
+    assert templates.place_in("t.j2", {}, 2, 4) == f"{templates.directory / 't.j2'}:2"
+    write(templates, "", "empty.j2")
+    assert templates.place_in("empty.j2", {}, 1, 1) == templates.place_of("empty.j2")
+
+
+def test_what_is_missing_in_a_host_is_named(templates: TemplateSet) -> None:
+    """An undefined variable of a host is told with the template's line and the nearest name, not in Python's words."""
+    host = for_templates({"rack": "r1", "db": {"port": 1}, "own": Templated("{{ x }}", lambda: {"a": 1})}, Redactor())
+    for text, message, hint in (
+        ("\n{{ host.rak }}", "undefined variable: host has no 'rak'", "did you mean 'rack'? in host: db, own, rack"),
+        ("\n{{ host.db.prt }}", "undefined variable: a mapping has no 'prt'", "did you mean 'port'? in it: port"),
+        ("\n{{ host.own.b }}", "undefined variable: a mapping has no 'b'", "in it: a"),
+        ("\n{{ host.rack.x }}", "undefined variable: a text has no 'x'", "see what is there"),
+        (
+            "\n{{ hots.rack }}",
+            "undefined variable: 'hots' is undefined",
+            "did you mean 'host'? variables in scope: host",
+        ),
+        ("\n{{ host }}", "the template cannot be rendered: the expression gives a mapping", "see that line"),
+    ):
+        with pytest.raises(InputError) as caught:
+            templates.render(write(templates, text, f"u{abs(hash(text))}.j2"), {"host": host})
+        assert caught.value.message.startswith(message)
+        assert caught.value.hint == hint
+        assert caught.value.where.endswith(".j2:2")
+
+
+def test_a_missing_template_is_told_where_it_is_named(templates: TemplateSet) -> None:
+    """The folder is right, and what names the template is not; one that an include names is told there."""
+    with pytest.raises(InputError) as caught:
+        templates.render("model.conf.j2", {}, where="hosts.yml:3:9")
+    assert (caught.value.where, caught.value.hint) == ("hosts.yml:3:9", f"put it into {templates.directory}")
+    with pytest.raises(InputError) as caught:
+        templates.render(write(templates, "\n{% include 'x.j2' %}"), {}, where="hosts.yml:3:9")
+    assert caught.value.where == f"{templates.directory / 't.j2'}:2"

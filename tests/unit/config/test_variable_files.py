@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,42 @@ def test_no_directory_beside_the_playbook(write: Write) -> None:
     """A playbook's directory that does not exist holds no variables."""
     root = write({"hosts.yml": "a: {hosts: {h: }}\n"})
     assert load_inventory([root / "hosts.yml"], playbook_dir=root / "nowhere").hosts["h"].variables == {}
+
+
+def test_a_file_that_cannot_be_read_has_no_followers(write: Write) -> None:
+    """What it would have set is not missed elsewhere: only the file itself is told, with all others that are wrong."""
+    root = write({
+        "hosts.yml": "gpu: {hosts: {g1: {services: {ranking: {user: 'x:y'}}, ansible_host: '{{ address }}'}}}\n",
+        "group_vars/gpu.yml": "address: [1\n", "group_vars/all.yml": "a: b: c\n",
+    })  # fmt: skip
+    found = problems(root)
+    assert "services.ranking" not in found
+    assert "undefined" not in found
+    assert "group_vars/gpu.yml:" in found
+    assert "group_vars/all.yml:1" in found
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_variables_file_that_is_none(kind: str, write: Write) -> None:
+    """A broken link and a pipe cannot be read; their ending is not to blame."""
+    root = write({"hosts.yml": "web: {hosts: {h: }}\n", "group_vars/all.yml": "a: 1\n"})
+    path = root / "group_vars/web.yml"
+    if kind == "link":
+        path.symlink_to("elsewhere.yml")
+    else:
+        os.mkfifo(path)
+    found = problems(root)
+    assert found.startswith(f"{path}: ")
+    assert ("a link to what does not exist" if kind == "link" else "not a regular file") in found
+    assert "ending" not in found
+
+
+@pytest.mark.parametrize("name", ["group_vars.yml", "host_vars.yaml", "group_vars.json"])
+@pytest.mark.parametrize("source", ["", "hosts.yml"])
+def test_a_file_in_place_of_the_directory(name: str, source: str, write: Write) -> None:
+    """``group_vars.yml`` beside an inventory would set nothing, or be taken for an inventory."""
+    root = write({"hosts.yml": "web: {hosts: {h: }}\n", name: "a: 1\n"})
+    found = problems(root / source)
+    folder = name.partition(".")[0]
+    assert f"{root}/{name}: '{name}' is a file, and would be passed over" in found
+    assert f"move it to {root}/{folder}/" in found

@@ -247,3 +247,19 @@ def test_what_is_wrong_inside_an_encrypted_file_is_not_quoted(tmp_path: Path) ->
         load_inventory([tmp_path / "hosts.yml"], secrets=store)
     assert "mine" not in "".join(map(str, caught.value.problems))
     assert caught.value.__context__ is None or "mine" not in str(caught.value.__context__)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_password_file_that_others_can_read(mode: int, tmp_path: Path) -> None:
+    """It opens every secret, and is refused with what to type; the password is not told."""
+    file = tmp_path / "password"
+    file.write_text("the password itself")
+    file.chmod(mode)
+    with pytest.raises(InputError) as caught:
+        PasswordFile(file).read(None)
+    (problem,) = caught.value.problems
+    assert problem.message.startswith("the vault password can be read by other users")
+    assert problem.hint == f"chmod 600 {file}"
+    assert "itself" not in str(caught.value)
+    file.chmod(0o600)
+    assert PasswordFile(file).read(None) == "the password itself"
