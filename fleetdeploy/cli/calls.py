@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from fleetdeploy.config.fields.schema import check
 from fleetdeploy.config.playbook.conditions import ConditionReader
@@ -245,36 +244,3 @@ def unsafe(names: Sequence[str], *, balanced: bool) -> Iterator[tuple[str, str]]
         yield "activates without a `verify` behind it", "add `- verify:`: AVAILABLE alone is no proof"
     if drained:
         yield "drains without an `undrain` behind it", "add `- undrain:`: a drained host always comes back"
-
-
-def with_variables(play: Play, inventory: Inventory, extra: Mapping[str, object]) -> Inventory:
-    """The inventory as the play's conditions see it: its own variables win over the inventory's and yield to ``-e``."""
-    if not play.variables:
-        return inventory
-    own = {key: value for key, value in play.variables.items() if key not in extra}
-    hosts = {name: replace(host, variables={**host.variables, **own}) for name, host in inventory.hosts.items()}
-    return replace(inventory, hosts=hosts)
-
-
-def with_play_variables(hosts: Sequence[Host], plays: Sequence[BoundPlay], extra: Mapping[str, object]) -> list[Host]:
-    """The hosts with the variables of their plays, which win over the inventory's and yield to ``-e``.
-
-    See Ansible's guide "Using variables" on precedence. What a host serves does not depend on the play that is running:
-    raises InputError where two plays set one variable of a host to different values.
-    """
-    found: dict[str, dict[str, object]] = {host.name: {} for host in hosts}
-    problems: dict[Problem, None] = {}
-    for bound in plays:
-        for name in bound.hosts:
-            for key, value in bound.play.variables.items():
-                if key in extra:
-                    continue
-                if found[name].setdefault(key, value) != value:
-                    hint = "what a host serves is the same in every play: let the plays agree, or use group_vars"
-                    message = f"play {bound.play.name!r} sets {key} to another value than a play before it"
-                    problems[Problem(message, str(bound.play.origin), hint)] = None
-    if problems:
-        raise InputError(problems=tuple(problems))
-    return [
-        replace(host, variables={**host.variables, **found[host.name]}) if found[host.name] else host for host in hosts
-    ]

@@ -83,9 +83,13 @@ def opened(arguments: argparse.Namespace) -> Planned | None:
 
     Raises PlanFileRefused for one that cannot be used, InputError for options that would mean something else.
     """
+    from fleetdeploy.config.syntax.suggest import missing_part
+    from fleetdeploy.config.syntax.text_file import exists
     from fleetdeploy.report.plan_file import stored
 
     named = arguments.playbook
+    if named and not exists(Path(named)):
+        raise InputError("no such playbook or plan file", where=named, hint=missing_part(Path(named))[1])
     if not named or not stored.is_plan_file(Path(named)):
         arguments.forks = options.forks(arguments)
         return None

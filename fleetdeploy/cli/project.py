@@ -21,11 +21,10 @@ from fleetdeploy.cli.calls import (
     check_safe,
     fact_refusals,
     in_order,
-    with_play_variables,
-    with_variables,
 )
 from fleetdeploy.cli.opening import store_of
 from fleetdeploy.cli.play_hosts import everyone_of, outside, within
+from fleetdeploy.cli.play_variables import check_seen, with_play_variables, with_variables
 from fleetdeploy.cli.selection import selection_of
 from fleetdeploy.config.inventory.load import Loaded, load
 from fleetdeploy.config.inventory.patterns import select
@@ -242,6 +241,7 @@ def bind(
     everyone = everyone_of(play, inventory)
     hosts = within(play, inventory, limit)
     hosts, domains = in_order(play, hosts, everyone)
+    check_seen(play, [inventory.hosts[name] for name in hosts], extra or {})
     seen = with_variables(play, inventory, extra or {})
     calls, always = calls_of(play.tasks, hosts, seen), calls_of(play.always, hosts, seen)
     rescue = calls_of(play.rescue, hosts, seen)

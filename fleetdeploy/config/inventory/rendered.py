@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from jinja2 import TemplateError, meta
 
@@ -57,20 +58,33 @@ def _plain(value: object) -> object:
 
 def uses(variables: MapNode, node: Node) -> Iterator[Use]:
     """The variables of the host that the expressions in ``node`` need, and those that these need, each once."""
-    environment = Expressions()
     waiting, seen = [node], set[str]()
     while waiting:
         for text in _expressions(waiting.pop(0)):
-            try:
-                names = meta.find_undeclared_variables(environment.parse(text))
-            except TemplateError:
-                continue  # where it is used, it is told
-            for name in sorted(names - seen):
+            for name in sorted(_names(text) - seen):
                 seen.add(name)
                 found = variables.get(name)
                 if found is not None:
                     yield Use(name, found.plain(), found.origin)
                     waiting.append(found)
+
+
+def names_in(value: object) -> frozenset[str]:
+    """The variables that the expressions in a plain value name."""
+    if isinstance(value, Templated):
+        return _names(str(value))
+    if isinstance(value, Mapping):
+        return frozenset().union(*map(names_in, value.values()))
+    return frozenset().union(*map(names_in, value)) if isinstance(value, (list, tuple)) else frozenset()
+
+
+@lru_cache(maxsize=4096)
+def _names(text: str) -> frozenset[str]:
+    """Nothing for a text that is no expression: where it is used, that is told."""
+    try:
+        return frozenset(meta.find_undeclared_variables(Expressions().parse(text)))
+    except TemplateError:
+        return frozenset()
 
 
 def _expressions(node: Node) -> Iterator[str]:

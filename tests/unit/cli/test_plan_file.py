@@ -83,12 +83,24 @@ def test_changed_inputs_are_refused_before_any_host_is_contacted(project: Projec
     assert project.run("deploy", str(path)).code == 0, "as it was again"
 
 
-def test_what_a_finished_deploy_leaves_is_another_fleet(project: Project) -> None:
-    """The same file a second time is refused: what it shows has been done."""
+def test_a_plan_that_has_been_done_is_nothing_to_do(project: Project) -> None:
+    """The same file a second time does nothing, and says so; with other inputs it is refused as ever."""
     path = planned(project)
     assert project.run("deploy", str(path)).code == 0
-    result = refused(project, path)
-    assert "gpu1, gpu2 services.ranking.observed.served.ranker.2: (not there) -> AVAILABLE" in result.err
+    result = project.run("deploy", str(path))
+    assert (result.code, result.last_line, project.acts) == (0, "OK: 2 hosts, nothing to do", [])
+    project.edit("versions: [2]", "versions: [1]")
+    assert "the inputs have changed" in refused(project, path).err
+
+
+def test_a_name_that_is_no_file_is_told_first(project: Project) -> None:
+    """Whether it was meant as a playbook or as a plan file, and whatever else is not there."""
+    planned(project)
+    (project.path / "inventory.yml").unlink()
+    result = project.run("deploy", str(project.path / "next.plna"))
+    assert result.code == 2
+    assert "next.plna: no such playbook or plan file\n    did you mean" in result.err
+    assert "next.plan?" in result.err
 
 
 def test_a_host_that_went_down(project: Project) -> None:

@@ -180,6 +180,18 @@ def test_plays_that_disagree_about_a_variable_are_refused(tagged: Project) -> No
     assert tagged.run("plan", "-e", "batch=5").code == 0
 
 
+def test_a_variable_that_the_inventory_is_made_of_is_not_set_by_a_play(tagged: Project) -> None:
+    """An expression of the inventory would go on to give what the inventory's own value gives, in silence."""
+    tagged.edit("        rack: r1\n", '        rack: r1\n        zone: "{{ rack }}-a"\n')
+    tagged.edit("serial: 1\n", "serial: 1\n  vars: {rack: r9}\n", file="playbooks/deploy.yml")
+    result = tagged.run("plan")
+    assert (result.code, tagged.wires) == (2, [])
+    assert "play 'Switch' sets rack, of which the inventory makes zone" in result.err
+    assert tagged.run("plan", "-e", "rack=r2").code == 0
+    tagged.edit("{rack: r9}", "{rack: r9, zone: r9-a}", file="playbooks/deploy.yml")
+    assert tagged.run("plan").code == 0
+
+
 ASKING = BOOK.replace("  tasks:\n    - {drain", "  tasks:\n    - pause: {prompt: Go?}\n    - {drain")
 
 
