@@ -119,6 +119,9 @@ def _drift(plan: ServicePlan | None, seen: ObservedService) -> list[str]:
         return found
     if plan.activation is not Activation.NOTHING:
         found.append(f"{plan.activation.value}: {plan.reason}")
+        found += [
+            f"{item.what}: {item.before} -> {item.after}" for item in plan.changes if item.what.startswith("models.")
+        ]
     elif plan.stage:
         missing = ", ".join(f"{item.model}/{item.version.number}" for item in plan.stage)
         found.append(f"not on the host's disk: {missing}")

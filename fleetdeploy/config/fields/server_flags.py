@@ -88,6 +88,8 @@ def check_flag_name(name: str) -> str:
         raise Refused("a flag that fleetdeploy sets itself", "remove it; ports and models have their own keys")
     if name in KNOWN_FLAGS:
         return name
+    if name == "version":
+        raise Refused("with it the server prints its version and ends", "remove it; `image` says which version runs")
     if not name.replace("_", "").isalnum() or not name.isascii() or not name[:1].isalpha() or name != name.lower():
         raise Refused("not a flag's name", "write it without dashes in front: enable_batching: true")
     close = nearest(name, KNOWN_FLAGS, cutoff=0.8)

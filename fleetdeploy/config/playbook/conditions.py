@@ -17,7 +17,7 @@ from jinja2 import StrictUndefined, TemplateError, meta, nodes
 from jinja2.exceptions import SecurityError
 
 from fleetdeploy.config.playbook import facts as tree
-from fleetdeploy.config.sandbox.budget import rendering
+from fleetdeploy.config.sandbox.budget import Total, rendering
 from fleetdeploy.config.sandbox.expressions import Expressions, NoValue
 from fleetdeploy.config.sandbox.filters import bounded
 from fleetdeploy.config.secrets.for_templates import SPECIAL, for_conditions, special
@@ -45,6 +45,7 @@ class ConditionReader:
         self._environment = Expressions()
         self._environment.undefined = Missing
         self._environment.filters["bool"] = bounded("bool", boolean)
+        self._total = Total()
         self._known: dict[str, tuple[set[str], Callable[[Mapping[str, object]], object]]] = {}
 
     def problem(self, when: When) -> Problem | None:
@@ -129,7 +130,8 @@ class ConditionReader:
             if _holds_statement(host.variables.get(name)):
                 raise NoValue(f"{name} holds a statement, and only {{{{ expressions }}}} are rendered", "write one")
         known = {name: seen[name] for name in names}
-        with rendering():
+        # Before contact all hosts have a total; in a run a condition that is due must not fail for what others took.
+        with rendering(self._total if facts is None else None):
             value = compiled(known if facts is None else {**known, tree.NAME: facts})
         if isinstance(value, StrictUndefined):
             str(value)  # raises, with the name

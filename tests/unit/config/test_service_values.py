@@ -103,6 +103,12 @@ def test_flags_of_the_right_kind(write: Write) -> None:
     assert flags["newer_flag"] == "x"
 
 
+def test_a_flag_with_which_no_server_stays(write: Write) -> None:
+    """``version`` makes the server print its version and end."""
+    with pytest.raises(InputError, match="prints its version and ends"):
+        load_inventory([fleet(write, "flags: {version: true}")])
+
+
 def test_kinds_are_those_of_the_server() -> None:
     """The stand-in reads a command line as the server does; both tables know the same flags and kinds."""
     kinds = dict(stand_in._kinds())

@@ -333,3 +333,16 @@ def test_templates_have_a_total(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         [templates.render("t", {}) for _ in range(100)]
     assert before.startswith("0123")
     assert caught.value.where.startswith(f"{tmp_path}/t:1")
+
+
+def test_conditions_have_a_total_before_contact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes long is asked of a few hosts; in a run, with facts, a condition is answered whatever others took."""
+    monkeypatch.setattr(budget, "ORDINARY", 100)
+    monkeypatch.setattr(Total, "__init__", lambda self: setattr(self, "left", 2000))
+    reader = ConditionReader()
+    host = Host("gpu1", Connection("gpu1"), {"many": list(range(100))})
+    long = When("many | sort | length == 100")
+    assert reader.holds(long, host)
+    with pytest.raises(InputError, match="for all hosts together"):
+        all(reader.holds(long, host) for _ in range(1000))
+    assert reader.holds(long, host, facts={})

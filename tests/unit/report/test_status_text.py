@@ -62,6 +62,7 @@ def test_status_shows_a_host_as_it_is() -> None:
     assert "ranker     1 AVAILABLE" in text
     assert "balancer   ranking_rest drained" in text
     assert "drift      reload" in text
+    assert "drift      models.ranker.versions: [1] -> [2]" in text
     assert "2 x A100" in text
 
 
