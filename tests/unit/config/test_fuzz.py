@@ -15,6 +15,8 @@ from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.inventory import Inventory
 from fleetdeploy.errors import InputError
 
+from .limits import within_limits
+
 WORDS = (
     "all", "hosts", "children", "vars", "web", "db", "h1", "h[1:3]", "services", "gpus", "balancer", "ranking", "image",
     "ports", "grpc", "rest", "bind", "models", "ranker", "source", "versions", "latest", "labels", "golden", "requires",
@@ -49,7 +51,7 @@ def test_any_inventory(tmp_path: Path, tree: object) -> None:
     path = tmp_path / "hosts.yml"
     path.write_text(json.dumps(tree))
     try:
-        assert load_inventory([path]).hosts
+        assert within_limits(lambda: load_inventory([path])).hosts
     except InputError as error:
         assert placed(error.problems, path)  # noqa: PT017  both ends of the property
 
@@ -63,7 +65,7 @@ def test_any_service(tmp_path: Path, tree: dict[str, object], below: str) -> Non
     group = {"hosts": {"h1": None}, "vars": {"services": {"ranking": {**SERVICE, **overlay}}, "gpus": tree}}
     path.write_text(json.dumps({"web": group}))
     try:
-        (service,) = load_inventory([path]).hosts["h1"].services
+        (service,) = within_limits(lambda: load_inventory([path])).hosts["h1"].services
         assert service.models
     except InputError as error:
         assert placed(error.problems, path)  # noqa: PT017  both ends of the property
@@ -76,7 +78,8 @@ def test_any_playbook(tmp_path: Path, tree: object) -> None:
     path = tmp_path / "book.yml"
     path.write_text(json.dumps(tree))
     try:
-        assert all(play.tasks for play in load_playbook(path, task_names=("drain", "verify")).plays)
+        book = within_limits(lambda: load_playbook(path, task_names=("drain", "verify")))
+        assert all(play.tasks for play in book.plays)
     except InputError as error:
         assert placed(error.problems, path)  # noqa: PT017  both ends of the property
 
@@ -91,7 +94,7 @@ def inventory() -> Inventory:
 def test_any_pattern(inventory: Inventory, pattern: str) -> None:
     """Whatever the pattern, it names at least one host of the inventory, or is refused."""
     try:
-        hosts = select(inventory, pattern)
+        hosts = within_limits(lambda: select(inventory, pattern))
     except InputError:
         return
     assert hosts

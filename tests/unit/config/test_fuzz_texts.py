@@ -16,6 +16,7 @@ from fleetdeploy.config.playbook.selection import Selection, narrowed
 from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.errors import FleetdeployError
 
+from .limits import within_limits
 from .nasty_inputs import READERS
 
 QUICK = settings(
@@ -50,7 +51,11 @@ PIECES["unnamed"] = (*PIECES["ini"], *PIECES["yaml"])
 
 
 def outcome(kind: str, content: bytes) -> object:
-    """What a reader gives, or None where it refuses."""
+    """What a reader gives, or None where it refuses; either within the limits."""
+    return within_limits(lambda: _outcome(kind, content))
+
+
+def _outcome(kind: str, content: bytes) -> object:
     with tempfile.TemporaryDirectory() as folder:
         try:
             return READERS[kind](Path(folder), content)
