@@ -201,10 +201,11 @@ _FIXED_IMAGE = rf"{_IMAGE_NAME}(?:(?::{_TAG})?@{_DIGEST.pattern}|:(?!latest$){_T
 _UNITS = "|".join(_UNITS_BYTES)
 _ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 _NUMBER_SCHEMA = {"title": "text or number", "type": ["string", "number"], "pattern": _ONE_LINE}
+_VAULT = r"^\$ANSIBLE_VAULT;"
 _SECRET_SCHEMA: dict[str, object] = {
     "title": "text, number or !secret",
     "type": ["string", "number", "object"],
-    "pattern": _ONE_LINE,
+    "pattern": f"{_ONE_LINE}|{_VAULT}",
     "properties": {
         "env": {"type": "string"},
         "file": {"type": "string"},
