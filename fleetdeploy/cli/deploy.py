@@ -92,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(as_json.outcome(outcome))
     if not arguments.quiet or outcome.exit_code:
-        terminal.recap(terminal.console(stderr=True, no_color=arguments.no_color), outcome, quiet=arguments.quiet)
+        with suppress(OSError):  # the exit code is true, whoever reads
+            terminal.recap(terminal.console(stderr=True, no_color=arguments.no_color), outcome, quiet=arguments.quiet)
     return outcome.exit_code
 
 
@@ -123,16 +124,17 @@ def _rollout(
         connect_timeout_s=arguments.timeout,
         environment=environment_for_commands(arguments),
     )
+    again = planned.again(deploy=True) if planned else _command_line(arguments)
     interrupts = Interrupts(
         lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"),
-        last_words=arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {_command_line(arguments)}\n"),
+        last_words=arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {again}\n"),
     )
     try:
         with interrupts:
             emit(Kind.RUN_STARTED, _command_line(arguments), hosts=list(project.targets.by_name))
             plan = project.targets.observe(fleet, emit, forks=arguments.forks)
             if planned:
-                planned.check_fleet(project, _expected(plan, project, arguments, fleet))
+                planned = planned.check_fleet(project, _expected(plan, project, arguments, fleet))
             _refuse(plan, arguments, every_name=bool(arguments.verbose or arguments.json))
             if arguments.diff:
                 _show(_expected(plan, project, arguments, fleet), arguments)
@@ -154,7 +156,7 @@ def _rollout(
                 hosts,
                 allowed=plan.unreachable,
                 interrupted=interrupts.requested,
-                again=planned.again(deploy=True) if planned else _command_line(arguments),
+                again=again,
                 stopped=executor.stopped,
                 held=executor.held,
                 pending=tuple(due.pending),

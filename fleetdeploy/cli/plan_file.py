@@ -40,13 +40,21 @@ class Planned:
         wanted = agreement.as_stored(wanted, self.arguments.redactor)
         agreement.check_wanted(self.stored, wanted, again=self.again())
 
-    def check_fleet(self, project: Project, expected: Forecast) -> None:
-        """Before anything is touched. Raises PlanOutdated, or PreflightRefused for what no run could begin with."""
+    def check_fleet(self, project: Project, expected: Forecast) -> Planned:
+        """Before anything is touched: what hosts are held against when their turn comes.
+
+        A fleet that needs nothing any longer is as the plan wanted it, and is to stay as it was just seen. Raises
+        PlanOutdated, or PreflightRefused for what no run could begin with.
+        """
         from fleetdeploy.report.plan_file import agreement
 
         self._check_refusals(expected)
-        documents = _documents(self.arguments, project, expected)
-        agreement.check_fleet(self.stored, *documents, again=self.again())
+        wanted, observed, plan = _documents(self.arguments, project, expected)
+        if expected.changing:
+            agreement.check_fleet(self.stored, wanted, observed, plan, again=self.again())
+            return self
+        agreement.check_wanted(self.stored, wanted, again=self.again())
+        return replace(self, stored=replace(self.stored, observed=observed, plan=plan))
 
     def _check_refusals(self, expected: Forecast) -> None:
         """What stands in the way of any run is told in its own words: the file is not what has to be mended."""

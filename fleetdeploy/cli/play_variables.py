@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from fleetdeploy.config.inventory.rendered import names_in
@@ -50,15 +49,16 @@ def check_seen(play: Play, hosts: Sequence[Host], extra: Mapping[str, object]) -
     """Refuse a play's variable of which an expression of the inventory is made: unlike in Ansible, that would go on to
     be made of the inventory's own value, in silence. Raises InputError.
     """
-    own = play.variables.keys() - extra.keys()
+    own = {name: value for name, value in play.variables.items() if name not in extra}
     found = {problem: None for host in hosts for problem in _unseen(play, own, host)} if own else {}
     if found:
         raise InputError(problems=tuple(found))
 
 
-def _unseen(play: Play, own: AbstractSet[str], host: Host) -> Iterator[Problem]:
-    for key, value in host.variables.items():
-        for name in sorted(names_in(value) & own - {key} if key not in own else ()):
+def _unseen(play: Play, own: Mapping[str, object], host: Host) -> Iterator[Problem]:
+    others = {name for name, value in own.items() if host.variables.get(name) != value}
+    for key, value in host.variables.items() if others else ():
+        for name in sorted(names_in(value) & others if key not in own else ()):
             yield Problem(
                 f"play {play.name!r} sets {name}, of which the inventory makes {key}: its expressions do not see a "
                 "play's variables",

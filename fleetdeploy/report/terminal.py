@@ -24,6 +24,13 @@ _STATE_STYLE = {
 }
 
 
+class _Progress(Console):
+    """Progress goes to stderr. That nobody reads it any longer ends no run: whoever prints decides what it means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(*, stderr: bool, no_color: bool) -> Console:
     """A console that does not guess at markup. Lines break between words on a terminal, and nowhere else: what is piped
     stays greppable.
@@ -31,8 +38,9 @@ def console(*, stderr: bool, no_color: bool) -> Console:
     Without colour there is no escape sequence at all; rich's own ``no_color`` and NO_COLOR would leave bold and dim.
     """
     plain = no_color or bool(os.environ.get("NO_COLOR"))
-    out = Console(stderr=stderr, color_system=None if plain else "auto", highlight=False, markup=False)
-    out.soft_wrap = not out.is_terminal
+    kind = _Progress if stderr else Console
+    out = kind(stderr=stderr, color_system=None if plain else "auto", highlight=False, markup=False)
+    out.soft_wrap = not out.file.isatty()  # not by `is_terminal`, which FORCE_COLOR makes true for a pipe
     return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from fleetdeploy.errors import Interrupted
@@ -35,10 +36,13 @@ class Interrupts:
         if self.requested:
             # The journal has every step that was begun; it is written and synced before each act. Not through a
             # console: it may be in the middle of a line, and hold a lock.
-            os.write(2, self._last_words.encode())
-            os._exit(128 + number)
+            try:
+                os.write(2, self._last_words.encode(errors="replace"))
+            finally:
+                os._exit(128 + number)
         self.requested = number
-        self._tell(signal.Signals(number).name)
+        with suppress(OSError):  # nobody may be reading any longer
+            self._tell(signal.Signals(number).name)
 
     def check(self) -> None:
         """Raise Interrupted when a signal has arrived."""

@@ -180,7 +180,8 @@ def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
         return
     text = config_in_force(plan.desired, plan.observed)
     if not text:
-        raise NotHealthy("nothing tells what the container before served", hint="deploy what it shall serve")
+        kept_as = f"; it is kept, stopped, as {previous}" if containers.inspect(previous) else ""
+        raise NotHealthy("nothing tells what the container before served", hint=f"deploy what it shall serve{kept_as}")
     step.files.write_config(text)
     present, kept = containers.inspect(name), containers.inspect(previous)
     if kept and kept.id == before.id:

@@ -53,12 +53,9 @@ def check_fleet(
 ) -> None:
     """Before anything is touched. Raises PlanOutdated when anything is not as it was when it was planned.
 
-    A fleet that needs nothing any longer is as the plan wanted it. Else what was seen comes first; below it stands what
-    would be done otherwise because of it, in short.
+    What was seen comes first; below it stands what would be done otherwise because of it, in short.
     """
     inputs = differences(stored.wanted, wanted)
-    if not inputs and not plan["changed"]:
-        return  # it has been done, by whomever: nothing would be
     fleet = differences(stored.observed, observed)
     work = differences(_foreseen(stored.plan), _foreseen(plan))
     if inputs:

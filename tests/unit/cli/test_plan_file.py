@@ -93,6 +93,18 @@ def test_a_plan_that_has_been_done_is_nothing_to_do(project: Project) -> None:
     assert "the inputs have changed" in refused(project, path).err
 
 
+def test_a_part_that_has_been_done_is_nothing_to_do(project: Project) -> None:
+    """Tasks that look at hosts all the same find them as they were just seen."""
+    assert project.run("deploy").code == 0
+    project.edit("versions: [1]", "versions: [2]")
+    path = project.path / "next.plan"
+    assert project.run("plan", "--tags", "stage", "--out", str(path)).code == 0
+    assert project.run("deploy", str(path)).code == 0
+    result = project.run("deploy", str(path))
+    assert result.code == 0, result.err
+    assert result.last_line.startswith("OK: 2 hosts, nothing to do with these tasks")
+
+
 def test_a_name_that_is_no_file_is_told_first(project: Project) -> None:
     """Whether it was meant as a playbook or as a plan file, and whatever else is not there."""
     planned(project)

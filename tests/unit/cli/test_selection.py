@@ -190,6 +190,8 @@ def test_a_variable_that_the_inventory_is_made_of_is_not_set_by_a_play(tagged: P
     assert tagged.run("plan", "-e", "rack=r2").code == 0
     tagged.edit("{rack: r9}", "{rack: r9, zone: r9-a}", file="playbooks/deploy.yml")
     assert tagged.run("plan").code == 0
+    tagged.edit("{rack: r9, zone: r9-a}", "{rack: r1}", file="playbooks/deploy.yml")
+    assert tagged.run("plan").code == 0, "it is what the inventory says"
 
 
 ASKING = BOOK.replace("  tasks:\n    - {drain", "  tasks:\n    - pause: {prompt: Go?}\n    - {drain")

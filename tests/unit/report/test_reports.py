@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import sys
+from contextlib import suppress
 
 import pytest
 from rich.console import Console
@@ -205,6 +208,25 @@ def test_text_from_a_host_is_not_markup(capsys: pytest.CaptureFixture[str]) -> N
     long = "[red]" + "x" * 300
     console(stderr=False, no_color=True).print(Text(long))
     assert capsys.readouterr().out == long + "\n"
+
+
+def test_nobody_reading_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress into a pipe that was closed is an error that a run survives, and no end of the process."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    closed = os.fdopen(writer, "w")
+    monkeypatch.setattr(sys, "stderr", closed)
+    with pytest.raises(BrokenPipeError):
+        console(stderr=True, no_color=True).print("wave 1")
+    with suppress(BrokenPipeError):
+        closed.close()
+
+
+def test_colour_in_a_pipe_breaks_no_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """FORCE_COLOR, which many build servers set, makes no terminal of a pipe."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console(stderr=False, no_color=False).print(Text("word " * 60))
+    assert capsys.readouterr().out.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -324,6 +325,24 @@ def test_the_first_signal_only_asks() -> None:
     with pytest.raises(Interrupted) as caught:
         interrupts.check()
     assert caught.value.exit_code == 143
+
+
+def test_the_second_signal_ends_the_process_whoever_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Last words that nobody can be told, and a first word neither, keep no process alive."""
+
+    def nobody(*_: object) -> None:
+        raise BrokenPipeError
+
+    ended = list[int]()
+    monkeypatch.setattr(os, "write", nobody)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with Interrupts(nobody, last_words="STOPPED \udc80"):
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.getsignal(signal.SIGINT)
+        with suppress(BrokenPipeError):
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.getsignal(signal.SIGINT)
+    assert ended == [128 + signal.SIGINT]
 
 
 def test_a_host_with_another_key_is_refused_not_gone_without() -> None:
