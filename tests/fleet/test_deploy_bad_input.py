@@ -96,7 +96,7 @@ CASES = {
     ),
     "a pattern that names nothing": Case(
         _edit("hosts: gpu                               # a", "hosts: gpus # a", PLAYBOOK),
-        PLAYBOOK, "name: Put every file", "'gpus' is neither a group nor a host", "'gpu'",
+        PLAYBOOK, "name: Put every file", "'gpus' is neither a group nor a host", "did you mean 'gpu",
     ),
     "an unknown task": Case(
         _edit("    - undrain:\n  always", "    - undrian:\n  always", PLAYBOOK),

@@ -95,15 +95,15 @@ def test_a_broken_version_is_taken_back_by_the_kept_container(lab: Lab, served: 
 
 
 def test_a_container_that_ends_at_start_is_taken_back(lab: Lab, served: Project) -> None:
-    """A server that does not even start, for a flag with a bad value, is known at once and taken back."""
+    """A server that does not even start, for a file that a flag names, is known at once and taken back."""
     kept = container(lab, "gpu1")
     assert kept is not None
-    served.want(flags="{rest_api_num_threads: many}")
+    served.want(flags="{enable_batching: true, batching_parameters_file: /nowhere}")
     with load(served) as report:
         result = served.deploy("--json", expect=None)
     nothing_failed(report)
     failed_on_the_first_host(lab, result)
-    assert "Couldn't interpret value many for flag rest_api_num_threads" in result.stderr
+    assert "NOT_FOUND: /nowhere; No such file or directory" in result.stderr
     started, failed = (
         next(event["time_s"] for event in served.events() if event["kind"] == kind and event.get("task") == "activate")
         for kind in ("step_started", "step_failed")
