@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from simulation.controller import Run, deploy, plays
+from simulation.controller import Run, deploy
 from simulation.model_server import Quality
-from simulation.wire import Killed, Trouble
-from simulation.world import World, converged
 
 from fleetdeploy.errors import InputError
-from fleetdeploy.rollout.bound_play import BoundPlay
 
+from .books import THREE, bound, commands, not_made_good
 from .fleets import V1, V2, dangers, settled, spoil
 
 pytestmark = pytest.mark.simulation
 
-THREE = ("gpu1", "gpu2", "gpu3")
-ROLES: Mapping[str, Mapping[str, object]] = {"gpu1": {"role": "canary"}, "gpu2": {"role": "x"}, "gpu3": {"role": "x"}}
 SERVING = "facts.services.ranking.served.ranker"
 NEW = f"2 in {SERVING} and {SERVING}[2] == 'AVAILABLE'"
-
-
-def bound(tmp_path: Path, *behind: str, before: str = "", last: str = "", top: str = "") -> tuple[BoundPlay, ...]:
-    """One play that switches over, with tasks ``before`` the drain and ``behind`` the proof."""
-    lines = "".join(f"    - {item}\n" for item in behind)
-    first = f"    - {before}\n" if before else ""
-    path = tmp_path / f"book{len(list(tmp_path.iterdir()))}.yml"  # the simulation reads a path once
-    path.write_text(
-        f"- name: Switch\n  hosts: all\n  serial: 1\n{top}  tasks:\n    - stage\n    - pull_image\n{first}"
-        f"    - drain\n    - activate\n    - verify\n{lines}    - undrain\n{last}"
-    )
-    return plays(THREE, path=path, variables=ROLES)
-
-
-def commands(world: World) -> dict[str, list[tuple[str, ...]]]:
-    return {name: host.commands for name, host in world.hosts.items() if host.commands}
 
 
 def looks(run: Run, host: str) -> int:
@@ -214,22 +193,4 @@ def test_trouble_anywhere_with_facts(tmp_path: Path, kind: str) -> None:
         before="{pause: {seconds: 3s}, when: facts.gpus | length == 1}",
         last="  rescue: [{run: {argv: [mop]}, when: facts.docker is not none}]\n",
     )
-    calls = deploy(settled(*THREE), V2, run_plays=run_plays).calls
-    wrong = []
-    for at in range(1, len(calls) + 1):
-        world = settled(*THREE)
-        try:
-            run = deploy(world, V2, run_plays=run_plays, trouble=Trouble(kind, at))
-            if run.code == 0 and converged(world, V2) and kind != "lose":
-                wrong.append((at, calls[at - 1], "exit 0, not converged"))
-        except Killed:
-            pass
-        danger = dangers(world)
-        for host in world.hosts.values():
-            host.reachable = True
-        again = deploy(world, V2, run_plays=run_plays)
-        found = [*danger, *converged(world, V2), *dangers(world)]
-        third = deploy(world, V2, run_plays=run_plays)
-        if again.code or found or third.acts or third.code:
-            wrong.append((at, calls[at - 1], [again.last_line, *found, *third.acts]))
-    assert wrong == []
+    assert not_made_good(run_plays, kind) == []
