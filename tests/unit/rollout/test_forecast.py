@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,195 +11,22 @@ from hypothesis import strategies as st
 from simulation.controller import Run, deploy, desired, plays, sim_host
 from simulation.fleet import SimFleet
 from simulation.wire import Wire
-from simulation.world import POOLS, SERVICE, World, converged
+from simulation.world import POOLS, SERVICE, converged
 
-from fleetdeploy.domain.events import Event, Kind
-from fleetdeploy.domain.forecast import Expected, Forecast, PlayForecast
+from fleetdeploy.domain.forecast import Expected
 from fleetdeploy.domain.plan import Refusal
-from fleetdeploy.domain.playbook import Order, Quantity
-from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.domain.playbook import Quantity
 from fleetdeploy.errors import HostKeyRefused
-from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.foresight.durations import Durations, from_events
-from fleetdeploy.rollout.foresight.forecast import forecast
 from fleetdeploy.rollout.in_service import never_served
 from fleetdeploy.rollout.targets import Target, Targets
-from fleetdeploy.tasks import registry
 
 from .fleets import NEW_IMAGE, V1, V2, new, settled
+from .foreseeing import FORKS, THREE, Watch, foresee, switching, waves_of, waves_seen
+from .scenes import Scene, scenes
 
 pytestmark = pytest.mark.simulation
-
-THREE = ("gpu1", "gpu2", "gpu3")
-FORKS = 8
-"""As the simulation's controller has it."""
-
-
-def foresee(
-    world: World,
-    wanted: DesiredService | Mapping[str, DesiredService],
-    bound: Sequence[BoundPlay] = (),
-    *,
-    durations: Durations | None = None,
-    fleet: SimFleet | None = None,
-) -> Forecast:
-    """What ``fleetdeploy plan`` makes of a world that :func:`simulation.controller.deploy` would deploy to."""
-    by_host = dict.fromkeys(world.hosts, wanted) if isinstance(wanted, DesiredService) else dict(wanted)
-    fleet = fleet or SimFleet(world, Wire(world))
-    targets = Targets({name: Target(sim_host(name), (item,)) for name, item in by_host.items()}, "T1")
-    plan = targets.observe(fleet, Emitter("r", world.clock), forks=1)
-    return forecast(plan, bound or plays(list(by_host)), fleet, forks=FORKS, durations=durations)
-
-
-def waves_of(found: Forecast) -> list[tuple[str, int, int, tuple[str, ...]]]:
-    """Play, number, number of all, and hosts of every wave that a plan shows."""
-    return [(play.name, wave.number, len(play.waves), wave.hosts) for play in found.plays for wave in play.waves]
-
-
-def waves_seen(events: Sequence[Event]) -> list[tuple[str, int, int, tuple[str, ...]]]:
-    """The same of the waves that a run began."""
-    seen, play = [], ""
-    for event in events:
-        if event.kind is Kind.PLAY_STARTED:
-            play = event.message
-        elif event.kind is Kind.WAVE_STARTED:
-            wave, waves, hosts = (event.data[name] for name in ("wave", "waves", "hosts"))
-            assert isinstance(wave, int)
-            assert isinstance(waves, int)
-            assert isinstance(hosts, list)
-            seen.append((play, wave, waves, tuple(hosts)))
-    return seen
-
-
-def switching(found: Forecast) -> PlayForecast:
-    """The play that switches over."""
-    (play,) = (play for play in found.plays if play.bound)
-    return play
-
-
-@dataclass
-class Watch:
-    """Counts the hosts that serve after every call of a run, by the wave that was under way.
-
-    ``before`` are those that served when it began, ``switched`` those on which a task that touches traffic began.
-    """
-
-    world: World
-    lowest: list[int] = field(default_factory=list)
-    before: list[set[str]] = field(default_factory=list)
-    switched: list[set[str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._record = self.world.record
-        self.world.record = self._look  # type: ignore[method-assign]
-
-    def __call__(self, event: Event) -> None:
-        """A sink: a wave begins, or a step."""
-        if event.kind is Kind.WAVE_STARTED:
-            with self.world.lock:
-                self.world.tick()
-                self.before.append(self._serving())
-                self.lowest.append(len(self.before[-1]))
-                self.switched.append(set())
-        elif event.kind is Kind.STEP_STARTED and registry()[event.task].touches_traffic:
-            self.switched[-1].add(event.host)
-
-    def _look(self) -> None:
-        self._record()
-        if self.lowest:
-            self.lowest[-1] = min(self.lowest[-1], len(self._serving()))
-
-    def _serving(self) -> set[str]:
-        """A host that this controller cannot reach may serve all the same."""
-        found = {name: self.world.serves(name) for name in self.world.hosts}
-        return {name for name, now in found.items() if now.traffic and all(numbers for _, numbers in now.versions)}
-
-
-STATES = ("settled", "done", "new", "stopped", "left drained", "drained by hand", "gone")
-QUANTITIES = st.builds(Quantity, st.integers(1, 4)) | st.builds(
-    Quantity, st.sampled_from([1, 34, 50, 100]), st.just(True)
-)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A fleet in some state, and how its play goes."""
-
-    states: tuple[str, ...]
-    racks: tuple[str, ...]
-    wanted: DesiredService
-    limit: frozenset[int]
-    twice: bool
-    keys: Mapping[str, object]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"gpu{number}" for number in range(1, len(self.states) + 1))
-
-    def world(self) -> World:
-        world, old = settled(*self.names), new(*self.names)
-        for name, state in zip(self.names, self.states, strict=True):
-            host = world.hosts[name]
-            if state == "done":
-                with_it = replace_all(world, name, self.wanted)
-                world.hosts[name] = with_it.hosts[name]
-            elif state == "new":
-                host.services, host.containers = old.hosts[name].services, old.hosts[name].containers
-            elif state == "stopped":
-                for container in list(host.containers):
-                    world.drained |= {(pool, name) for pool in POOLS}
-                    host.stop(container)
-                    world.drained -= {(pool, name) for pool in POOLS}
-            elif state in {"left drained", "drained by hand"}:
-                world.drained |= {(pool, name) for pool in POOLS}
-                host.directory(SERVICE).drained_by = "run" if state == "left drained" else None
-            elif state == "gone":
-                host.reachable = False
-        return world
-
-    def plays(self) -> tuple[BoundPlay, ...]:
-        variables = {name: {"rack": rack} for name, rack in zip(self.names, self.racks, strict=True)}
-        bound = plays(self.names, variables=variables, **self.keys)
-        left = {name for at, name in enumerate(self.names) if at not in self.limit} or set(self.names)
-        limited = tuple(replace(play, hosts=tuple(name for name in play.hosts if name in left)) for play in bound)
-        return limited * 2 if self.twice else limited
-
-    def by_host(self) -> dict[str, DesiredService]:
-        left = {name for play in self.plays() for name in play.hosts}
-        return {name: self.wanted for name in self.names if name in left}
-
-
-def replace_all(world: World, name: str, wanted: DesiredService) -> World:
-    """The same fleet after a run of its own on one host."""
-    alone = World.of(name, registry=["serving:2"])
-    alone.clock = world.clock
-    other = World(clock=world.clock, hosts={name: world.hosts[name]}, drained=world.drained)
-    assert deploy(other, wanted).code == 0
-    return other
-
-
-@st.composite
-def scenes(draw: Callable[[st.SearchStrategy[object]], object]) -> Scene:
-    """Up to five hosts, most of which serve."""
-    states = draw(st.lists(st.sampled_from(("settled", *STATES)), min_size=1, max_size=5))
-    assert isinstance(states, list)
-    racks = draw(st.lists(st.sampled_from(["r1", "r2"]), min_size=len(states), max_size=len(states)))
-    keys = draw(
-        st.fixed_dictionaries(
-            {
-                "serial": st.lists(QUANTITIES, max_size=3).map(tuple),
-                "max_unavailable": QUANTITIES,
-                "order": st.sampled_from(list(Order)),
-                "spread": st.sampled_from(["", "rack"]),
-                "min_available": st.just(Quantity(0)) | st.builds(Quantity, st.integers(1, 2)),
-            }
-        )
-    )
-    wanted = draw(st.sampled_from([V2, NEW_IMAGE]))
-    limit = draw(st.frozensets(st.integers(0, 4), max_size=2))
-    twice = draw(st.booleans())
-    return Scene(tuple(states), tuple(racks), wanted, limit, twice, keys)  # type: ignore[arg-type]
 
 
 @settings(deadline=None, max_examples=60)
