@@ -14,8 +14,8 @@ from typing import Any
 from unittest import mock
 
 from fleetdeploy.cli.calls import fact_refusals
-from fleetdeploy.cli.deploy import _refuse
 from fleetdeploy.cli.project import bind
+from fleetdeploy.cli.rollout import refuse_plan
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.events import Event
 from fleetdeploy.domain.inventory import BalancerWish, Connection, Group, Host, Inventory
@@ -235,7 +235,7 @@ def deploy(
         plan: Plan | None = None
         try:
             plan = targets.observe(fleet, emit, forks=1)
-            _refuse(plan, argparse.Namespace(allow_unreachable=allow_unreachable))
+            refuse_plan(plan, argparse.Namespace(allow_unreachable=allow_unreachable))
             executor = Executor(targets, plan, fleet, emit, world.clock, interrupts, 8, approve, ask)
             hosts = executor.run(bound)
         except FleetdeployError as error:

@@ -9,8 +9,8 @@ import pytest
 from simulation.controller import plays, sim_host
 
 from fleetdeploy.cli.calls import in_order
-from fleetdeploy.cli.deploy import _command_line
 from fleetdeploy.cli.project import bind
+from fleetdeploy.cli.rollout import command_line
 from fleetdeploy.domain.inventory import Group, Inventory
 from fleetdeploy.domain.playbook import TaskCall
 from fleetdeploy.domain.templated import Templated
@@ -63,7 +63,7 @@ def test_safe_orders_are_taken() -> None:
 def test_values_of_extra_vars_stay_out_of_the_command_line(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """However ``-e`` is written, the journal and the last line do not repeat its value."""
     monkeypatch.setattr("sys.argv", ["fleetdeploy", "deploy", "-i", "inventories/prod", *words])
-    line = _command_line(argparse.Namespace(extra_vars=["pw=a@hunter2"]))
+    line = command_line(argparse.Namespace(extra_vars=["pw=a@hunter2"]))
     assert "hunter2" not in line
     assert line.startswith("fleetdeploy deploy -i inventories/prod ")
 
@@ -71,4 +71,4 @@ def test_values_of_extra_vars_stay_out_of_the_command_line(words: list[str], mon
 def test_a_variables_file_is_named_as_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     """``-e @FILE`` holds no value itself and is needed to run the command again."""
     monkeypatch.setattr("sys.argv", ["fleetdeploy", "deploy", "-e", "@vars.yml"])
-    assert _command_line(argparse.Namespace(extra_vars=["@vars.yml"])) == "fleetdeploy deploy -e @vars.yml"
+    assert command_line(argparse.Namespace(extra_vars=["@vars.yml"])) == "fleetdeploy deploy -e @vars.yml"

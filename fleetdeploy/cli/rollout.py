@@ -1,0 +1,202 @@
+"""One rollout, from its plays to its exit code: locks, journal, fleet, executor and verdict."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fleetdeploy.cli import options
+from fleetdeploy.cli.asking import Asking
+from fleetdeploy.errors import FleetdeployError
+
+if TYPE_CHECKING:
+    from fleetdeploy.cli.plan_file import Planned
+    from fleetdeploy.cli.project import Project
+    from fleetdeploy.domain.forecast import Forecast
+    from fleetdeploy.domain.inventory import Host
+    from fleetdeploy.domain.outcome import RunOutcome
+    from fleetdeploy.domain.plan import Plan
+    from fleetdeploy.domain.protocols import Fleet
+    from fleetdeploy.rollout.emitter import Emitter
+    from fleetdeploy.rollout.interrupt import Interrupts
+
+STOPPED_NOW = "STOPPED at once: hosts that were being worked on may be unproven and out of their balancer"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What a command wants done.
+
+    ``again`` is the command line that continues it. ``agree`` is told how many hosts would change, and raises where nobody
+    agrees to that.
+    """
+
+    arguments: argparse.Namespace
+    project: Project
+    asking: Asking
+    again: str
+    agree: Callable[[int], None] = lambda _: None
+    planned: Planned | None = None
+
+
+def carry_out(rollout: Rollout) -> int:
+    """Do it, tell how it ended, and return the exit code. Raises FleetdeployError where nothing was begun."""
+    from fleetdeploy.cli.project import new_run, print_json
+    from fleetdeploy.remote.clock import SystemClock
+    from fleetdeploy.report import as_json, terminal
+    from fleetdeploy.rollout import lock
+
+    arguments, project = rollout.arguments, rollout.project
+    run_id, clock = new_run(project.targets.stamp), SystemClock()
+    directory = options.state_home() / "locks"  # in one place, whatever --state-dir says
+    with lock.hold(directory, _locked_hosts(project), run_id, clock, wait_s=arguments.wait_lock):
+        outcome = _carried_out(rollout, run_id)
+    if arguments.json:
+        print_json(as_json.outcome(outcome))
+    if not arguments.quiet or outcome.exit_code:
+        with suppress(OSError):  # the exit code is true, whoever reads
+            terminal.recap(terminal.console(stderr=True, no_color=arguments.no_color), outcome, quiet=arguments.quiet)
+    return outcome.exit_code
+
+
+def _locked_hosts(project: Project) -> Collection[Host]:
+    """Of the whole plays, whatever --limit leaves: capacity is theirs together."""
+    hosts = {name: host for bound in project.plays for name, host in bound.everyone.items()}
+    calls = [call for bound in project.plays for call in (*bound.calls, *bound.always, *bound.rescue)]
+    return (hosts | {call.delegate.name: call.delegate for call in calls if call.delegate}).values()
+
+
+def _carried_out(rollout: Rollout, run_id: str) -> RunOutcome:
+    from fleetdeploy.cli.opening import environment_for_commands
+    from fleetdeploy.domain.events import Kind
+    from fleetdeploy.remote.clock import SystemClock
+    from fleetdeploy.remote.fleet import SshFleet
+    from fleetdeploy.report.terminal import Terminal, console
+    from fleetdeploy.rollout.emitter import Emitter
+    from fleetdeploy.rollout.interrupt import Interrupts
+    from fleetdeploy.rollout.journal import Journal, open_run
+
+    arguments, project, clock = rollout.arguments, rollout.project, SystemClock()
+    out = console(stderr=True, no_color=arguments.no_color)
+    journals = [open_run(arguments.state_dir / "runs", run_id)]
+    if arguments.events:
+        journals.append(Journal(arguments.events))
+    view = Terminal(out, quiet=arguments.quiet, verbose=bool(arguments.verbose))
+    emit = Emitter(run_id, clock, journals=journals, views=[view], redactor=arguments.redactor)
+    fleet = SshFleet(
+        hosts=project.inventory.hosts,
+        connect_timeout_s=arguments.timeout,
+        environment=environment_for_commands(arguments),
+    )
+    interrupts = Interrupts(
+        lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"),
+        last_words=arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {rollout.again}\n"),
+    )
+    try:
+        with interrupts:
+            emit(Kind.RUN_STARTED, command_line(arguments), hosts=list(project.targets.by_name))
+            outcome = _judged(rollout, fleet, emit, interrupts)
+            with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
+                emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
+            return outcome
+    finally:
+        fleet.close()
+        for journal in journals:
+            journal.close()
+
+
+def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupts) -> RunOutcome:
+    """Look, refuse or go on, and say how it ended."""
+    from fleetdeploy.domain.events import Kind
+    from fleetdeploy.remote.clock import SystemClock
+    from fleetdeploy.rollout.executor import Executor
+    from fleetdeploy.rollout.foresight.forecast import without_capacity
+    from fleetdeploy.rollout.verdict import judge
+
+    arguments, project, asking, planned = rollout.arguments, rollout.project, rollout.asking, rollout.planned
+    plan = project.targets.observe(fleet, emit, forks=arguments.forks)
+    if planned:
+        planned = planned.check_fleet(project, _expected(plan, project, arguments, fleet))
+    refuse_plan(plan, arguments, every_name=bool(arguments.verbose or arguments.json))
+    if arguments.diff:
+        _show(_expected(plan, project, arguments, fleet), arguments)
+    due = without_capacity(plan, project.plays, forks=arguments.forks)
+    emit(Kind.PLAN_MADE, changed=list(due.changing))
+    if not planned:
+        rollout.agree(len(due.changing))
+    _check_prompts(plan, project, asking)
+    interrupts.check()
+    executor = Executor(project.targets, plan, fleet, emit, SystemClock(), interrupts, arguments.forks)
+    executor.approve, executor.ask = (asking.before_wave if arguments.step else None), asking.prompt
+    if planned:
+        executor.recheck = planned.look(project)
+    hosts = executor.run(project.plays)
+    return judge(
+        emit.run,
+        hosts,
+        allowed=plan.unreachable,
+        interrupted=interrupts.requested,
+        again=rollout.again,
+        stopped=executor.stopped,
+        held=executor.held,
+        pending=tuple(due.pending),
+    )
+
+
+def command_line(arguments: argparse.Namespace) -> str:
+    """The command as typed, for the journal and for doing it again; values of ``-e`` may be secret and stay out."""
+    secret = [value for value in arguments.extra_vars if not value.startswith("@")]
+    words = ["fleetdeploy", *sys.argv[1:]]
+    for value in sorted(filter(None, secret), key=len, reverse=True):
+        words = [word.replace(value, "***") for word in words]
+    return shlex.join(words)
+
+
+def refuse_plan(plan: Plan, arguments: argparse.Namespace, *, every_name: bool = False) -> None:
+    """Before anything is touched: every refusal of every host, and hosts that cannot be reached."""
+    from fleetdeploy.errors import PreflightRefused
+    from fleetdeploy.report.plan.refusal_text import refusal_lines, unreachable_lines
+
+    lines = [line.plain for line in refusal_lines(plan, word="", every_name=every_name)]
+    if not arguments.allow_unreachable:
+        lines += [line.plain for line in unreachable_lines(plan, word="unreachable: ", every_name=every_name)]
+    if not lines:
+        return
+    hint = "nothing was touched; mend this, --limit the run, or pass --allow-unreachable to go on without hosts"
+    refusal = PreflightRefused("\n".join(lines), hint=hint if plan.unreachable else "nothing was touched")
+    refusal.exit_code = plan.refusal_exit_code or PreflightRefused.exit_code
+    raise refusal
+
+
+def _expected(plan: Plan, project: Project, arguments: argparse.Namespace, fleet: Fleet) -> Forecast:
+    from fleetdeploy.rollout.foresight.forecast import forecast
+    from fleetdeploy.rollout.foresight.past_runs import durations_of
+
+    known = durations_of(arguments.state_dir / "runs")
+    return forecast(plan, project.plays, fleet, forks=arguments.forks, durations=known)
+
+
+def _show(expected: Forecast, arguments: argparse.Namespace) -> None:
+    from fleetdeploy.report.plan import text
+    from fleetdeploy.report.terminal import console
+
+    out = console(stderr=True, no_color=arguments.no_color)
+    for line in text.lines(expected, every_name=bool(arguments.verbose)):
+        out.print(line)
+
+
+def _check_prompts(plan: Plan, project: Project, asking: Asking) -> None:
+    """Before anything is touched: a pause that will ask needs somebody who can answer. Raises Held."""
+    from fleetdeploy.rollout.work import work_of
+
+    for bound in project.plays:
+        for name in bound.hosts:
+            host = plan.hosts.get(name)
+            for work in work_of(host, (*bound.calls, *bound.always)) if host else ():
+                if text := getattr(work.call.arguments, "prompt", ""):
+                    asking.check_can_answer(text)
