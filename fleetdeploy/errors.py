@@ -17,6 +17,7 @@
     ├── HostError                    4   something failed on one host; the rollout turns it into an outcome
     │   ├── Unreachable              4   no SSH connection, or it was lost
     │   │   └── HostKeyRefused       2   the host's key is unknown, changed or revoked
+    │   ├── LeaseLost                4   another run has taken over the host: nothing more is changed there
     │   ├── RemoteCommandFailed      4   a command ended with a status other than 0
     │   ├── DeadlineExceeded         4   a wait reached its deadline; the outcome may be unknown
     │   ├── TransferFailed           4   rsync or the check of what it copied
@@ -163,6 +164,10 @@ class HostKeyRefused(Unreachable):
     """The host key is not the pinned one. Raised before any authentication."""
 
     exit_code = 2
+
+
+class LeaseLost(HostError):
+    """Another run holds the host's lease by now, or somebody broke it: every further change there is refused."""
 
 
 class RemoteCommandFailed(HostError):

@@ -32,8 +32,8 @@ STOPPED_NOW = "STOPPED at once: hosts that were being worked on may be unproven 
 class Rollout:
     """What a command wants done.
 
-    ``again`` is the command line that continues it. ``agree`` is told how many hosts would change, and raises where nobody
-    agrees to that.
+    ``again`` is the command line that continues it. ``agree`` is told how many hosts would change, and raises where
+    nobody agrees to that.
     """
 
     arguments: argparse.Namespace

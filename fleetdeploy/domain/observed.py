@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar, Union
 
+from fleetdeploy.domain.lease import Lease
+from fleetdeploy.domain.watch import Watch
+
 T = TypeVar("T")
 
 
@@ -123,12 +126,23 @@ class Release:
     labels: Mapping[str, Mapping[str, int]]
     config_text: str
     container: Mapping[str, object]
+    took_back: str = ""
+    """The content hash of the release that ``rollback`` left for this one; empty for any other."""
+
+
+@dataclass(frozen=True)
+class ProvenRelease:
+    """One line of a service's history: a release that was proven here, and the versions it serves."""
+
+    id: str
+    models: Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class ObservedService:
     """One service on one host. ``drained_by`` is the run that took the host out of its balancer and has not
-    put it back; ``served`` maps each asked-for model to its version states.
+    put it back; ``served`` maps each asked-for model to its version states. ``history`` has the releases that were
+    proven here, oldest first; a release that was proven again stands in it again.
     """
 
     name: str
@@ -141,6 +155,9 @@ class ObservedService:
     staging: tuple[str, ...] = ()
     drained_by: Reading[str] = Absent()
     disk: Reading[Disk] = Absent()
+    lease: Reading[Lease] = Absent()
+    history: Reading[tuple[ProvenRelease, ...]] = Absent()
+    watch: Reading[Watch] = Absent()
 
 
 @dataclass(frozen=True)
