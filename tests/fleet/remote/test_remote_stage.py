@@ -75,6 +75,20 @@ def test_an_interrupted_copy_is_resumed_and_swept(
     assert not list(staging.iterdir())
 
 
+def test_a_file_that_the_manifest_does_not_name_is_never_in_place(
+    sshd: PrivateSshd, fleet: SshFleet, service: ServiceWish, tmp_path: Path
+) -> None:
+    """A file that got into a half-done copy does not get into the version: it is copied anew, from the source alone."""
+    files, item = fleet.session(sshd.host()).files(service), version(tmp_path / "src", 7, FILES)
+    files.sweep_staging()
+    half = Path(service.directory) / "staging" / f"ranker-7-{item.manifest.digest[:12]}"
+    (half / "variables").mkdir(parents=True)
+    (half / "variables" / "stray.data").write_bytes(b"somebody else's")
+    files.stage(stage_item(item))
+    placed = Path(service.directory) / "models/ranker/7"
+    assert {str(path.relative_to(placed)) for path in placed.rglob("*") if path.is_file()} == set(FILES)
+
+
 def test_what_is_not_what_the_manifest_says_is_never_in_place(
     sshd: PrivateSshd, fleet: SshFleet, service: ServiceWish, tmp_path: Path
 ) -> None:
