@@ -27,6 +27,7 @@
     │   ├── NotHealthy               4   wanted versions not AVAILABLE, or a golden request not answered
     │   │   └── WrongAnswer          4   a golden request was answered, but not as recorded
     │   └── BalancerFailed           4   drain or undrain could not be confirmed by reading back
+    │       └── BalancerSilent       4   the balancer did not answer at all
     └── LabError                     2   the throw-away fleet on this machine cannot be made
 """
 
@@ -206,6 +207,10 @@ class WrongAnswer(NotHealthy):
 
 class BalancerFailed(HostError):
     """A drain or undrain was not confirmed by what the balancer itself reports."""
+
+
+class BalancerSilent(BalancerFailed):
+    """The balancer could not be reached or did not answer: whether it did what it was told is not known."""
 
 
 class LabError(FleetdeployError):

@@ -16,10 +16,12 @@ from typing import Final
 from fleetdeploy.domain.observed import PoolMember, Traffic
 from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.domain.redaction import shortened
-from fleetdeploy.errors import BalancerFailed
+from fleetdeploy.errors import BalancerFailed, BalancerSilent
 
 KIND: Final = "haproxy"
 POLL_S: Final = 0.05
+SILENT_S: Final = 1.0
+"""Between two tries to put a host back through a HAProxy that does not answer."""
 QUIET_READS: Final = 3
 """So many reads in a row must show no request in flight: one that was on its way through the proxy shows up late."""
 
@@ -72,11 +74,27 @@ class HAProxy:
             self._set(before, "ready")
             raise
 
-    def undrain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
-        """Raises BalancerFailed; the server may then still become healthy and get its requests."""
+    def keep_out(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+        """Raises BalancerFailed; the server may have been told all the same."""
         end = self._clock.monotonic_s() + deadline_s
-        self._set(self._of(pools, server), "ready")
-        self._await(pools, server, _up, 1, end=end, what="up")
+        self._set(self._of(pools, server), "drain")
+        self._await(pools, server, _gets_nothing_new, 1, end=end, what="kept out")
+
+    def undrain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+        """Raises BalancerFailed; the server may then still become healthy and get its requests.
+
+        A HAProxy that does not answer is asked again until the deadline: a drained host shall come back.
+        """
+        end = self._clock.monotonic_s() + deadline_s
+        while True:
+            try:
+                self._set(self._of(pools, server), "ready")
+                self._await(pools, server, _up, 1, end=end, what="up")
+                return
+            except BalancerSilent:
+                if self._clock.monotonic_s() >= end:
+                    raise
+                self._clock.wait(SILENT_S)
 
     def _of(self, pools: Sequence[str], server: str) -> tuple[PoolMember, ...]:
         members = tuple(member for member in self.members(pools) if member.server == server)
@@ -167,6 +185,10 @@ def _first(status: str) -> str:
 
 def _drained(member: PoolMember) -> bool:
     return member.traffic is Traffic.DRAINED
+
+
+def _gets_nothing_new(member: PoolMember) -> bool:
+    return member.traffic in {Traffic.DRAINING, Traffic.DRAINED, Traffic.MAINTENANCE}
 
 
 def _up(member: PoolMember) -> bool:

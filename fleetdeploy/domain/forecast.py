@@ -87,7 +87,8 @@ class PlayForecast:
 
     ``bound`` says that it can change what serves, so that capacity binds it; ``foreseen`` that work is planned in it,
     and not only a look at hosts that an earlier play has worked on. ``spread`` and ``min_available`` are as they stand
-    in the playbook, ``soak_s`` the seconds between two waves. ``refusals`` say why the run is refused because of it:
+    in the playbook, ``soak_s`` the seconds between two waves. ``watched_s`` is after how many seconds a host that hears
+    nothing more from us goes back by itself, 0 where none does. ``refusals`` say why the run is refused because of it:
     then nothing is said about what stays in service, as nothing is taken out.
     """
 
@@ -100,6 +101,7 @@ class PlayForecast:
     spread: str = ""
     min_available: str = ""
     soak_s: float = 0.0
+    watched_s: float = 0.0
     refusals: tuple[RunRefusal, ...] = ()
 
     @property

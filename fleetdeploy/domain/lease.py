@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fleetdeploy.errors import LockHeld
+
+TRY_LATER = "wait for it to end, or pass --wait-lock TIME"
+
 
 @dataclass(frozen=True)
 class Holder:
-    """The run that wants a lease, and who started it where, as ``user@machine``."""
+    """The run that wants a lease, and who started it where, as ``user@machine``.
+
+    ``origin`` names the lock that it holds on its controller for this host, empty where it has none: whoever holds that
+    lock now knows that an earlier holder has ended.
+    """
 
     run: str
     owner: str
+    origin: str = ""
+
+    def follows(self, other: Holder) -> bool:
+        """Whether this run may take a lease of ``other`` before its time is over: its own, or of one that is gone."""
+        return self.run == other.run or bool(self.origin and self.origin == other.origin)
+
+    def __str__(self) -> str:
+        return f"run {self.run} of {self.owner}"
 
 
 @dataclass(frozen=True)
@@ -28,3 +44,12 @@ class Lease:
     @property
     def live(self) -> bool:
         return self.left_s > 0
+
+
+def held_elsewhere(host: str, lease: Lease) -> LockHeld:
+    """The error of a run that wants to work on a host while another one holds a lease there."""
+    return LockHeld(
+        f"another run works on {host}: {lease.holder}, for {lease.age_s:.0f} s; "
+        f"free in {lease.left_s:.0f} s unless it goes on",
+        hint=TRY_LATER,
+    )

@@ -87,7 +87,9 @@ class DockerFacts:
 
 @dataclass(frozen=True)
 class ContainerFacts:
-    """One container. ``status`` is Docker's word; only ``running`` means that it serves."""
+    """One container. ``status`` is Docker's word; only ``running`` means that it serves. ``started_at`` is when Docker
+    started it last, empty where nobody asked for it.
+    """
 
     name: str
     id: str
@@ -96,6 +98,7 @@ class ContainerFacts:
     labels: Mapping[str, str] = field(default_factory=dict)
     restart_count: int = 0
     exit_code: int = 0
+    started_at: str = ""
 
     @property
     def running(self) -> bool:
@@ -113,10 +116,20 @@ class VersionOnDisk:
 
 
 @dataclass(frozen=True)
+class RecordedVersion:
+    """The content of a version when it was proven: its manifest's digest, and the sizes of all its files together."""
+
+    manifest_digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class Release:
     """The record of what a service was last made to be, as kept on the host in ``releases/<id>.json``.
 
-    ``container`` holds :meth:`ContainerSpec.fields` values, enough to make the container again without us.
+    ``container`` holds :meth:`ContainerSpec.fields` values, enough to make the container again without us. ``bind`` and
+    ``config_shown`` are what the id's hash was made of beside it, ``contents`` what the versions held; records of
+    earlier releases of fleetdeploy lack the three.
     """
 
     id: str
@@ -128,21 +141,42 @@ class Release:
     container: Mapping[str, object]
     took_back: str = ""
     """The content hash of the release that ``rollback`` left for this one; empty for any other."""
+    bind: str = ""
+    config_shown: str = ""
+    contents: Mapping[str, Mapping[int, RecordedVersion]] = field(default_factory=dict)
+
+    @property
+    def content_hash(self) -> str:
+        return hash_in(self.id)
 
 
 @dataclass(frozen=True)
 class ProvenRelease:
-    """One line of a service's history: a release that was proven here, and the versions it serves."""
+    """One line of a service's history: a release that was proven here, and the versions it serves.
+
+    ``took_back`` is as in the release's record.
+    """
 
     id: str
     models: Mapping[str, tuple[int, ...]]
+    took_back: str = ""
+
+    @property
+    def content_hash(self) -> str:
+        return hash_in(self.id)
+
+
+def hash_in(release_id: str) -> str:
+    """The content hash at the end of a release's id, which is ``STAMP-HASH``."""
+    return release_id.rpartition("-")[2]
 
 
 @dataclass(frozen=True)
 class ObservedService:
     """One service on one host. ``drained_by`` is the run that took the host out of its balancer and has not
     put it back; ``served`` maps each asked-for model to its version states. ``history`` has the releases that were
-    proven here, oldest first; a release that was proven again stands in it again.
+    proven here, oldest first; a release that was proven again stands in it again. ``history_damaged`` counts the lines
+    of it that mean nothing.
     """
 
     name: str
@@ -157,6 +191,7 @@ class ObservedService:
     disk: Reading[Disk] = Absent()
     lease: Reading[Lease] = Absent()
     history: Reading[tuple[ProvenRelease, ...]] = Absent()
+    history_damaged: int = 0
     watch: Reading[Watch] = Absent()
 
 

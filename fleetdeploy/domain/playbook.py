@@ -84,7 +84,8 @@ class TaskCall:
 
 @dataclass(frozen=True)
 class Play:
-    """One play. ``serial`` empty means all hosts at once; ``soak_s`` is waited between waves, in seconds.
+    """One play. ``serial`` empty means all hosts at once; ``soak_s`` is waited between waves, in seconds;
+    ``confirm_timeout_s``, unless 0, is how long a host waits for the word that all is well before it goes back.
 
     ``spread`` names the variable that says in which failure domain a host stands, ``min_available`` how many hosts of
     each domain stay in service. ``number`` is its place in the whole playbook, from 1 on.
@@ -97,6 +98,7 @@ class Play:
     max_unavailable: Quantity = Quantity(1)
     max_fail_percentage: int = 0
     soak_s: float = 0.0
+    confirm_timeout_s: float = 0.0
     on_failure: OnFailure = OnFailure.REVERT
     always: tuple[TaskCall, ...] = ()
     origin: Origin = Origin("")

@@ -10,9 +10,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
-from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, PoolMember, Release, VersionState
+from fleetdeploy.domain.lease import Holder, Lease
+from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, PoolMember, Reading, Release, VersionState
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import ContainerSpec, GoldenRequest, ServiceWish
+from fleetdeploy.domain.watch import Watch
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -29,8 +31,17 @@ class ServiceFiles(Protocol):
     def write_config(self, text: str) -> None:
         """Replace ``config/model.config``; the previous text is kept nowhere but in the release record."""
 
+    def read_config(self) -> str | None:
+        """The text of ``config/model.config``, or None when the directory has no such file."""
+
     def write_release(self, release: Release) -> None:
-        """Write ``releases/<id>.json`` and make it the current one."""
+        """Write ``releases/<id>.json``, add it to the history and make it the current one."""
+
+    def read_release(self, release_id: str) -> Release | None:
+        """The record of that id, or None when there is none. Raises HostError when it cannot be read or understood."""
+
+    def forget_releases(self, ids: Sequence[str]) -> None:
+        """Delete records. The current one stays, whatever is asked for."""
 
     def forget_release(self) -> None:
         """Record that no release is current: the service was taken back to nothing."""
@@ -53,6 +64,9 @@ class Containers(Protocol):
 
     def inspect(self, name: str) -> ContainerFacts | None:
         """The container of that name, or None when the engine says that there is none."""
+
+    def environment(self, name: str) -> Mapping[str, str]:
+        """The environment a container was made with, its secrets included; empty when there is none of that name."""
 
     def image_id(self, reference: str) -> str | None:
         """The local image's id, or None when the host has no such image."""
@@ -78,6 +92,11 @@ class Containers(Protocol):
     def logs(self, name: str, *, lines: int) -> str:
         """The last lines a container wrote, stdout and stderr together."""
 
+    def execute(self, name: str, argv: Sequence[str], *, deadline_s: float) -> Ended:
+        """Run a command inside a running container to its end. A program that the container lacks ends with 126 or 127,
+        as in a shell. Raises DeadlineExceeded; the command may then still run.
+        """
+
 
 class Serving(Protocol):
     """The model server of one service on one host, by gRPC through the host's SSH connection."""
@@ -87,6 +106,12 @@ class Serving(Protocol):
 
     def status(self, model: str, *, deadline_s: float) -> tuple[VersionState, ...]:
         """GetModelStatus; empty when the server does not know the model. Raises NotHealthy when it does not answer."""
+
+    def label(self, model: str, label: str, *, deadline_s: float) -> int | None:
+        """The version that requests with the label get, None where the server knows no such label.
+
+        Raises NotHealthy when it does not answer, or when the label names a version that is not AVAILABLE.
+        """
 
     def predict(self, model: str, request: GoldenRequest, *, version: int, deadline_s: float) -> Mapping[str, object]:
         """The answer's tensors as nested lists. Raises NotHealthy with the server's status when it refuses."""
@@ -101,8 +126,36 @@ class Balancer(Protocol):
     def drain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
         """Send no new requests to the server and wait until it has none in flight. Raises BalancerFailed."""
 
+    def keep_out(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+        """Send no new requests to a server that is lost; those in flight there may never end, and are not waited for.
+
+        Raises BalancerFailed.
+        """
+
     def undrain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
         """Send requests to the server again and wait until the balancer holds it for healthy."""
+
+
+class Watchdog(Protocol):
+    """What one service's host does by itself when nobody confirms a release in time."""
+
+    def arm(self, back_to: Release, *, run: str, release: str, after_s: float) -> None:
+        """Let the host go back to ``back_to`` by itself in ``after_s`` seconds, unless ``run`` confirms ``release``.
+
+        Everything it needs for that is on the host, and counts down, before this returns. Nothing is armed twice.
+        """
+
+    def confirm(self, *, run: str, deadline_s: float) -> None:
+        """Tell the host that all is well, over a connection made for this. It is the host's last word that counts.
+
+        Raises HostError when it went back, or goes back, and when it could not be told within ``deadline_s``.
+        """
+
+    def disarm(self) -> Watch | None:
+        """End what counts down, whoever armed it; one that is going back already is waited for.
+
+        The verdict of the last one that ended by itself, None where it was this call that ended it.
+        """
 
 
 @dataclass(frozen=True)
@@ -128,6 +181,31 @@ class Outside(Protocol):
         """
 
 
+class Leases(Protocol):
+    """The leases of one host's services. From ``take`` to ``release`` everything that changes the host through its
+    session carries them, and is refused once another run has taken over.
+    """
+
+    def take(self, services: Sequence[ServiceWish], holder: Holder, *, ttl_s: float) -> None:
+        """Take all of them, again where this run has them already. Raises LockHeld, with what was taken before left to
+        ``release``.
+        """
+
+    def check(self) -> None:
+        """Renew them where that is due. Raises LeaseLost when another run holds one; without a lease there is nothing
+        to check.
+        """
+
+    def release(self, services: Sequence[ServiceWish], holder: Holder) -> None:
+        """Let go of those that this run has."""
+
+    def read(self, services: Sequence[ServiceWish]) -> Mapping[str, Reading[Lease]]:
+        """Each service's lease, live or not; Absent where nobody has one."""
+
+    def break_all(self, services: Sequence[ServiceWish], by: Holder, *, reason: str) -> Mapping[str, Lease]:
+        """Take them away from whoever has them, and return what was broken: their holders change nothing any more."""
+
+
 class HostSession(Protocol):
     """One connected host. All methods raise :class:`fleetdeploy.errors.HostError` subclasses."""
 
@@ -139,7 +217,11 @@ class HostSession(Protocol):
 
     def files(self, service: ServiceWish) -> ServiceFiles: ...
 
+    def watchdog(self, service: ServiceWish) -> Watchdog: ...
+
     def containers(self) -> Containers: ...
+
+    def leases(self) -> Leases: ...
 
     def serving(self, address: str, port: int) -> Serving:
         """The model server that listens for gRPC on this address of the host."""

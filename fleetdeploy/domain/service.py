@@ -78,8 +78,8 @@ class ModelWish:
 
     ``accept_incomplete`` ships a version although its checkpoint files are not all there (they are looked for before
     anything is copied); the golden requests then have the last word. ``allow_signature_change`` lets a version be
-    served after which callers of the served one fail. ``places`` maps its keys ``source``,
-    ``versions``, ``labels``, ``golden`` and ``requires`` to where they were written (``file:line:column``).
+    served after which callers of the served one fail. ``pinned`` versions are never pruned. ``places`` maps its keys
+    ``source``, ``versions``, ``labels``, ``golden`` and ``requires`` to where they were written (``file:line:column``).
     """
 
     name: str
@@ -90,6 +90,7 @@ class ModelWish:
     accept_incomplete: bool = False
     requires: Requirements = Requirements()
     allow_signature_change: bool = False
+    pinned: tuple[int, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
 
     def where(self, key: str) -> str:
@@ -254,6 +255,11 @@ class DesiredService:
     config_text: str
     config_shown: str = ""
     """Where a secret was rendered into ``config_text``: the same without it. Empty where none was."""
+    recorded: ContainerSpec | None = None
+    """The container of a recorded release that the host shall go back to, in place of the one that ``wish`` describes;
+    the wish's image is that container's image id then."""
+    took_back: str = ""
+    """The content hash of the release that is left for this one by ``rollback``; empty for any other."""
 
     @property
     def name(self) -> str:

@@ -23,3 +23,15 @@ class Watch:
     run: str
     release: str
     reason: str = ""
+
+    @property
+    def told(self) -> str:
+        """What a person has to know of it, in one sentence without its host; empty where all went well."""
+        why = f": {self.reason}" if self.reason else ""
+        if self.state is WatchState.ARMED:
+            return f"its watchdog is armed over release {self.release} of run {self.run}{why}"
+        if self.state is WatchState.RESTORED:
+            return f"its watchdog took release {self.release} of run {self.run} back{why}"
+        if self.state is WatchState.FAILED:
+            return f"its watchdog could not take release {self.release} of run {self.run} back{why}"
+        return ""

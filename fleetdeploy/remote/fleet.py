@@ -13,20 +13,23 @@ from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import ObservedHost, ObservedService, Present, Reading, Unknown, VersionState
 from fleetdeploy.domain.protocols import NOTHING, Balancer, Clock, Ended
 from fleetdeploy.domain.service import ServiceWish
-from fleetdeploy.errors import BalancerFailed, HostError, HostKeyRefused
+from fleetdeploy.errors import BalancerFailed, BalancerSilent, HostError, HostKeyRefused
 from fleetdeploy.remote.clock import SystemClock
-from fleetdeploy.remote.docker import RemoteContainers
+from fleetdeploy.remote.directory.files import RemoteFiles
+from fleetdeploy.remote.directory.leases import RemoteLeases
+from fleetdeploy.remote.directory.watchdog import RemoteWatchdog
+from fleetdeploy.remote.docker.containers import RemoteContainers
 from fleetdeploy.remote.environment import with_environment
-from fleetdeploy.remote.failures import is_refused_channel
-from fleetdeploy.remote.files import RemoteFiles
 from fleetdeploy.remote.outside import Outside
-from fleetdeploy.remote.probe import NO_TOOL, Sighting, probe
-from fleetdeploy.remote.relay import Relay
-from fleetdeploy.remote.rootsocket import ask_as_root
+from fleetdeploy.remote.probe.probe import NO_TOOL, Sighting, probe
 from fleetdeploy.remote.run_directory import RunDirectory
 from fleetdeploy.remote.serving import RemoteServing
-from fleetdeploy.remote.ssh import Handshakes, SshConnection
-from fleetdeploy.remote.sshconfig import write_ssh_config
+from fleetdeploy.remote.ssh.channels import OneDeadline
+from fleetdeploy.remote.ssh.config import write_ssh_config
+from fleetdeploy.remote.ssh.connection import Handshakes, SshConnection
+from fleetdeploy.remote.ssh.failures import is_refused_channel
+from fleetdeploy.remote.ssh.relay import Relay
+from fleetdeploy.remote.ssh.rootsocket import ask_as_root
 
 STATUS_S = 2.0
 EXCHANGE_S = 10.0
@@ -42,7 +45,8 @@ class SshSession:
         self._directory = directory
         self._connect_timeout_s = connect_timeout_s
         self._lock = threading.Lock()
-        self._containers = RemoteContainers(connection)
+        self._leases = RemoteLeases(connection)
+        self._containers = RemoteContainers(connection, check=self._leases.check)
         self._servings: dict[tuple[str, int], RemoteServing] = {}
 
     @property
@@ -60,7 +64,13 @@ class SshSession:
         )
 
     def files(self, service: ServiceWish) -> RemoteFiles:
-        return RemoteFiles(self.connection, service, ssh_config=self._ssh_config)
+        return RemoteFiles(self.connection, service, ssh_config=self._ssh_config, token=self._leases.token)
+
+    def leases(self) -> RemoteLeases:
+        return self._leases
+
+    def watchdog(self, service: ServiceWish) -> RemoteWatchdog:
+        return RemoteWatchdog(self.connection, service, token=self._leases.token)
 
     def containers(self) -> RemoteContainers:
         return self._containers
@@ -75,12 +85,13 @@ class SshSession:
                     self._directory / f"{len(self._servings)}.sock",
                     lambda: self.connection.open_tcp_channel(address, port),
                 )
-                self._servings[address, port] = RemoteServing(relay, host=self.host.name)
+                self._servings[address, port] = RemoteServing(relay, host=self.host.name, check=self._leases.check)
             return self._servings[address, port]
 
     def command(self, argv: Sequence[str], *, deadline_s: float, environment: Mapping[str, str] = NOTHING) -> Ended:
         """One exec. No shell sees the words; the values of ``environment`` are on no command line."""
         words, stdin = with_environment(argv, environment)
+        self._leases.check()
         done = self.connection.run(words, stdin=stdin, deadline_s=deadline_s, cap_bytes=_COMMAND_BYTES)
         return Ended(done.status, "\n".join(filter(None, (done.text.rstrip(), done.error_text))))
 
@@ -185,13 +196,13 @@ class SshFleet:
         try:
             connection = self.session(host).connection
             hint = "is the balancer running, and may the SSH user write to its socket?"
-            channel = connection.open_unix_channel(path)
+            channel = OneDeadline(connection.open_unix_channel(path))
         except HostKeyRefused:
             raise  # not a balancer that is out of order, but a machine that may be somebody else's
         except HostError as error:
             if hint and connection.becomes and is_refused_channel(error):  # so nothing was sent yet
                 return ask_as_root(connection, path, command, deadline_s=EXCHANGE_S + 5)
-            raise BalancerFailed(
+            raise BalancerSilent(
                 f"the balancer's socket {path} cannot be reached: {error.message}",
                 where=host.name,
                 hint=hint or error.hint,
@@ -205,7 +216,7 @@ class SshFleet:
                 if len(reply) > _REPLY_BYTES:
                     raise BalancerFailed(f"the reply to {command!r} is longer than 8 MiB", where=host.name)
         except OSError as error:
-            raise BalancerFailed(
+            raise BalancerSilent(
                 f"no reply to {command!r}: {str(error) or 'no answer in time'}; whether it happened is not known",
                 where=host.name,
                 hint="look at the balancer's own statistics",

@@ -29,10 +29,14 @@ def stage_item(item: ModelVersion, link_from: int | None = None) -> StageItem:
 
 
 def busybox(directory: Path) -> list[tuple[list[str], dict[str, str]]]:
-    """busybox's shell with busybox's tools alone; nothing where it is not installed. rsync is the host's own."""
+    """busybox's shell with busybox's tools alone; nothing where it is not installed. rsync is the host's own, and so is
+    flock where busybox was built without it.
+    """
     if not shutil.which("busybox"):
         return []
     directory.mkdir()
     subprocess.run(["busybox", "--install", "-s", str(directory)], check=True, timeout=60)
-    (directory / "rsync").symlink_to(str(shutil.which("rsync")))
+    for tool in ("rsync", "flock"):
+        if not (directory / tool).exists():
+            (directory / tool).symlink_to(str(shutil.which(tool)))
     return [([str(directory / "sh")], {"PATH": str(directory)})]

@@ -14,7 +14,7 @@ from fleetdeploy.domain.service import ModelWish, Ports, ServiceWish, VersionsWi
 from fleetdeploy.errors import HostKeyRefused, Unreachable
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.remote.fleet import SshFleet
-from fleetdeploy.remote.sshconfig import TARGET
+from fleetdeploy.remote.ssh.config import TARGET
 from tests.fleet.onlooker import serves
 from tests.fleet.project import Project
 from tests.fleet.remote.deploy_user import USER, deploy_user, lab_host

@@ -10,7 +10,7 @@ import pytest
 
 from fleetdeploy.domain.observed import Release
 from fleetdeploy.domain.service import ServiceWish
-from fleetdeploy.remote.files import RemoteFiles
+from fleetdeploy.remote.directory.files import RemoteFiles
 from fleetdeploy.remote.fleet import SshFleet
 from tests.fleet.faults.power import CrashDisk
 from tests.fleet.remote.private_sshd import PrivateSshd

@@ -30,7 +30,7 @@ from fleetdeploy.lab import models
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.planning.container import bind_address, container_spec
-from fleetdeploy.remote import dockerhttp
+from fleetdeploy.remote.docker import http as dockerhttp
 from fleetdeploy.remote.fleet import SshFleet, SshSession
 from fleetdeploy.remote.serving import RemoteServing
 from fleetdeploy.tfserving import golden
@@ -316,7 +316,7 @@ def test_a_full_file_system_is_refused_before_and_during_the_copy(
     item = version(tmp_path, 7, {**FILES, "variables/data": hashlib.sha256(b"x").digest() * 400_000})
     with pytest.raises(NoSpace, match="are needed with reserve"):
         files.stage(stage_item(item))
-    monkeypatch.setattr("fleetdeploy.remote.rsync.RESERVE_KIB", 0)
+    monkeypatch.setattr("fleetdeploy.remote.directory.rsync.RESERVE_KIB", 0)
     with pytest.raises(NoSpace, match="full"):
         files.stage(replace(stage_item(item), copy_bytes=1))
     left = lab.run_on("gpu3", ["find", "/srv/small/ranking/staging", "/srv/small/ranking/models", "-type", "f"]).stdout

@@ -15,8 +15,9 @@ from fleetdeploy.domain.observed import Present, Unknown
 from fleetdeploy.domain.service import (
     ServiceWish,
 )
+from fleetdeploy.remote.directory.verbs import UNLEASED, script_of
 from fleetdeploy.remote.fleet import SshFleet
-from fleetdeploy.remote.probe import arguments, parse
+from fleetdeploy.remote.probe.probe import arguments, parse
 from tests.fleet.remote.private_sshd import PrivateSshd
 from tests.fleet.remote.staging_files import FILES, busybox, stage_item, version
 
@@ -28,7 +29,7 @@ def test_every_shell_gives_the_same_answer(
     files = fleet.session(sshd.host()).files(service)
     files.stage(stage_item(version(tmp_path / "src", 7, FILES)))
     files.write_config("text\n")
-    script = resources.files("fleetdeploy.remote").joinpath("probe.sh").read_bytes()
+    script = resources.files("fleetdeploy.remote.probe").joinpath("probe.sh").read_bytes()
     shells = [(["dash"], {}), (["bash", "--posix"], {}), *busybox(tmp_path / "busybox")]
     seen = []
     for shell, environment in shells:
@@ -53,12 +54,12 @@ def test_the_file_verbs_work_in_every_shell(shell: str, tmp_path: Path) -> None:
     found = [variant for variant in variants if shell in variant[0][0]]
     assert found, f"{shell} is not installed; .ci/packages installs it"
     argv, environment = found[0]
-    text = resources.files("fleetdeploy.remote").joinpath("files.sh").read_text()
+    text = script_of("files.sh")
     root = tmp_path / "service"
 
     def act(*words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [*argv, "-c", text, "fleetdeploy", words[0], str(root), *words[1:]],
+            [*argv, "-c", text, "fleetdeploy", words[0], str(root), *UNLEASED, *words[1:]],
             input=stdin, capture_output=True, timeout=60, check=False, env={**os.environ, **environment},
         )  # fmt: skip
 
@@ -87,7 +88,7 @@ def test_a_host_without_tools_is_unknown_and_not_empty(tmp_path: Path, service: 
     """Where docker, nvidia-smi and every HTTP client are missing, nothing is Absent because of that."""
     for tool in ("sh", "cat", "date", "df", "find", "grep", "ls", "sed", "tail", "head"):
         (tmp_path / tool).symlink_to(str(shutil.which(tool)))
-    script = resources.files("fleetdeploy.remote").joinpath("probe.sh").read_bytes()
+    script = resources.files("fleetdeploy.remote.probe").joinpath("probe.sh").read_bytes()
     done = subprocess.run(
         ["sh", "-s", "--", "0123", *arguments([service])],
         input=script, capture_output=True, timeout=60, check=True, env={"PATH": str(tmp_path)},
@@ -110,7 +111,7 @@ def test_a_closed_directory_is_unknown_and_not_absent(tmp_path: Path, service: S
     base = Path(service.directory).parent
     (base / "ranking/config").mkdir(parents=True)
     base.chmod(0o700)
-    script = resources.files("fleetdeploy.remote").joinpath("probe.sh").read_bytes()
+    script = resources.files("fleetdeploy.remote.probe").joinpath("probe.sh").read_bytes()
     argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-s", "--", "0123"]
     done = subprocess.run([*argv, *arguments([service])], input=script, capture_output=True, timeout=60, check=True)
     found = parse(done.stdout, "0123", host="gpu1", services=[service]).observed.services["ranking"]

@@ -18,7 +18,7 @@ from fleetdeploy.domain.service import (
 )
 from fleetdeploy.errors import DeadlineExceeded, HostKeyRefused, RemoteCommandFailed, Unreachable
 from fleetdeploy.remote.fleet import SshFleet
-from fleetdeploy.remote.sshconfig import TARGET, write_ssh_config
+from fleetdeploy.remote.ssh.config import TARGET, write_ssh_config
 from tests.fleet.remote.private_sshd import PrivateSshd, make_key
 from tests.fleet.remote.staging_files import FILES, stage_item, version
 

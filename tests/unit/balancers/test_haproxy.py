@@ -7,7 +7,7 @@ import pytest
 from fleetdeploy.balancers import kinds, make_balancer
 from fleetdeploy.balancers.haproxy import HAProxy
 from fleetdeploy.domain.observed import Traffic
-from fleetdeploy.errors import BalancerFailed, InputError
+from fleetdeploy.errors import BalancerFailed, BalancerSilent, InputError
 from tests.simulation.clock import VirtualClock
 
 POOLS = ("rest", "grpc")
@@ -94,6 +94,35 @@ def test_a_drain_that_does_not_end_is_taken_back(proxy: Proxy, balancer: HAProxy
         balancer.drain(POOLS, "h1", deadline_s=0.2)
     assert failed.value.where == "lb"
     assert traffic(balancer, "h1") == [Traffic.UP, Traffic.UP]
+
+
+def test_a_lost_server_is_kept_out_with_requests_in_flight(proxy: Proxy, balancer: HAProxy) -> None:
+    """Requests to a server that is gone may hang for a minute: that it gets no new ones is what counts."""
+    proxy.sessions["rest", "h1"] = [3]
+    balancer.keep_out(POOLS, "h1", deadline_s=1)
+    assert traffic(balancer, "h1") == [Traffic.DRAINING, Traffic.DRAINED]
+    proxy.deaf = True
+    with pytest.raises(BalancerFailed, match="not kept out in time"):
+        balancer.keep_out(POOLS, "h2", deadline_s=0.2)
+
+
+def test_a_silent_haproxy_is_asked_again_to_put_a_host_back(proxy: Proxy) -> None:
+    """An undrain goes on until its deadline while nobody answers; what HAProxy refuses is not asked twice."""
+    silent = iter([True, True, False])
+
+    def exchange(command: str) -> str:
+        if next(silent, False):
+            raise BalancerSilent("no reply")
+        return proxy.exchange(command)
+
+    clock = VirtualClock()
+    balancer = HAProxy(exchange, host="lb", clock=clock)
+    balancer.undrain(POOLS, "h1", deadline_s=5)
+    assert traffic(balancer, "h1") == [Traffic.UP, Traffic.UP]
+    silent = iter([True] * 99)
+    with pytest.raises(BalancerSilent):
+        balancer.undrain(POOLS, "h1", deadline_s=5)
+    assert clock.monotonic_s() == pytest.approx(7, abs=1)
 
 
 def test_yes_without_doing_it_is_not_believed(proxy: Proxy, balancer: HAProxy) -> None:

@@ -8,7 +8,7 @@ import requests.exceptions
 import urllib3.exceptions
 
 from fleetdeploy.errors import DeadlineExceeded, DockerFailed, HostError, Unreachable
-from fleetdeploy.remote.docker import _translate
+from fleetdeploy.remote.docker.containers import _translate
 
 
 def api_error(text: str) -> docker.errors.APIError:

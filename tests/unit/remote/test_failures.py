@@ -11,7 +11,7 @@ import paramiko
 import pytest
 
 from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, Unreachable
-from fleetdeploy.remote.failures import FOREIGN, is_early_drop, rule_for, translate, translated
+from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, rule_for, translate, translated
 
 
 def paramiko_errors() -> list[type[BaseException]]:

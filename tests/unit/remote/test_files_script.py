@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from importlib import resources
 from pathlib import Path
 
-SCRIPT = resources.files("fleetdeploy.remote").joinpath("files.sh").read_text(encoding="utf-8")
+from fleetdeploy.remote.directory.verbs import UNLEASED, script_of
+
+SCRIPT = script_of("files.sh")
 
 
 def verb(name: str, directory: Path, *args: str) -> subprocess.Popen[bytes]:
-    argv = ["sh", "-c", SCRIPT, "fleetdeploy", name, str(directory), *args]
+    argv = ["sh", "-c", SCRIPT, "fleetdeploy", name, str(directory), *UNLEASED, *args]
     return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -70,8 +71,8 @@ def test_a_directory_of_somebody_else_is_told_by_the_inventorys_key(tmp_path: Pa
     from types import SimpleNamespace
     from typing import Any, cast
 
-    from fleetdeploy.remote.channels import CommandResult
-    from fleetdeploy.remote.verbs import NO_ROOM, NOT_OURS, ServiceDirectory
+    from fleetdeploy.remote.directory.verbs import NO_ROOM, NOT_OURS, ServiceDirectory
+    from fleetdeploy.remote.ssh.channels import CommandResult
 
     connection = cast("Any", SimpleNamespace(host=SimpleNamespace(name="gpu1")))
     directory = ServiceDirectory(connection, cast("Any", tmp_path))
@@ -79,3 +80,59 @@ def test_a_directory_of_somebody_else_is_told_by_the_inventorys_key(tmp_path: Pa
     assert "`directory`" in error.hint
     error = directory._error("write", CommandResult(NO_ROOM, b"", b"too little"))
     assert "the task `prune`" in error.hint
+
+
+def remember(home: Path, number: int, record: bytes = b"{}\n") -> None:
+    line = f'{{"id":"T{number}-abc","models":{{"ranker":[{number}]}},"took_back":""}}'
+    done(verb("release", home, f"T{number}-abc", str(len(record)), line), record)
+
+
+def test_each_proven_release_is_a_line_of_the_history(tmp_path: Path) -> None:
+    """The newest 50 stay, oldest first; the same one twice in a row is one line, and lines of others go."""
+    home = tmp_path / "service"
+    for number in (*range(1, 53), 52, 3):
+        remember(home, number)
+        if number == 1:
+            with (home / "releases/history").open("a") as history:
+                history.write('what somebody wrote\n{"id":"T0-torn"')
+    lines = (home / "releases/history").read_text().splitlines()
+    assert [line.split('"')[3] for line in lines] == [f"T{number}-abc" for number in (*range(4, 53), 3)]
+    assert (home / "releases/history").stat().st_mode & 0o777 == 0o600
+    assert (home / "releases/current").read_text() == "T3-abc\n"
+
+
+def test_a_history_that_cannot_be_read_is_left_as_it_is(tmp_path: Path) -> None:
+    """A deploy goes on, and nothing that was proven is lost."""
+    home = tmp_path / "service"
+    remember(home, 1)
+    (home / "releases/history").unlink()
+    (home / "releases/history").mkdir()
+    remember(home, 2)
+    assert (home / "releases/history").is_dir()
+    assert (home / "releases/current").read_text() == "T2-abc\n"
+
+
+def test_records_are_read_and_forgotten_but_never_the_current_one(tmp_path: Path) -> None:
+    """Reading changes nothing, not even where there is no such directory; what is current stays whatever is asked."""
+    home = tmp_path / "service"
+    for number in (1, 2, 3):
+        remember(home, number, b"%d\n" % number)
+    done(verb("forget", home, "T1-abc", "T3-abc", "T9-abc"))
+    assert sorted(path.name for path in (home / "releases").glob("*.json")) == ["T2-abc.json", "T3-abc.json"]
+    argv = ["sh", "-c", SCRIPT, "fleetdeploy", "record"]
+    for place, name, text in ((home, "T2-abc", b"2\n"), (home, "T1-abc", b""), (tmp_path / "none", "T1-abc", b"")):
+        assert subprocess.run([*argv, str(place), *UNLEASED, name], capture_output=True, check=True).stdout == text
+    assert not (tmp_path / "none").exists()
+
+
+def test_only_versions_with_a_manifest_of_ours_are_removed(tmp_path: Path) -> None:
+    """A numbered directory that somebody else made stays, even when it is asked for."""
+    home = tmp_path / "service"
+    done(verb("write", home, "config/model.config", "2"), b"x\n")
+    for number in (1, 2):
+        (home / f"models/ranker/{number}").mkdir(parents=True)
+    (home / "manifests/ranker").mkdir()
+    (home / "manifests/ranker/1.sha256").write_text("")
+    done(verb("remove", home, "ranker", "1", "2"))
+    assert sorted(path.name for path in (home / "models/ranker").iterdir()) == ["2"]
+    assert list((home / "manifests/ranker").iterdir()) == []

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fleetdeploy.remote import facts
 from fleetdeploy.remote.host_words import printable
+from fleetdeploy.remote.probe import facts
 from fleetdeploy.remote.serving import RemoteServing
 from fleetdeploy.tfserving import stubs
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetdeploy.errors import HostKeyRefused
-from fleetdeploy.remote.hostkeys import HostKey, KnownHosts
+from fleetdeploy.remote.ssh.hostkeys import HostKey, KnownHosts
 
 
 def key(seed: str, kind: str = "ssh-ed25519") -> HostKey:

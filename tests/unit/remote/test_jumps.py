@@ -8,8 +8,8 @@ import pytest
 
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.errors import Unreachable
-from fleetdeploy.remote.jumps import Jump, parse_jumps
-from fleetdeploy.remote.link import hops, make_link, route
+from fleetdeploy.remote.ssh.jumps import Jump, parse_jumps
+from fleetdeploy.remote.ssh.link import hops, make_link, route
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetdeploy.domain.observed import Absent, ObservedHost, Present, State, Unknown, VersionState
+from fleetdeploy.domain.observed import Absent, ObservedHost, Present, ProvenRelease, State, Unknown, VersionState
 from fleetdeploy.domain.service import ModelWish, Ports, ServiceWish, VersionsWish
-from fleetdeploy.remote.probe import arguments, parse
+from fleetdeploy.remote.probe.probe import arguments, parse
 
 NONCE = "5ca1ab1e"
 IMAGE = "fleetdeploy/standin:1.0"
@@ -230,3 +230,21 @@ def test_a_damaged_answer_never_raises(position: int, insert: bytes, drop: int) 
     """An answer with bytes lost and others put in is read as far as it goes, without an exception."""
     damaged = PASTED[:position] + insert + PASTED[position + drop :]
     assert {type(reading) for reading in readings(seen(damaged))} <= {Present, Absent, Unknown}
+
+
+@pytest.mark.parametrize(
+    ("answer", "history"),
+    [
+        (frame("0.history", "absent", ""), Absent()),
+        (frame("0.history", "unknown", "Permission denied"), Unknown("Permission denied")),
+        (
+            frame("0.history", "ok", '{"id":"T1-a","models":{"ranker":[1]},"took_back":"b"}\ntorn'),
+            Present((ProvenRelease("T1-a", {"ranker": (1,)}, "b"),)),
+        ),
+    ],
+)
+def test_the_history_of_releases_is_read_with_the_rest(answer: bytes, history: object) -> None:
+    """No history is Absent, one that cannot be read Unknown; a torn line is counted and takes nothing with it."""
+    service = seen(answer).services["ranking"]
+    assert service.history == history
+    assert service.history_damaged == (1 if isinstance(history, Present) else 0)

@@ -10,12 +10,13 @@ import pytest
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import Manifest, ManifestFile, ModelVersion
 from fleetdeploy.errors import DeadlineExceeded, HostKeyRefused, RemoteCommandFailed, TransferFailed
-from fleetdeploy.remote import rsync
-from fleetdeploy.remote.verbs import safe_name
+from fleetdeploy.remote.directory import rsync
+from fleetdeploy.remote.directory.verbs import safe_name
 
 
 def argv() -> list[str]:
-    words = rsync.rsync_argv(Path("/tmp/x y/cfg"), Path("/models/7"), PurePosixPath("/srv/s/staging/a b"), fsync=True)
+    paths = Path("/tmp/x y/cfg"), Path("/models/7"), PurePosixPath("/srv/s/staging/a b")
+    words = rsync.rsync_argv(*paths, fsync=True, remote="exec rsync")
     return words[words.index("rsync") :]
 
 

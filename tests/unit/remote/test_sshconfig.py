@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy.errors import HostError
-from fleetdeploy.remote.hostkeys import HostKey, PinnedKeys
-from fleetdeploy.remote.sshconfig import Hop, write_ssh_config
+from fleetdeploy.remote.ssh.config import Hop, write_ssh_config
+from fleetdeploy.remote.ssh.hostkeys import HostKey, PinnedKeys
 
 PINNED = PinnedKeys("gpu1", (HostKey("ssh-ed25519", b"key"),), (HostKey("ssh-rsa", b"bad"),), "known_hosts")
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.errors import RemoteCommandFailed
-from fleetdeploy.remote import become, ssh
-from fleetdeploy.remote.channels import CommandResult
-from fleetdeploy.remote.rsync import rsync_argv
-from fleetdeploy.remote.ssh import Handshakes, SshConnection
+from fleetdeploy.remote.ssh import become
+from fleetdeploy.remote.ssh import connection as ssh
+from fleetdeploy.remote.ssh.channels import CommandResult
+from fleetdeploy.remote.ssh.connection import Handshakes, SshConnection
 
 SUDO = ["env", "LC_ALL=C", "sudo", "-n", "-H", "-u", "root", "--"]
 
@@ -24,11 +23,11 @@ def test_root_is_asked_for_without_a_password() -> None:
 
 
 def test_the_copy_ends_in_a_rsync_of_root() -> None:
-    """rsync's receiving end is run through the same sudo, and only where the host becomes."""
-    paths = Path("/cfg"), Path("/m/7"), PurePosixPath("/srv/s")
-    words = rsync_argv(*paths, fsync=False, as_root=True)
-    assert f"--rsync-path={shlex.join([*SUDO, 'rsync'])}" in words
-    assert not [word for word in rsync_argv(*paths, fsync=False) if "sudo" in word]
+    """rsync's receiving end is started like any command: through the same sudo, and only where the host becomes."""
+    for wished, start in ((True, ["exec", *SUDO, "sh"]), (False, ["exec", "sh"])):
+        host = Host("gpu1", Connection("x", become=wished))
+        link = SshConnection(host, connect_timeout_s=1, handshakes=Handshakes())
+        assert shlex.split(link.as_started(["rsync"], mark="ab", limit_s=9))[: len(start)] == start
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,7 @@ def test_a_command_that_ran_costs_no_second_one(status: int, monkeypatch: pytest
     connection, commands = answering(monkeypatch, refused=False, status=status)
     assert connection.run(["true"], deadline_s=5).status == status
     assert len(commands) == 1
-    assert shlex.split(commands[0])[: len(SUDO)] == SUDO
+    assert shlex.split(commands[0])[: len(SUDO) + 1] == ["exec", *SUDO]
 
 
 @pytest.mark.parametrize("status", [1, 126, 127])

@@ -10,9 +10,9 @@ import paramiko
 import pytest
 
 from fleetdeploy.domain.inventory import BalancerWish, Connection, Host
-from fleetdeploy.errors import BalancerFailed, HostKeyRefused, Unreachable
-from fleetdeploy.remote import channels
+from fleetdeploy.errors import BalancerSilent, HostKeyRefused, Unreachable
 from fleetdeploy.remote.fleet import SshFleet
+from fleetdeploy.remote.ssh import channels
 
 WISH = BalancerWish("haproxy", "lb", "/run/haproxy.sock", "gpu1", {"ranking": ("pool",)})
 
@@ -21,7 +21,7 @@ WISH = BalancerWish("haproxy", "lb", "/run/haproxy.sock", "gpu1", {"ranking": ("
     ("error", "kind", "code"),
     [
         (HostKeyRefused("the host key has changed", where="lb"), HostKeyRefused, 2),
-        (Unreachable("no route", where="lb"), BalancerFailed, 4),
+        (Unreachable("no route", where="lb"), BalancerSilent, 4),
     ],
 )
 def test_a_balancers_refused_key_stays_what_it_is(

@@ -11,25 +11,28 @@ import secrets
 import shlex
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import paramiko
 
 from fleetdeploy.domain.inventory import Host
-from fleetdeploy.errors import RemoteCommandFailed, Unreachable
-from fleetdeploy.remote import become
-from fleetdeploy.remote.channels import CommandResult, open_streamlocal, run_on, start_on
-from fleetdeploy.remote.failures import FOREIGN, is_early_drop, translate, translated
-from fleetdeploy.remote.link import CHANNEL_S, close_link, make_link, open_link, phase_of, route
-from fleetdeploy.remote.sshconfig import Hop
+from fleetdeploy.errors import DeadlineExceeded, HostError, RemoteCommandFailed, Unreachable
+from fleetdeploy.remote.ssh import become
+from fleetdeploy.remote.ssh.channels import CommandResult, open_streamlocal, run_on, start_on
+from fleetdeploy.remote.ssh.config import Hop
+from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, translate, translated
+from fleetdeploy.remote.ssh.guard import guarded, sweep
+from fleetdeploy.remote.ssh.link import CHANNEL_S, close_link, make_link, open_link, phase_of, route
 
 CAP_BYTES = 8 * 1024 * 1024
 _ATTEMPTS = 5
+_STREAM_S = 24 * 3600.0
+_SETTLES_S = 1.0
 
-# Closing the channel does not end a remote process that is silent, and a dead link closes nothing. So where the host
-# has timeout(1) with -k (GNU, newer busybox), that ends the process group by itself shortly after our own deadline.
-_GUARD = 't=$1; shift; timeout -k 5 1 true >/dev/null 2>&1 && exec timeout -k 5 "$t" "$@"; exec "$@"'
+SWEEP_S = 5.0
+"""How long the end of a command that did not heed a signal may take, once its own deadline is over."""
 
 
 class Handshakes:
@@ -59,12 +62,27 @@ class SshConnection:
         self._handshakes = handshakes
         self._lock = threading.Lock()
         self._fabric: Any = None
+        self._proof: Callable[[], None] | None = None
+        self._proven: paramiko.Transport | None = None
+        self._proving = threading.RLock()
+        self._in_proof = False
         # sshd's MaxSessions is 10 by default. Forwarding channels do not count; root's way to Docker is a session too.
         self._sessions = threading.BoundedSemaphore(6 if self.becomes else 8)
+
+    def another(self, *, connect_timeout_s: float) -> SshConnection:
+        """A further connection to the host, not yet open."""
+        return SshConnection(self.host, connect_timeout_s=connect_timeout_s, handshakes=self._handshakes)
 
     def open(self) -> None:
         """Connect unless connected. Raises HostKeyRefused or Unreachable."""
         self._transport()
+
+    def prove_by(self, proof: Callable[[], None] | None) -> None:
+        """From now on, when the connection was lost and is made again, call ``proof`` before anything else goes through
+        the new one. What it raises is raised by everybody who wants to.
+        """
+        with self._proving:
+            self._proof, self._proven = proof, self._opened() if proof else None
 
     def run(
         self,
@@ -90,17 +108,63 @@ class SshConnection:
         return done
 
     def _run(self, argv: Sequence[str], *, stdin: bytes, deadline_s: float, cap_bytes: int) -> CommandResult:
-        words = self._as_root(["sh", "-c", _GUARD, "fleetdeploy", str(int(deadline_s) + 2), *argv])
-        with self._sessions, translated(self.host.name, f"running {argv[0]}"):
-            channel = self._transport().open_session(timeout=min(deadline_s, CHANNEL_S))
+        mark = secrets.token_hex(8)
+        command = self.as_started(argv, mark=mark, limit_s=deadline_s + 2)
+        with self._session(deadline_s), translated(self.host.name, f"running {argv[0]}"):
+            channel = self._channel(lambda link: link.open_session(timeout=min(deadline_s, CHANNEL_S)))
             return run_on(
                 channel,
-                shlex.join(words),
+                command,
                 stdin=stdin,
                 deadline_s=deadline_s,
                 cap_bytes=cap_bytes,
                 host=self.host.name,
+                sweep=lambda: self._sweep(mark),
             )
+
+    def as_started(self, argv: Sequence[str], *, mark: str, limit_s: float) -> str:
+        """The command as the login shell is given it: as root where that is wished, and ended with its channel.
+
+        ``exec``, so that no login shell stands between the command and its sshd.
+        """
+        return "exec " + shlex.join(self._as_root(guarded(argv, mark=mark, limit_s=limit_s)))
+
+    def end_marked(self, mark: str) -> None:
+        """End what is left on the host of commands with this mark. Raises HostError when that is not sure."""
+        if self.run(sweep(mark), deadline_s=CHANNEL_S).status:
+            raise RemoteCommandFailed(
+                "what an earlier command left running does not end",
+                where=self.host.name,
+                hint=f"end it by hand: it has FLEETDEPLOY_COMMAND={mark} in its environment",
+            )
+
+    def _sweep(self, mark: str) -> None:
+        """The same after a command that failed already, on its connection, as far as it goes: it has a deadline of its
+        own there.
+        """
+        with suppress(HostError, *FOREIGN):
+            channel = self._transport().open_session(timeout=SWEEP_S)
+            run_on(
+                channel,
+                self.as_started(sweep(mark), mark=secrets.token_hex(8), limit_s=SWEEP_S),
+                stdin=b"",
+                deadline_s=SWEEP_S,
+                cap_bytes=CAP_BYTES,
+                host=self.host.name,
+            )
+
+    @contextmanager
+    def _session(self, deadline_s: float) -> Iterator[None]:
+        if not self._sessions.acquire(timeout=deadline_s):
+            raise DeadlineExceeded(
+                f"no command could be started within {deadline_s:g} s: others take too long",
+                where=self.host.name,
+                hint="look at the host's load",
+            )
+        try:
+            yield
+        finally:
+            self._sessions.release()
 
     @property
     def becomes(self) -> bool:
@@ -129,23 +193,25 @@ class SshConnection:
     def open_unix_channel(self, path: str, *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a UNIX socket of the host. Raises Unreachable when the host forbids it."""
         with translated(self.host.name, f"connecting to {path}"):
-            return open_streamlocal(self._transport(), path, deadline_s=deadline_s)
+            return self._channel(lambda link: open_streamlocal(link, path, deadline_s=deadline_s))
 
     def open_tcp_channel(self, address: str, port: int, *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a TCP port as the host reaches it. Raises Unreachable when nothing listens there."""
         with translated(self.host.name, f"connecting to {address} port {port}"):
-            return self._transport().open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=deadline_s)
+            ends = (address, port), ("127.0.0.1", 0)
+            return self._channel(lambda link: link.open_channel("direct-tcpip", *ends, timeout=deadline_s))
 
     def open_command_channel(self, argv: Sequence[str], *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a command's standard input and output, for as long as the channel is open.
 
         The command is run as by :meth:`run`, but a sudo that refuses is only seen as an end without an answer.
         """
+        command = self.as_started(argv, mark=secrets.token_hex(8), limit_s=_STREAM_S)
         with translated(self.host.name, f"starting {argv[0]}"):
-            channel = self._transport().open_session(timeout=deadline_s)
+            channel = self._channel(lambda link: link.open_session(timeout=deadline_s))
             channel.settimeout(deadline_s)
             try:
-                start_on(channel, shlex.join(self._as_root(argv)), deadline_s=deadline_s)
+                start_on(channel, command, deadline_s=deadline_s)
             except BaseException:
                 channel.close()
                 raise
@@ -162,7 +228,34 @@ class SshConnection:
             link, self._fabric = self._fabric, None
         close_link(link)
 
+    def _channel(self, opening: Callable[[paramiko.Transport], paramiko.Channel]) -> paramiko.Channel:
+        """A fresh channel; on a new connection when the old one turns out to be lost, as nothing was asked for yet."""
+        link = self._transport()
+        try:
+            return opening(link)
+        except paramiko.ChannelException:
+            raise
+        except FOREIGN:
+            link.join(_SETTLES_S)  # a transport wakes those who wait on it before it says that it has ended
+            if link.is_active():
+                raise
+        return opening(self._transport())
+
     def _transport(self) -> paramiko.Transport:
+        transport = self._opened()
+        if self._proof is None or transport is self._proven:
+            return transport
+        with self._proving:
+            if not self._in_proof:  # the proof itself comes back here
+                self._in_proof = True
+                try:
+                    self._proof()
+                    self._proven = transport
+                finally:
+                    self._in_proof = False
+        return transport
+
+    def _opened(self) -> paramiko.Transport:
         with self._lock:
             if self._fabric is not None:
                 transport: paramiko.Transport | None = self._fabric.client.get_transport()

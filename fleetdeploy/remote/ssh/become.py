@@ -12,8 +12,6 @@ from fleetdeploy.errors import RemoteCommandFailed
 
 # sudo's words are recognised, so they must come in English whatever language the host speaks.
 _SUDO = ("env", "LC_ALL=C", "sudo", "-n", "-H", "-u", "root", "--")
-RSYNC_PATH = " ".join((*_SUDO, "rsync"))
-"""``--rsync-path`` for a copy whose receiving end is root."""
 
 SUSPECT = frozenset({1, 126, 127})
 """The statuses with which sudo, or the shell that does not find it, ends; commands use them too."""
@@ -36,11 +34,6 @@ _REASONS = (
 """(what sudo says, what it means, what to do); without the last, the sudoers line."""
 
 
-def is_refusal(said: str) -> bool:
-    """Whether these are sudo's words for not running a command."""
-    return any(words in said for words, _, _ in _REASONS)
-
-
 def as_root(argv: Sequence[str]) -> list[str]:
     """The command, run as root by sudo."""
     return [*_SUDO, *argv]
@@ -50,7 +43,7 @@ def sudoers_hint(user: str) -> str:
     """The line that a host lacks."""
     return (
         f"add with visudo on the host: {_sudoers_word(user)} ALL=(root) NOPASSWD: ALL "
-        "(sh and rsync are run as root: a narrower rule protects nothing)"
+        "(sh is run as root: a narrower rule protects nothing)"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetdeploy.errors import HostError
-from fleetdeploy.remote.hostkeys import PinnedKeys
+from fleetdeploy.remote.ssh.hostkeys import PinnedKeys
 
 TARGET = "fleetdeploy-0"
 """The name by which the host is called in the written file; its gateways are ``fleetdeploy-1`` and so on."""

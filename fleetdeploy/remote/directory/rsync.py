@@ -24,9 +24,8 @@ from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.redaction import end_of
 from fleetdeploy.domain.service import Manifest
 from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, NoSpace, TransferFailed, Unreachable
-from fleetdeploy.remote import become
-from fleetdeploy.remote.sshconfig import TARGET
-from fleetdeploy.remote.verbs import ContentDiffers, ServiceDirectory, safe_name
+from fleetdeploy.remote.directory.verbs import ContentDiffers, ServiceDirectory, safe_name
+from fleetdeploy.remote.ssh.config import TARGET
 
 SshConfigFile = Callable[[], Path]
 
@@ -142,16 +141,28 @@ class Stager:
     def _rsync(self, item: StageItem, paths: Sequence[str], remote_version: str) -> None:
         end = time.monotonic() + 120.0 + item.version.manifest.size_bytes / _SLOWEST_BYTES_PER_S
         target = self._directory.directory / "staging" / _staged(item)
+        connection = self._directory.connection
+        # Of the place, so that a later run finds what an earlier one left.
+        mark = hashlib.sha256(str(target).encode()).hexdigest()[:32]
         argv = rsync_argv(
             self._ssh_config(),
             item.version.directory,
             target,
             fsync=_fsync(_local_version(), remote_version),
-            as_root=self._directory.connection.becomes,
+            remote=connection.as_started(["rsync"], mark=mark, limit_s=end - time.monotonic() + 2),
         )
         names = b"".join(path.encode() + b"\0" for path in paths)
         for attempt in range(1, _ATTEMPTS + 1):
-            code, said = _run(argv, names, timeout_s=end - time.monotonic(), host=self._host)
+            try:
+                # The far end of a copy whose link went dead waits for more, and at its end writes what it has: into
+                # this directory, which by then is the version in place.
+                connection.end_marked(mark)
+                code, said = _run(argv, names, timeout_s=end - time.monotonic(), host=self._host)
+            except Unreachable as error:
+                if attempt == _ATTEMPTS or isinstance(error, HostKeyRefused):
+                    raise
+                time.sleep(0.5 * 2 ** (attempt - 1))
+                continue
             if code == 0:
                 return
             if "No space left on device" in said or "Disk quota exceeded" in said or self._is_full(item):
@@ -162,21 +173,15 @@ class Stager:
                     hint="what was copied is removed again; free space on the host, or prune old versions",
                     detail=said,
                 )
-            if self._directory.connection.becomes and become.is_refusal(said):
-                raise TransferFailed("sudo does not let rsync run as root", where=self._host,
-                                     hint="the sudoers rule must cover rsync too: ... ALL=(root) NOPASSWD: ALL",
-                                     detail=said)  # fmt: skip
             if code not in _RETRIED or attempt == _ATTEMPTS or "Host key verification failed" in said:
                 raise _failure(code, said, self._host)
             time.sleep(0.5 * 2 ** (attempt - 1))
 
 
-def rsync_argv(
-    ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: bool, as_root: bool = False
-) -> list[str]:
+def rsync_argv(ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: bool, remote: str) -> list[str]:
     """The copy as a command: names on standard input, ended by NUL; nothing is deleted, no link is followed.
 
-    ``as_root`` lets the host's rsync run through sudo.
+    ``remote`` is what starts rsync on the host, as a shell command.
     """
     # The copy must end with us: one that outlives its run would write beside the next one.
     prefix = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
@@ -197,7 +202,7 @@ def rsync_argv(
         "--partial-dir=.fleetdeploy-partial",
         "--timeout=60",
         *(["--fsync"] if fsync else []),
-        *([f"--rsync-path={become.RSYNC_PATH}"] if as_root else []),
+        f"--rsync-path={remote}",
         "-e",
         f'ssh -F "{ssh_config}"',
         f"{source}/",
@@ -237,8 +242,11 @@ def _run(argv: Sequence[str], names: bytes, *, timeout_s: float, host: str) -> t
 def _failure(code: int, said: str, host: str) -> HostError:
     if "Host key verification failed" in said or "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
         return HostKeyRefused("rsync's ssh refused the host key", where=host, detail=said)
-    changed = code in {23, 24} and ("No such file" in said or "vanished" in said or code == 24)
-    hint = "the source changed while it was copied: publish versions by rename" if changed else "run again"
+    hint = "run again"
+    if code == 24 or (code == 23 and ("No such file" in said or "vanished" in said)):
+        hint = "the source changed while it was copied: publish versions by rename"
+    elif "is your shell clean" in said:
+        hint = "shell start-up files on the host (.bashrc) print something: they must be silent for commands"
     meaning = _MEANING.get(code, "see the lines below")
     return TransferFailed(f"rsync ended with status {code}: {meaning}", where=host, hint=hint, detail=said)
 

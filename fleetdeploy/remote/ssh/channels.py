@@ -1,14 +1,17 @@
 """What happens on one SSH channel: run a command to its end under a deadline, or open a path to a UNIX socket.
 
-paramiko has no call for ``direct-streamlocal@openssh.com`` (its ``open_channel`` sends no path), so the message is put
-together here from paramiko's inner names; a test opens such a channel against a real sshd with the pinned paramiko.
+paramiko has no call for ``direct-streamlocal@openssh.com`` (its ``open_channel`` sends no path) nor for ``signal``, so
+these messages are put together here from paramiko's inner names; tests send them to a real sshd with the pinned
+paramiko.
 """
 
 from __future__ import annotations
 
+import contextlib
 import select
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +19,13 @@ import paramiko
 from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
 
 from fleetdeploy.errors import DeadlineExceeded, RemoteCommandFailed, Unreachable
+from fleetdeploy.remote.ssh.failures import FOREIGN
 
 _CHUNK_BYTES = 64 * 1024
 _SEND_POLL_S = 0.02
+
+GRACE_S = 1.0
+"""What a command that is ended before its time gets between SIGTERM and SIGKILL."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,14 @@ def run_on(
     deadline_s: float,
     cap_bytes: int,
     host: str,
+    sweep: Callable[[], None] = lambda: None,
 ) -> CommandResult:
     """Run ``command`` on a fresh session channel and close it, whatever happens.
 
     Raises DeadlineExceeded after ``deadline_s``, RemoteCommandFailed when it wrote more than ``cap_bytes`` (both
-    streams together), Unreachable when the connection ended before the exit status came.
+    streams together), Unreachable when the connection ended before the exit status came. Whatever ends this before the
+    command ends that too: by signals through the channel, and by ``sweep`` on a connection that lives when it has not
+    ended within GRACE_S.
     """
     end = time.monotonic() + deadline_s
     streams = (bytearray(), bytearray())
@@ -72,7 +82,35 @@ def run_on(
     except TimeoutError as error:
         raise DeadlineExceeded(f"a command gave no answer within {deadline_s:g} s", where=host) from error
     finally:
+        ended = channel.status_event.is_set() or end_command(channel)
+        transport = channel.transport
         channel.close()
+        if not ended and transport is not None and transport.is_active():
+            sweep()
+
+
+def end_command(channel: paramiko.Channel) -> bool:
+    """Send the command's process group SIGTERM, and SIGKILL after GRACE_S; return whether it has ended by then.
+
+    RFC 4254, section 6.9. OpenSSH knows it since 7.9, and refuses it to root before 9.8. There is no answer.
+    """
+    with contextlib.suppress(*FOREIGN):
+        _request_signal(channel, "TERM")
+        if channel.status_event.wait(GRACE_S):
+            return True
+        _request_signal(channel, "KILL")
+    return False
+
+
+def _request_signal(channel: paramiko.Channel, name: str) -> None:
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("signal")
+    message.add_boolean(False)
+    message.add_string(name)
+    transport: Any = channel.transport
+    transport._send_user_message(message)  # noqa: SLF001  see the module's docstring
 
 
 def _request_exec(channel: paramiko.Channel, command: str) -> None:
@@ -144,6 +182,45 @@ def _drain(channel: paramiko.Channel, streams: tuple[bytearray, bytearray], *, c
         streams[0].extend(channel.recv(_CHUNK_BYTES))
     while channel.recv_stderr_ready() and len(streams[1]) <= cap_bytes:
         streams[1].extend(channel.recv_stderr(_CHUNK_BYTES))
+
+
+class OneDeadline:
+    """A channel whose timeout is for everything from when it is set, not for each read: one that trickles ends too.
+
+    Otherwise the channel itself, as far as urllib3 and http.client want a socket.
+    """
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self._end: float | None = None
+
+    def settimeout(self, timeout_s: float | None) -> None:
+        self._end = None if timeout_s is None else time.monotonic() + timeout_s
+
+    def recv(self, size: int) -> bytes:
+        """Raises TimeoutError at the deadline."""
+        self._arm()
+        return self._channel.recv(size)
+
+    def sendall(self, data: bytes) -> None:
+        """Raises TimeoutError at the deadline."""
+        while data:
+            self._arm()
+            data = data[self._channel.send(data[:_CHUNK_BYTES]) :]
+
+    def makefile(self, mode: str = "r", size: int = -1) -> paramiko.ChannelFile:
+        file: Any = paramiko.ChannelFile
+        made: paramiko.ChannelFile = file(self, mode, size)
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._channel, name)
+
+    def _arm(self) -> None:
+        left_s = None if self._end is None else self._end - time.monotonic()
+        if left_s is not None and left_s <= 0:
+            raise TimeoutError("no answer in time")
+        self._channel.settimeout(left_s)
 
 
 def open_streamlocal(transport: paramiko.Transport, path: str, *, deadline_s: float) -> paramiko.Channel:

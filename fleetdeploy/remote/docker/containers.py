@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,11 +20,13 @@ from docker.types import LogConfig, Mount
 from docker.utils import parse_repository_tag
 
 from fleetdeploy.domain.observed import ContainerFacts
+from fleetdeploy.domain.protocols import Ended
 from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.domain.service import LABEL_SERVICE, LABEL_SPEC, ContainerSpec
 from fleetdeploy.errors import DeadlineExceeded, DockerFailed, HostError
-from fleetdeploy.remote.dockerhttp import ChannelClient
-from fleetdeploy.remote.ssh import SshConnection
+from fleetdeploy.remote.docker import executing
+from fleetdeploy.remote.docker.http import ChannelClient
+from fleetdeploy.remote.ssh.connection import SshConnection
 
 CALL_S = 60.0
 _FOREIGN = (
@@ -40,8 +42,9 @@ _OLDEST_API = "1.40"
 class RemoteContainers:
     """:class:`fleetdeploy.domain.protocols.Containers` over SSH. Raises DockerFailed, DeadlineExceeded, Unreachable."""
 
-    def __init__(self, connection: SshConnection) -> None:
+    def __init__(self, connection: SshConnection, *, check: Callable[[], None] = lambda: None) -> None:
         self._connection = connection
+        self._check_lease = check
         self._host = connection.host.name
         self._lock = threading.Lock()
         self._client: ChannelClient | None = None
@@ -49,6 +52,11 @@ class RemoteContainers:
     def inspect(self, name: str) -> ContainerFacts | None:
         found = self._look(name)
         return _facts(found) if found else None
+
+    def environment(self, name: str) -> Mapping[str, str]:
+        found = self._look(name)
+        pairs = (str(item).partition("=") for item in (found["Config"]["Env"] or () if found else ()))
+        return {key: value for key, _, value in pairs}
 
     def image_id(self, reference: str) -> str | None:
         with self._translated(f"looking for image {reference}"):
@@ -59,9 +67,10 @@ class RemoteContainers:
                 return None
 
     def pull(self, reference: str, *, deadline_s: float) -> str:
+        self._check_lease()
         end = time.monotonic() + deadline_s
         repository, tag = parse_repository_tag(reference)
-        with self._translated(f"pulling {reference}"):
+        with self._translated(f"pulling {reference}"), self._api().taking(deadline_s):
             for line in self._api().pull(repository, tag=tag or "latest", stream=True, decode=True):
                 if "error" in line:
                     raise DockerFailed(
@@ -80,6 +89,7 @@ class RemoteContainers:
         """``labels`` must hold our service label. A container that does not start is removed again."""
         if LABEL_SERVICE not in labels:
             raise DockerFailed(f"container {spec.name} would not carry the label {LABEL_SERVICE}", where=self._host)
+        self._check_lease()
         with self._translated(f"creating container {spec.name}"):
             made = self._api().create_container(
                 # The id where it is known: a tag may have moved since the plan was made.
@@ -101,6 +111,7 @@ class RemoteContainers:
             raise
 
     def start(self, name: str) -> None:
+        self._check_lease()
         found = self._own(name)
         if found is None:
             raise DockerFailed(f"there is no container {name}", where=self._host, hint="deploy again to make it")
@@ -108,12 +119,14 @@ class RemoteContainers:
             self._api().start(found["Id"])
 
     def stop(self, name: str, *, grace_s: float) -> None:
+        self._check_lease()
         found = self._own(name)
         if found is not None:
             with self._translated(f"stopping container {name}"):
                 self._api().stop(found["Id"], timeout=round(grace_s))
 
     def rename(self, name: str, new_name: str) -> None:
+        self._check_lease()
         found = self._own(name)
         if found is None:
             raise DockerFailed(f"there is no container {name} to rename", where=self._host)
@@ -121,6 +134,7 @@ class RemoteContainers:
             self._api().rename(found["Id"], new_name)
 
     def remove(self, name: str) -> None:
+        self._check_lease()
         found = self._own(name)
         if found is not None:
             with self._translated(f"removing container {name}"):
@@ -136,6 +150,13 @@ class RemoteContainers:
             except docker.errors.NotFound:
                 return ""
         return bytes(text).decode("utf-8", "replace")
+
+    def execute(self, name: str, argv: Sequence[str], *, deadline_s: float) -> Ended:
+        found = self._own(name)
+        if found is None:
+            raise DockerFailed(f"there is no container {name} to run {argv[0]} in", where=self._host)
+        with self._translated(f"running {argv[0]} in container {name}"):
+            return executing.execute(self._api(), str(found["Id"]), argv, deadline_s=deadline_s)
 
     def close(self) -> None:
         """Close the channels."""
@@ -248,4 +269,5 @@ def _facts(found: Mapping[str, Any]) -> ContainerFacts:
         labels=dict(found["Config"]["Labels"] or {}),
         restart_count=int(found.get("RestartCount", 0)),
         exit_code=int(state.get("ExitCode", 0)),
+        started_at=str(state.get("StartedAt", "")),
     )

@@ -1,7 +1,7 @@
 """Pinned host keys: which keys a host may show, and the refusal of all others before any authentication.
 
 One reading of ``known_hosts`` feeds both SSH stacks: paramiko through :class:`PinnedPolicy`, rsync's OpenSSH through
-the file that :mod:`fleetdeploy.remote.sshconfig` writes from the same :class:`PinnedKeys`. So they cannot disagree.
+the file that :mod:`fleetdeploy.remote.ssh.config` writes from the same :class:`PinnedKeys`. So they cannot disagree.
 
 The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". Two differences from OpenSSH are meant: a ``@revoked``
 key is refused for every host, whatever names stand on its line, and a ``@cert-authority`` line that names the host is

@@ -16,14 +16,14 @@ import paramiko
 
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.errors import HostError
-from fleetdeploy.remote.failures import translated
-from fleetdeploy.remote.hostkeys import KnownHosts, PinnedKeys, PinnedPolicy
-from fleetdeploy.remote.jumps import gateway
-from fleetdeploy.remote.sshconfig import Hop
+from fleetdeploy.remote.ssh.config import Hop
+from fleetdeploy.remote.ssh.failures import translated
+from fleetdeploy.remote.ssh.hostkeys import KnownHosts, PinnedKeys, PinnedPolicy
+from fleetdeploy.remote.ssh.jumps import gateway
+from fleetdeploy.remote.ssh.pulse import KEEPALIVE_S, KEEPALIVES, keep_alive
 
-KEEPALIVE_S = 5
-LOST_AFTER_S = 15
-"""A link on which nothing is acknowledged for this long is lost: three keepalives."""
+LOST_AFTER_S = KEEPALIVE_S * KEEPALIVES
+"""A link on which nothing that was sent is acknowledged for this long is lost: the kernel sees it first."""
 
 CHANNEL_S = 15.0
 """How long the answer to a channel request may take, in seconds."""
@@ -49,8 +49,8 @@ class _PinnedClient(paramiko.SSHClient):
         options = transport.get_security_options()
         options.key_types = self.pinned.algorithms(options.key_types)
         if isinstance(sock, socket.socket):
-            # paramiko leaves Nagle on, which costs 40 ms a command; and it never counts missed keepalives, the kernel
-            # does: what it sends must be acknowledged in time.
+            # paramiko leaves Nagle on, which costs 40 ms a command; and a write that the kernel does not take any more
+            # has no deadline there, so what is sent must be acknowledged in time.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, LOST_AFTER_S * 1000)
@@ -98,7 +98,7 @@ def open_link(link: Any) -> None:
     """Connect, gateways first. Raises paramiko's errors, or HostKeyRefused before anything is authenticated."""
     link.open()
     for hop in hops(link):
-        hop.client.get_transport().set_keepalive(KEEPALIVE_S)
+        keep_alive(hop.client.get_transport())
 
 
 def phase_of(link: Any) -> str:

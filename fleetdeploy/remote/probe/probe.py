@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import TypeVar
 
+from fleetdeploy.domain.lease import Lease
 from fleetdeploy.domain.observed import (
     Absent,
     ContainerFacts,
@@ -28,10 +29,12 @@ from fleetdeploy.domain.observed import (
 )
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.planning.container import GRPC_PORT, container_name, previous_name
-from fleetdeploy.remote import facts
+from fleetdeploy.remote.directory.leases import read_lease
+from fleetdeploy.remote.directory.records import history_from_text, release_from_json
+from fleetdeploy.remote.directory.watchdog import watch_from_line
 from fleetdeploy.remote.host_words import printable
-from fleetdeploy.remote.records import release_from_json
-from fleetdeploy.remote.ssh import SshConnection
+from fleetdeploy.remote.probe import facts
+from fleetdeploy.remote.ssh.connection import SshConnection
 
 DEADLINE_S = 60.0
 NO_TOOL = "no tool"
@@ -51,7 +54,7 @@ class Sighting:
 def probe(connection: SshConnection, services: Sequence[ServiceWish]) -> Sighting:
     """Run the probe on a host and read its answer. Raises HostError when the host cannot be asked at all."""
     nonce = secrets.token_hex(16)
-    script = resources.files("fleetdeploy.remote").joinpath("probe.sh").read_bytes()
+    script = resources.files("fleetdeploy.remote.probe").joinpath("probe.sh").read_bytes()
     done = connection.run(["sh", "-s", "--", nonce, *arguments(services)], stdin=script, deadline_s=DEADLINE_S)
     said = done.error_text.splitlines()[-1:] if done.status else []
     return parse(done.stdout, nonce, host=connection.host.name, services=services, complaint="".join(said))
@@ -171,6 +174,7 @@ def _service(
     served: dict[str, Reading[tuple[VersionState, ...]]] = {
         model.name: frames.reading(f"{index}.served.{number}", facts.served) for number, model in enumerate(wish.models)
     }
+    history = frames.reading(f"{index}.history", history_from_text)
     return ObservedService(
         name=wish.name,
         container=_named(containers, container_name(wish.name)),
@@ -181,8 +185,28 @@ def _service(
         served=served,
         staging=staging.value if isinstance(staging, Present) else (),
         drained_by=frames.reading(f"{index}.drained", str.strip),
+        watch=frames.reading(f"{index}.watch", watch_from_line),
         disk=frames.reading(f"{index}.disk", facts.disk),
+        lease=_lease(frames, index),
+        history=Present(history.value[0]) if isinstance(history, Present) else history,
+        history_damaged=history.value[1] if isinstance(history, Present) else 0,
     )
+
+
+def _lease(frames: _Frames, index: int) -> Reading[Lease]:
+    uptime = frames.reading("uptime", lambda text: float(text.split()[0]))
+    boot_id = frames.reading("boot_id", str.strip)
+    found = frames.reading(f"{index}.lease", str)
+    if not isinstance(found, Present):
+        return found
+    if not isinstance(uptime, Present) or not isinstance(boot_id, Present):
+        return Unknown("how long the host has been up is not known")
+    lease = frames.reading(
+        f"{index}.lease", lambda text: read_lease(text, boot_id=boot_id.value, uptime_s=uptime.value)
+    )
+    if isinstance(lease, Present):
+        return Present(lease.value) if lease.value else Absent()
+    return lease
 
 
 def _versions(frames: _Frames, index: int) -> Reading[Mapping[str, Mapping[int, VersionOnDisk]]]:

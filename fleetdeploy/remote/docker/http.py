@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests.adapters
 import urllib3
 import urllib3.connection
+import urllib3.exceptions
 from docker import APIClient
 
 from fleetdeploy.errors import DockerFailed, HostError
-from fleetdeploy.remote.failures import is_refused_channel
-from fleetdeploy.remote.ssh import SshConnection
+from fleetdeploy.remote.ssh.channels import OneDeadline
+from fleetdeploy.remote.ssh.connection import SshConnection
+from fleetdeploy.remote.ssh.failures import is_refused_channel
 
 SOCKET = "/var/run/docker.sock"
 _BASE_URL = "http+docker://ssh"
 _CONNECT_S = 10.0
+_LONGEST_S = 3600.0
 
 Dial = Callable[[], Any]
 
@@ -29,7 +34,7 @@ class _Connection(urllib3.connection.HTTPConnection):
         self._dial = dial
 
     def connect(self) -> None:
-        self.sock = self._dial()
+        self.sock = OneDeadline(self._dial())
         self.sock.settimeout(self.timeout if isinstance(self.timeout, (int, float)) else _CONNECT_S)
 
 
@@ -54,10 +59,20 @@ class _Pool(urllib3.HTTPConnectionPool):
         return kept or self._new_conn()
 
 
+class _UnlessLate(urllib3.Retry):
+    """No retry of what reached its deadline: urllib3 counts that as a connection that broke."""
+
+    def increment(self, method: Any = None, url: Any = None, response: Any = None, error: Any = None,
+                  _pool: Any = None, _stacktrace: Any = None) -> _UnlessLate:  # fmt: skip
+        if isinstance(error, urllib3.exceptions.ReadTimeoutError):
+            raise error
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
 class _Adapter(requests.adapters.HTTPAdapter):
     def __init__(self, dial: Dial) -> None:
         # A question may be asked again when its connection broke; what changes something never is, but read back.
-        again = urllib3.Retry(total=1, connect=0, read=1, status=0, other=0, allowed_methods={"GET"})
+        again = _UnlessLate(total=1, connect=0, read=1, status=0, other=0, allowed_methods={"GET"})
         super().__init__(max_retries=again)
         self._own_pool = _Pool(dial)
 
@@ -74,13 +89,31 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class ChannelClient(APIClient):
-    """The SDK's low-level client, its requests sent over ``connection``. Raises what the SDK raises, and HostError."""
+    """The SDK's low-level client, its requests sent over ``connection``. Raises what the SDK raises, and HostError.
+
+    ``timeout_s`` is for a whole call: sending it, and then all of its answer.
+    """
 
     def __init__(self, connection: SshConnection, *, version: str, timeout_s: float) -> None:
         super().__init__(base_url="http://docker:80", version=version, timeout=round(timeout_s))
         self.base_url = _BASE_URL
         self.trust_env = False  # no proxy of this machine stands between us and the host's socket
         self.mount("http+docker://", _Adapter(lambda: _dial(connection)))
+        self._long = threading.local()
+
+    @contextmanager
+    def taking(self, deadline_s: float) -> Iterator[None]:
+        """Give calls of this thread ``deadline_s`` where the SDK would let them wait for ever, as it does a pull."""
+        self._long.deadline_s = deadline_s
+        try:
+            yield
+        finally:
+            del self._long.deadline_s
+
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        if settings.get("timeout") is None:
+            settings["timeout"] = getattr(self._long, "deadline_s", _LONGEST_S)
+        return super().send(request, **settings)
 
 
 def _dial(connection: SshConnection) -> Any:

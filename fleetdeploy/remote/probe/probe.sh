@@ -229,6 +229,53 @@ release() { # NAME DIRECTORY: the text of the current release record
   esac
 }
 
+proven() { # NAME DIRECTORY: the last lines of the history of releases
+  look "$2/releases/history"
+  case $? in
+    1) frame "$1" absent "" ;;
+    2) frame "$1" unknown "$2/releases: a directory on the way cannot be entered" ;;
+    *)
+      if text=$(tail -n 50 "$2/releases/history" 2>&1); then
+        frame "$1" ok "$(printf '%s\n' "$text" | tail -c 500000)"
+      else
+        frame "$1" unknown "$text"
+      fi
+      ;;
+  esac
+}
+
+watched() { # NAME DIRECTORY: the line of what stands in watchdog/, and why what is armed there will not act
+  for state in firing armed verdict; do
+    look "$2/watchdog/$state"
+    case $? in
+      0)
+        if ! text=$(cat "$2/watchdog/$state" 2>&1); then
+          frame "$1" unknown "$text"
+          return
+        fi
+        line=$(printf '%s\n' "$text" | head -n 1)
+        case $state in
+          firing) line="firing ${line#* }" ;;
+          armed)
+            if ! printf '%s\n' "$text" | grep -Fqx "boot $(cat /proc/sys/kernel/random/boot_id)"; then
+              line="$line the host was rebooted since, so nothing counts down any longer"
+            elif [ "$(sed 's/[. ].*//' /proc/uptime)" -gt "$((60 + $(printf '%s\n' "$text" | sed -n 's/^deadline \([0-9][0-9]*\)$/\1/p')))" ]; then
+              line="$line its time is over, and nothing counts down any longer"
+            fi
+            ;;
+        esac
+        frame "$1" ok "$line"
+        return
+        ;;
+      2)
+        frame "$1" unknown "$2/watchdog: a directory on the way cannot be entered"
+        return
+        ;;
+    esac
+  done
+  frame "$1" absent ""
+}
+
 # Where the running container of that name publishes its REST port, as "ADDRESS PORT".
 published() {
   printf '%s\n' "$listing" | grep -F "\"name\":\"/$1\"" | grep -F '"status":"running"' |
@@ -327,6 +374,7 @@ done
 
 frame clock ok "$(date +%s)"
 file boot_id /proc/sys/kernel/random/boot_id
+file uptime /proc/uptime
 docker_facts
 report gpus nvidia-smi --query-gpu=index,uuid,name,memory.total,memory.used,compute_cap,driver_version --format=csv,noheader,nounits
 addresses
@@ -345,7 +393,10 @@ while [ $# -gt 0 ]; do
       shift 7
       file "$index.config" "$directory/config/model.config"
       release "$index.release" "$directory"
+      proven "$index.history" "$directory"
       file "$index.drained" "$directory/drained"
+      watched "$index.watch" "$directory"
+      file "$index.lease" "$directory/lock/holder"
       frame "$index.staging" ok "$(ls -A "$directory/staging" 2>/dev/null)"
       versions "$index.versions" "$directory"
       disk "$index.disk" "$directory"

@@ -1,56 +1,18 @@
-# The verbs that change a service's directory on its host. POSIX sh; `sh -c FILE fleetdeploy VERB DIRECTORY ARGS...`.
+# The verbs that change a service's directory on its host. POSIX sh, behind directory.sh:
+# VERB DIRECTORY RUN FENCE ARGS..., where RUN and FENCE are those of the lease, or - and 0 without one.
 #
 # Text comes on standard input and is counted: a link that breaks in the middle must not leave half a file in place.
-# Status 41: the directory is not ours; 42: the version is there with other content; 43: too little space;
-# 44: what was copied is not what the manifest says; 45: a tool is missing.
+# Status 42: the version is there with other content; 43: too little space; 44: what was copied is not what the manifest
+# says; the others are those of directory.sh.
 
-LC_ALL=C
-export LC_ALL
-unset CDPATH TIME_STYLE QUOTING_STYLE BLOCK_SIZE DF_BLOCK_SIZE POSIXLY_CORRECT
-umask 022
 partial=.fleetdeploy-partial
-verb=$1
-root=$2
-shift 2
+verb=$1 root=$2 run=$3 fence=$4
+shift 4
 
-die() {
-  status=$1
-  shift
-  printf '%s\n' "$*" >&2
-  exit "$status"
-}
-
-# What reaches the disk before anything is renamed. sync(1) with a file is not everywhere; all of it is always right.
-flush() { sync "$@" 2>/dev/null || sync; }
-
-audit() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$root/audit.log"; }
-
-plain() { # a path of ours must not be a symbolic link: it would lead what we write elsewhere
-  for each in "$@"; do
-    [ ! -L "$each" ] || die 41 "$each is a symbolic link; nothing is written through it"
-  done
-}
-
-folder() {
-  plain "$1"
-  [ -d "$1" ] || mkdir "$1" || die 1 "cannot make $1"
-}
-
-own() { # the service's directory carries our marker, is empty, or is not there yet
-  plain "$root"
-  if [ ! -d "$root" ]; then
-    # Nobody else gets in: a template may put secrets into model.config, which must be readable to the container's user.
-    # The container needs no way through here, as what it reads is mounted into it.
-    { mkdir -p "$root" && chmod 0700 "$root"; } || die 1 "cannot make $root"
-  elif [ ! -f "$root/.fleetdeploy" ] && [ -n "$(ls -A "$root")" ]; then
-    die 41 "$root exists, is not empty and was not made by fleetdeploy (there is no $root/.fleetdeploy)"
-  fi
-  plain "$root/.fleetdeploy" "$root/audit.log" "$root/drained"
-  if [ ! -f "$root/.fleetdeploy" ]; then
-    echo "This directory belongs to fleetdeploy." >"$root/.fleetdeploy" || die 1 "cannot write to $root"
-    flush "$root"
-  fi
-  for part in models staging config releases manifests; do folder "$root/$part"; done
+own() { # ours, and this run's for as long as this verb works on it
+  ours
+  guard -s
+  carried
 }
 
 take() { # LENGTH PATH: standard input into a new file
@@ -118,6 +80,20 @@ link() { # STAGED OLD OLD_MANIFEST MANIFEST: hard-link what the old version has 
   done <"$4"
 }
 
+remember() { # LINE: the last one of the history, which keeps 50; lines that are not ours go
+  history=$root/releases/history
+  plain "$history"
+  if [ -e "$history" ]; then
+    # A history that cannot be read is left as it is: a new one in its place would lose what was proven.
+    { [ -f "$history" ] && [ -r "$history" ]; } || return 0
+    [ "$(tail -n 1 "$history")" != "$1" ] || return 0
+  fi
+  lines=$(grep -s '^{"id":".*}$' "$history" | tail -n 49)
+  lines=${lines:+$lines
+}$1
+  printf '%s\n' "$lines" | put "$((${#lines} + 1))" "$history" 0600 || exit "$?"
+}
+
 case $verb in
   prepare) # NONCE MODEL VERSION STAGED KIB FILES OLD LENGTH <MANIFEST
     nonce=$1 model=$2 version=$3 staged=$root/staging/$4 old=$7
@@ -177,11 +153,38 @@ case $verb in
     put "$2" "$root/$1"
     audit "wrote $1"
     ;;
-  release) # ID LENGTH <RECORD
+  read) # NONCE PATH: the file, or that there is none; what cannot be read is an error
+    plain "$root" "$root/${2%/*}" "$root/$2"
+    if [ -e "$root/$2" ] || ! ls "$root/${2%/*}" >/dev/null; then
+      printf '\n%s there\n' "$1"
+      cat "$root/$2" || die 1 "cannot read $root/$2"
+      printf '%s end\n' "$1"
+    else
+      printf '\n%s absent\n' "$1"
+    fi
+    ;;
+  release) # ID LENGTH LINE <RECORD
     own
     put "$2" "$root/releases/$1.json" 0600 # it holds the container's environment
+    remember "$3"
     printf '%s\n' "$1" | put "$((${#1} + 1))" "$root/releases/current" || exit "$?"
     audit "release $1"
+    ;;
+  record) # ID: print the record, nothing where there is none
+    plain "$root" "$root/releases" "$root/releases/$1.json"
+    [ -e "$root/releases/$1.json" ] || exit 0
+    cat "$root/releases/$1.json" || die 1 "cannot read $root/releases/$1.json"
+    ;;
+  forget) # ID...
+    own
+    current=$(cat "$root/releases/current" 2>/dev/null)
+    for id in "$@"; do
+      if [ "$id" = "$current" ] || [ ! -e "$root/releases/$id.json" ]; then continue; fi
+      plain "$root/releases/$id.json"
+      rm -f "$root/releases/$id.json" || die 1 "cannot remove $root/releases/$id.json"
+      audit "forgot release $id"
+    done
+    flush "$root/releases"
     ;;
   clear) # PATH
     own
@@ -197,6 +200,7 @@ case $verb in
     for version in "$@"; do
       plain "$root/models/$model/$version"
       [ -e "$root/models/$model/$version" ] || continue
+      [ -f "$root/manifests/$model/$version.sha256" ] || continue # not one of ours
       gone=$root/staging/removed-$model-$version-$$
       mv "$root/models/$model/$version" "$gone" || die 1 "cannot remove $model $version"
       flush "$root/models/$model"

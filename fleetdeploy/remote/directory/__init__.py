@@ -1,0 +1,1 @@
+"""A service's directory on its host: the verbs that change it, each whole or not at all, and who may."""

@@ -1,0 +1,1 @@
+"""A host's Docker engine, through its SSH connection."""

@@ -1,0 +1,1 @@
+"""One look at a host that brings everything planning needs."""

@@ -1,0 +1,1 @@
+"""The way to a host: connections, channels, commands, and whom to trust."""
