@@ -44,9 +44,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     group.add_argument(
         "--allow-unreachable", action="store_true", help="go on without hosts that cannot be reached (exit 8)"
     )
-    group.add_argument(
-        "--wait-lock", type=options.seconds, default=0.0, metavar="TIME", help="how long to wait for another run"
-    )
+    options.add_lock(group)
     group.add_argument("--events", type=Path, metavar="FILE", help="append every event as a line of JSON")
     parser.set_defaults(run=run, exit_code=False)
 
@@ -67,10 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
     if planned:
         planned.check_inputs(project)
     again = planned.again(deploy=True) if planned else command_line(arguments)
-    return carry_out(Rollout(arguments, project, asking, again, lambda count: _ask(count, arguments), planned))
+    return carry_out(Rollout(arguments, project, asking, again, lambda count: agree(count, arguments), planned))
 
 
-def _ask(count: int, arguments: argparse.Namespace) -> None:
+def agree(count: int, arguments: argparse.Namespace) -> None:
+    """Ask before more than a few hosts are changed. Raises InputError where nobody agrees, or is here to do so."""
     from fleetdeploy.errors import InputError
 
     if count <= ASK_ABOVE or arguments.yes or arguments.limit:

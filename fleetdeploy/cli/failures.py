@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from fleetdeploy.errors import FleetdeployError, InputError
+from fleetdeploy.errors import FleetdeployError, InputError, LockHeld
 
 
 def print_error(error: FleetdeployError, *, as_json: bool, no_color: bool) -> None:
@@ -34,6 +34,10 @@ def print_error(error: FleetdeployError, *, as_json: bool, no_color: bool) -> No
                 print_rows(Text(f"    {problem.hint}"))
         if len(error.problems) > 1:
             out.print(Text(f"{len(error.problems)} problems; nothing was touched", style="red"))
+        return
+    if isinstance(error, LockHeld):
+        # What cron mails every time that a run takes longer than it thought.
+        out.print(safe_line(Text("error: ", style="red bold").append(f"{error}; {error.hint}", style="")))
         return
     print_rows(Text("error: ", style="red bold").append(str(error), style=""))
     if error.hint:

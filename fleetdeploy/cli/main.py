@@ -9,7 +9,22 @@ import traceback
 from collections.abc import Sequence
 
 from fleetdeploy import __version__
-from fleetdeploy.cli import completion, demo, deploy, docs, inventory, lab, models, plan, schema, status, validate
+from fleetdeploy.cli import (
+    completion,
+    demo,
+    deploy,
+    docs,
+    inventory,
+    lab,
+    lock,
+    models,
+    plan,
+    resume,
+    rollback,
+    schema,
+    status,
+    validate,
+)
 from fleetdeploy.cli.failures import print_error
 from fleetdeploy.domain.redaction import Redactor
 from fleetdeploy.errors import FleetdeployError
@@ -22,6 +37,8 @@ first steps:
   fleetdeploy deploy -i inventories/prod             make it so, host by host
   fleetdeploy deploy -i inventories/prod -l rack1    only there
   fleetdeploy status -i inventories/prod             what each host serves now
+  fleetdeploy resume                                 go on where a run ended
+  fleetdeploy rollback -i inventories/prod           the last good release again
 
 exit codes: 0 converged · 1 a bug · 2 bad input · 3 failed and taken back ·
   4 failed, fleet mixed · 5 preflight refused · 6 locked · 7 model refused ·
@@ -47,7 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fleetdeploy {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for noun in (validate, inventory, plan, deploy, status, models, docs, schema, completion, lab, demo):
+    nouns = (validate, inventory, plan, deploy, resume, rollback, status, lock, models)
+    for noun in (*nouns, docs, schema, completion, lab, demo):
         noun.register(commands)
     return parser
 

@@ -133,12 +133,18 @@ def add_project(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--project", type=Path, default=HERE, metavar="DIR", help="holds templates/ and playbooks/ (default: here)"
     )
+    add_state(group)
+
+
+def add_state(group: argparse._ActionsContainer) -> None:
+    """Where it is kept what runs have done."""
     group.add_argument("--state-dir", type=Path, default=state_home(), metavar="DIR", help="journals and locks")
 
 
 def add_allowances(group: argparse._ActionsContainer) -> None:
     """What a plan refuses unless the user says that it is meant."""
     group.add_argument("--allow-remove", action="store_true", help="allow a model that is served to be unloaded")
+    group.add_argument("--again", action="store_true", help="allow a release that `rollback` took back")
     group.add_argument(
         "--allow-signature-change",
         action="append",
@@ -146,6 +152,15 @@ def add_allowances(group: argparse._ActionsContainer) -> None:
         metavar="MODEL",
         help="allow new versions of this model that break callers of the served one; may be given several times",
     )
+
+
+def add_lock(group: argparse._ActionsContainer) -> None:
+    """What to do where another run is at work."""
+    group.add_argument(
+        "--wait-lock", type=seconds, default=0.0, metavar="TIME", help="how long to wait for another run"
+    )
+    # How long a lease holds without being renewed; for tests, which cannot wait for a minute.
+    group.add_argument("--lease-ttl", type=some_seconds, help=argparse.SUPPRESS)
 
 
 def forks(arguments: argparse.Namespace) -> int:

@@ -38,7 +38,7 @@ class Planned:
         places.check_commands(self.stored.inputs, project.plays, path=self.path)
         wanted = document.wanted(project.targets.by_name, project.plays, project.inventory.hosts)
         wanted = agreement.as_stored(wanted, self.arguments.redactor)
-        agreement.check_wanted(self.stored, wanted, again=self.again())
+        agreement.check_wanted(self.stored.wanted, wanted, again=self.again())
 
     def check_fleet(self, project: Project, expected: Forecast) -> Planned:
         """Before anything is touched: what hosts are held against when their turn comes.
@@ -53,7 +53,7 @@ class Planned:
         if expected.changing:
             agreement.check_fleet(self.stored, wanted, observed, plan, again=self.again())
             return self
-        agreement.check_wanted(self.stored, wanted, again=self.again())
+        agreement.check_wanted(self.stored.wanted, wanted, again=self.again())
         return replace(self, stored=replace(self.stored, observed=observed, plan=plan))
 
     def _check_refusals(self, expected: Forecast) -> None:
@@ -128,6 +128,7 @@ def inputs_of(arguments: argparse.Namespace) -> Inputs:
         start_at_task=arguments.start_at_task,
         allow_remove=arguments.allow_remove,
         allow_signature_change=arguments.allow_signature_change,
+        again=arguments.again,
         extra_vars=_names(arguments),
         forks=arguments.forks,
     )
@@ -171,6 +172,7 @@ def _words(inputs: Inputs, path: str) -> list[str]:
     words += _pairs("--start-at-task", [inputs.start_at_task] if inputs.start_at_task else [])
     words += ["--allow-remove"] if inputs.allow_remove else []
     words += _pairs("--allow-signature-change", inputs.allow_signature_change)
+    words += ["--again"] if inputs.again else []
     words += _pairs("-e", [f"{name}=..." for name in inputs.extra_vars])
     words += [] if inputs.forks == options.FORKS else ["-f", str(inputs.forks)]
     return [*words, inputs.playbook, "--out", path]
@@ -214,8 +216,12 @@ def _contradictions(arguments: argparse.Namespace, planned: Inputs) -> Iterator[
     for option, (now, before) in given.items():
         if now and now != before:
             yield Problem(f"{option} {said(now)}: this was planned with {option} {said(before)}", where, leave)
-    if arguments.allow_remove and not planned.allow_remove:
-        yield Problem("--allow-remove: this was planned without it", where, leave)
+    allowed = {
+        "--allow-remove": (arguments.allow_remove, planned.allow_remove),
+        "--again": (arguments.again, planned.again),
+    }
+    for option in (name for name, (now, before) in allowed.items() if now and not before):
+        yield Problem(f"{option}: this was planned without it", where, leave)
     if getattr(arguments, "allow_unreachable", False):
         hint = "leave it out; a host that cannot be reached needs another plan"
         yield Problem("--allow-unreachable: a plan file is of hosts that were all reached", where, hint)

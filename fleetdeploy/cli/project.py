@@ -42,6 +42,7 @@ from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.remote.inventory_cache import CachedScripts
 from fleetdeploy.remote.inventory_script import InventoryScripts
 from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.debt.ledger import Debts
 from fleetdeploy.rollout.preparation import unprepared, unproven
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.tasks import registry
@@ -142,7 +143,13 @@ def read_status_targets(arguments: argparse.Namespace, pattern: str) -> tuple[In
     hosts = [host for name, host in inventory.hosts.items() if name in meant and host.services]
     if not hosts:
         raise PatternError(f"no host of {pattern!r} has a service", hint="services are set by the variable `services`")
-    return inventory, Targets(resolve(hosts, arguments.project), stamp=_stamp())
+    by_name = resolve(hosts, arguments.project)
+    return inventory, Targets(by_name, stamp=new_stamp(), drained_by=debts_of(arguments).drained_by)
+
+
+def debts_of(arguments: argparse.Namespace) -> Debts:
+    """Where it is kept what hosts owe."""
+    return Debts(arguments.state_dir / "debts")
 
 
 def read_playbook(arguments: argparse.Namespace, selection: Selection, *, every_play: bool = False) -> Playbook:
@@ -188,10 +195,12 @@ def read_project(arguments: argparse.Namespace) -> Project:
         raise InputError(problems=misfits)
     targets = Targets(
         by_name,
-        stamp=_stamp(),
+        stamp=new_stamp(),
         allow_remove=getattr(arguments, "allow_remove", False),
         allow_signature_change=_models_named(getattr(arguments, "allow_signature_change", ()), by_name),
+        again=getattr(arguments, "again", False),
         undecided=lambda plan: (*fact_refusals(plays, plan), *unprepared(plays, plan), *unproven(plays, plan)),
+        drained_by=debts_of(arguments).drained_by,
     )
     return Project(inventory, sources_of(arguments), playbook, plays, targets)
 
@@ -250,7 +259,8 @@ def bind(
     return BoundPlay(play, hosts, everyone, calls, always, domains, rescue)
 
 
-def _stamp() -> str:
+def new_stamp() -> str:
+    """The time of a run, as it stands in its id and in those of releases."""
     return datetime.fromtimestamp(SystemClock().now_s(), tz=timezone.utc).strftime("%Y%m%dT%H%M%SZ")
 
 

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from fleetdeploy.cli import options
+from fleetdeploy.cli import options, wishes
 from fleetdeploy.cli.asking import Asking
 from fleetdeploy.errors import FleetdeployError
 
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
     from fleetdeploy.domain.protocols import Fleet
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.interrupt import Interrupts
+    from fleetdeploy.rollout.locks.local import Held
 
+MASKED = "***"
+"""What stands in a journal for a value of ``-e``, which may be secret."""
 STOPPED_NOW = "STOPPED at once: hosts that were being worked on may be unproven and out of their balancer"
 
 
@@ -33,7 +38,8 @@ class Rollout:
     """What a command wants done.
 
     ``again`` is the command line that continues it. ``agree`` is told how many hosts would change, and raises where
-    nobody agrees to that.
+    nobody agrees to that. ``deed`` is what it does to a host, in one word. ``prepare`` makes of this rollout the one
+    that is done, by what it reads on the hosts.
     """
 
     arguments: argparse.Namespace
@@ -42,6 +48,8 @@ class Rollout:
     again: str
     agree: Callable[[int], None] = lambda _: None
     planned: Planned | None = None
+    deed: str = "changed"
+    prepare: Callable[[Rollout, Fleet], Rollout] | None = None
 
 
 def carry_out(rollout: Rollout) -> int:
@@ -49,13 +57,16 @@ def carry_out(rollout: Rollout) -> int:
     from fleetdeploy.cli.project import new_run, print_json
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.report import as_json, terminal
-    from fleetdeploy.rollout import lock
+    from fleetdeploy.rollout.locks import local
 
     arguments, project = rollout.arguments, rollout.project
+    if rollout.prepare is None:
+        wishes.check(arguments, project)
     run_id, clock = new_run(project.targets.stamp), SystemClock()
     directory = options.state_home() / "locks"  # in one place, whatever --state-dir says
-    with lock.hold(directory, _locked_hosts(project), run_id, clock, wait_s=arguments.wait_lock):
-        outcome = _carried_out(rollout, run_id)
+    end_s = clock.monotonic_s() + arguments.wait_lock
+    with local.hold(directory, _locked_hosts(project), run_id, clock, wait_s=arguments.wait_lock) as held:
+        outcome = _carried_out(rollout, held, wait_s=end_s - clock.monotonic_s())
     if arguments.json:
         print_json(as_json.outcome(outcome))
     if not arguments.quiet or outcome.exit_code:
@@ -71,7 +82,7 @@ def _locked_hosts(project: Project) -> Collection[Host]:
     return (hosts | {call.delegate.name: call.delegate for call in calls if call.delegate}).values()
 
 
-def _carried_out(rollout: Rollout, run_id: str) -> RunOutcome:
+def _carried_out(rollout: Rollout, held: Held, *, wait_s: float) -> RunOutcome:
     from fleetdeploy.cli.opening import environment_for_commands
     from fleetdeploy.domain.events import Kind
     from fleetdeploy.remote.clock import SystemClock
@@ -80,8 +91,9 @@ def _carried_out(rollout: Rollout, run_id: str) -> RunOutcome:
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.interrupt import Interrupts
     from fleetdeploy.rollout.journal import Journal, open_run
+    from fleetdeploy.rollout.locks.leases import patiently
 
-    arguments, project, clock = rollout.arguments, rollout.project, SystemClock()
+    arguments, project, clock, run_id = rollout.arguments, rollout.project, SystemClock(), held.run
     out = console(stderr=True, no_color=arguments.no_color)
     journals = [open_run(arguments.state_dir / "runs", run_id)]
     if arguments.events:
@@ -99,8 +111,10 @@ def _carried_out(rollout: Rollout, run_id: str) -> RunOutcome:
     )
     try:
         with interrupts:
-            emit(Kind.RUN_STARTED, command_line(arguments), hosts=list(project.targets.by_name))
-            outcome = _judged(rollout, fleet, emit, interrupts)
+            called = how_called(arguments)
+            emit(Kind.RUN_STARTED, command_line(arguments), hosts=list(project.targets.by_name), **called)
+            judged = partial(_judged, rollout, fleet, emit, interrupts, held)
+            outcome = patiently(judged, clock=clock, wait_s=wait_s, check=interrupts.check)
             with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
                 emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
             return outcome
@@ -110,16 +124,21 @@ def _carried_out(rollout: Rollout, run_id: str) -> RunOutcome:
             journal.close()
 
 
-def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupts) -> RunOutcome:
+def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupts, held: Held) -> RunOutcome:
     """Look, refuse or go on, and say how it ended."""
+    from fleetdeploy.cli.project import debts_of
     from fleetdeploy.domain.events import Kind
     from fleetdeploy.remote.clock import SystemClock
+    from fleetdeploy.rollout.debt.owing import Owing
     from fleetdeploy.rollout.executor import Executor
     from fleetdeploy.rollout.foresight.forecast import without_capacity
+    from fleetdeploy.rollout.locks.leases import LeaseKeeper, check_free
     from fleetdeploy.rollout.verdict import judge
 
+    rollout = rollout.prepare(rollout, fleet) if rollout.prepare else rollout
     arguments, project, asking, planned = rollout.arguments, rollout.project, rollout.asking, rollout.planned
     plan = project.targets.observe(fleet, emit, forks=arguments.forks)
+    check_free(plan, held.holder_of)
     if planned:
         planned = planned.check_fleet(project, _expected(plan, project, arguments, fleet))
     refuse_plan(plan, arguments, every_name=bool(arguments.verbose or arguments.json))
@@ -129,13 +148,20 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
     emit(Kind.PLAN_MADE, changed=list(due.changing))
     if not planned:
         rollout.agree(len(due.changing))
+    if due.changing and rollout.prepare is None:
+        wishes.keep(arguments, project, emit.run)
     _check_prompts(plan, project, asking)
     interrupts.check()
     executor = Executor(project.targets, plan, fleet, emit, SystemClock(), interrupts, arguments.forks)
     executor.approve, executor.ask = (asking.before_wave if arguments.step else None), asking.prompt
     if planned:
         executor.recheck = planned.look(project)
-    hosts = executor.run(project.plays)
+    executor.leases = leases = LeaseKeeper(
+        project.targets, fleet, emit, executor.clock, held.holder_of, arguments.forks, arguments.lease_ttl
+    )
+    executor.owing = Owing(debts_of(arguments), fleet, emit, executor.clock)
+    with leases.renewing():
+        hosts = executor.run(project.plays)
     return judge(
         emit.run,
         hosts,
@@ -145,16 +171,36 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
         stopped=executor.stopped,
         held=executor.held,
         pending=tuple(due.pending),
+        deed=rollout.deed,
+        exposed=executor.exposed,
     )
 
 
 def command_line(arguments: argparse.Namespace) -> str:
     """The command as typed, for the journal and for doing it again; values of ``-e`` may be secret and stay out."""
-    secret = [value for value in arguments.extra_vars if not value.startswith("@")]
-    words = ["fleetdeploy", *sys.argv[1:]]
-    for value in sorted(filter(None, secret), key=len, reverse=True):
-        words = [word.replace(value, "***") for word in words]
-    return shlex.join(words)
+    return shlex.join(["fleetdeploy", *words_of(arguments)])
+
+
+def words_of(arguments: argparse.Namespace) -> list[str]:
+    """The same without the program's name; each value of ``-e`` is :data:`MASKED`."""
+    secret = [value for value in arguments.extra_vars if value and not value.startswith("@")]
+    words = list(getattr(arguments, "argv", sys.argv[1:]))
+    for value in sorted(secret, key=len, reverse=True):
+        words = [word.replace(value, MASKED) for word in words]
+    return words
+
+
+def how_called(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a run tells of itself so that ``resume`` can carry it on; no secret is in it."""
+    from fleetdeploy.cli import extra_vars
+    from fleetdeploy.cli.opening import store_of
+
+    found: dict[str, Any] = {"argv": words_of(arguments), "directory": str(Path.cwd())}
+    if names := sorted(extra_vars.by_name(arguments.extra_vars, secrets=store_of(arguments))):
+        found["extra_vars"] = names
+    if resumes := getattr(arguments, "resumes", ""):
+        found["resumes"] = resumes
+    return found
 
 
 def refuse_plan(plan: Plan, arguments: argparse.Namespace, *, every_name: bool = False) -> None:

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from fleetdeploy.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from fleetdeploy.domain.inventory import Inventory
     from fleetdeploy.domain.observed import PoolMember, Reading
     from fleetdeploy.domain.plan import Plan
     from fleetdeploy.domain.protocols import Fleet
     from fleetdeploy.report.fleet_state import Members
+    from fleetdeploy.rollout.debt.ledger import Debt, Debts
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,7 +39,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     """0, 2 when a host key was refused, 4 when a host cannot be known, 10 with ``--exit-code`` on drift."""
-    from fleetdeploy.cli.project import new_run, print_json, read_status_targets
+    from fleetdeploy.cli.project import debts_of, new_run, print_json, read_status_targets
     from fleetdeploy.errors import HostKeyRefused
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
@@ -51,17 +55,33 @@ def run(arguments: argparse.Namespace) -> int:
         members, refused = _members(plan, fleet)
     finally:
         fleet.close()
+    owed, strangers = _debts(debts_of(arguments), inventory, targets.by_name)
     if arguments.json:
-        print_json(status_text.as_json(plan, members))
+        print_json(status_text.as_json(plan, members, owed))
     else:
         out = terminal.console(stderr=False, no_color=arguments.no_color)
         if not arguments.quiet:
-            for line in status_text.lines(plan, members):
+            for line in (*status_text.lines(plan, members, owed), *strangers):
                 out.print(line)
         out.print(status_text.last_line(plan, members), style="bold")
     if refused:
         return HostKeyRefused.exit_code
     return FleetState.of(plan, members).exit_code(drift_matters=arguments.exit_code)
+
+
+def _debts(debts: Debts, inventory: Inventory, meant: Collection[str]) -> tuple[dict[str, Debt], list[str]]:
+    """What the ``meant`` hosts owe, and a line for each debt of a host that this inventory does not have."""
+    from fleetdeploy.rollout.debt.ledger import address_of
+
+    names = {address_of(host): name for name, host in inventory.hosts.items()}
+    found, strangers = dict[str, "Debt"](), list[str]()
+    for path, debt in debts.everybodys():
+        name = names.get(debt.address)
+        if name is None:
+            strangers.append(f"note: {debt.host} owes since {debt.since} and is not in this inventory ({path})")
+        elif name in meant:
+            found[name] = debt
+    return found, strangers
 
 
 def _members(plan: Plan, fleet: Fleet) -> tuple[Members, bool]:

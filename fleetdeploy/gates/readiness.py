@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from fleetdeploy.domain.observed import VersionState
+from fleetdeploy.domain.observed import ContainerFacts, VersionState
 from fleetdeploy.domain.protocols import Clock, Containers, Serving
 from fleetdeploy.domain.service import GoldenRequest
 from fleetdeploy.errors import DeadlineExceeded, NotHealthy, WrongAnswer
 from fleetdeploy.tfserving import golden, status
 
 POLL_S = 0.2
+WAY_OUT = (
+    "mend what does not load (the server's log below says more) and publish it under a new number: this process never "
+    "tries a number again that failed, only a new container or a restarted one does"
+)
 CALL_S = 5.0
 """Deadline of one status call; a server that holds the port but does not answer is then asked again."""
 
@@ -45,7 +49,7 @@ def await_available(
             if verdict.failed:
                 raise NotHealthy(
                     f"{model}: {verdict.text}",
-                    hint="the version's files or operations do not load; the server's log below says more",
+                    hint=WAY_OUT,
                 )
             if not verdict.ready:
                 last = f"{model}: {verdict.text or describe(states)}"
@@ -62,22 +66,42 @@ def await_available(
 
 
 def keeps_running(containers: Containers, name: str) -> Callable[[], None]:
-    """A check that raises NotHealthy once the container ended or was restarted since now.
+    """A check that raises NotHealthy once the container ended or was restarted since now, by whomever.
 
     It also asks the host itself, so a host that is lost while its server is waited for is known before the deadline.
     """
     before = containers.inspect(name)
-    restarts = before.restart_count if before else 0
 
     def check() -> None:
         facts = containers.inspect(name)
-        if facts is None or not facts.running or facts.restart_count > restarts:
-            state = "is gone" if facts is None else f"is {facts.status}, restarted {facts.restart_count} times"
-            raise NotHealthy(
-                f"the container {state}", hint="its log says why; a model that fails to load ends the server at start"
-            )
+        if before is not None and _same_process(before, facts):
+            return
+        raise NotHealthy(
+            f"the container {_what_became(before, facts)}",
+            hint="its log says why; a model that fails to load ends the server at start",
+        )
 
     return check
+
+
+def _same_process(before: ContainerFacts, now: ContainerFacts | None) -> bool:
+    return (
+        now is not None
+        and now.running
+        and (now.id, now.started_at) == (before.id, before.started_at)
+        and now.restart_count <= before.restart_count
+    )
+
+
+def _what_became(before: ContainerFacts | None, now: ContainerFacts | None) -> str:
+    if now is None:
+        return "is gone"
+    since = now.restart_count - (before.restart_count if before and before.id == now.id else 0)
+    restarted = f", restarted {max(since, 0)} time{'s' if since != 1 else ''} by Docker"
+    ended = f"; its server ended with status {now.exit_code}" if now.exit_code or not now.running else ""
+    if now.running and since <= 0:
+        return "is another one than before" if before and before.id != now.id else "was restarted by somebody"
+    return f"is {now.status}{restarted}{ended}"
 
 
 def await_answer(

@@ -10,6 +10,7 @@ from fleetdeploy.domain.plan import Activation, Change
 from fleetdeploy.domain.redaction import SHOWN
 from fleetdeploy.domain.server_changes import ServerChanges
 from fleetdeploy.domain.service import LABEL_SPEC, ContainerSpec, DesiredService
+from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.planning import before
 from fleetdeploy.planning.container import changed_fields
 from fleetdeploy.tfserving import status
@@ -62,6 +63,8 @@ def choose(
         return Activation.RELOAD, reason, config
     if not _proven(desired, observed, spec):
         return Activation.VERIFY, "it serves what it shall, but no run has proven it yet", ()
+    if isinstance(observed.watch, Present) and observed.watch.value.state is WatchState.ARMED:
+        return Activation.VERIFY, "it serves what it shall, but nobody has confirmed that to the host's watchdog", ()
     return Activation.NOTHING, "it serves what it shall", ()
 
 

@@ -29,6 +29,11 @@ def config_in_force(desired: DesiredService, observed: ObservedService) -> str:
     return in_force(config_on_host(observed), _recorded(observed), observed.served, desired.config_text)
 
 
+def texts_before(desired: DesiredService, observed: ObservedService) -> tuple[str, ...]:
+    """The configurations that the server may have had: what it must be taken to have, and what was last proven."""
+    return config_in_force(desired, observed), _recorded(observed)
+
+
 def configured(observed: ObservedService) -> Mapping[str, tuple[int, ...]]:
     """The versions of each model in the configuration on the host; nothing where it is none of ours."""
     return {name: entry.versions for name, entry in listed(our_config(observed)).items()}

@@ -31,6 +31,7 @@ from fleetdeploy.planning.gpu_sums import (
     without_overlap,
 )
 from fleetdeploy.planning.refusals import (
+    again_refusals,
     host_refusals,
     on_disk,
     service_refusals,
@@ -48,10 +49,12 @@ def plan_host(
     stamp: str,
     allow_remove: bool = False,
     allow_signature_change: frozenset[str] = frozenset(),
+    again: bool = False,
 ) -> HostPlan:
     """What ``host`` needs. ``stamp`` is the run's time as it stands in release ids, such as ``20260131T235900Z``.
 
-    ``allow_signature_change`` names models that may change what their callers rely on.
+    ``allow_signature_change`` names models that may change what their callers rely on; ``again`` allows releases that
+    were taken back here.
 
     A reading that the plan depends on and that is ``Unknown`` becomes a refusal, never an assumption. Served versions
     are the exception: a server that is still starting does not answer, and waiting for it is what is planned.
@@ -72,6 +75,8 @@ def plan_host(
         if not found:
             services.append(_plan_service(host, service, seen, observed, observed.docker.value, stamp))
     refusals += space_refusals(host, services)
+    if not again:
+        refusals += again_refusals(host, services)
     gpus = observed.gpus.value if isinstance(observed.gpus, Present) else ()
     pairs = [(service, observed.services.get(service.name, ObservedService(service.name))) for service in desired]
     fits = gpu_fits(pairs, gpus)
@@ -98,7 +103,7 @@ def _plan_service(
     assert address is not None, "refused before"
     image_id = docker.images.get(desired.wish.image, "")
     recorded = observed.release.value.container if isinstance(observed.release, Present) else {}
-    spec = container_spec(desired, address=address, image_id=image_id, recorded=recorded)
+    spec = desired.recorded or container_spec(desired, address=address, image_id=image_id, recorded=recorded)
     activation, reason, changes = choose(desired, observed, spec, image_missing=not image_id)
     return ServicePlan(
         desired=desired,

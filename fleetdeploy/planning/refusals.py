@@ -11,15 +11,18 @@ from fleetdeploy.domain.observed import (
     ObservedHost,
     ObservedService,
     Present,
+    ProvenRelease,
     Release,
     Unknown,
     VersionOnDisk,
+    hash_in,
 )
 from fleetdeploy.domain.plan import Refusal, ServicePlan
 from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_SERVICE, DesiredService
 from fleetdeploy.planning.before import removed_models, shown_name, untold
 from fleetdeploy.planning.container import bind_address
 from fleetdeploy.planning.gpu_fit import differences, indexes, misfits
+from fleetdeploy.planning.rollback import proven_here, taken_back
 
 SPACE_FACTOR = 1.1
 SPACE_RESERVE_BYTES = 256 * 1024 * 1024
@@ -250,3 +253,25 @@ def space_refusals(host: Host, services: Sequence[ServicePlan]) -> Iterator[Refu
             yield Refusal(
                 host.name, f"{disk.free_inodes} inodes free, staging needs {files}", "free inodes on the host"
             )
+
+
+def again_refusals(host: Host, services: Sequence[ServicePlan]) -> Iterator[Refusal]:
+    """Releases that a rollback left on this host: a deploy from cron must not bring them back five minutes later."""
+    for service in services:
+        content = hash_in(service.release_id)
+        left = taken_back(proven_here(service.observed)).get(content)
+        if left is not None:
+            yield Refusal(
+                host.name,
+                f"release {content} of service {service.desired.name!r} was taken back by {_run_of(service, left)}; "
+                "the inventory still wants it",
+                "change the inventory, or pass --again to bring it back",
+            )
+
+
+def _run_of(service: ServicePlan, release: ProvenRelease) -> str:
+    """The run that proved a release; only of the current one is it known by name, of others by its time."""
+    recorded = service.observed.release
+    if isinstance(recorded, Present) and recorded.value.id == release.id:
+        return f"run {recorded.value.run}"
+    return f"the run that proved {release.id}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from types import MappingProxyType
 
 from rich.text import Text
 
@@ -12,16 +14,25 @@ from fleetdeploy.gates.readiness import describe
 from fleetdeploy.report.fleet_state import FleetState, Members, key_refused_at, pools_of, services_of, unknown_of
 from fleetdeploy.report.safe_text import safe_lines
 from fleetdeploy.report.wording import size
+from fleetdeploy.rollout.debt.ledger import Debt
+from fleetdeploy.rollout.host.watching import told_watch
+
+NO_DEBTS: Mapping[str, Debt] = MappingProxyType({})
 
 
-def lines(plan: Plan, members: Members) -> Iterator[Text]:
-    """The fleet as it is. ``members`` holds each host's servers as its balancer reports them."""
-    yield from safe_lines(_lines(plan, members))
+def lines(plan: Plan, members: Members, owed: Mapping[str, Debt] = NO_DEBTS) -> Iterator[Text]:
+    """The fleet as it is. ``members`` holds each host's servers as its balancer reports them, ``owed`` what hosts have
+    missed.
+    """
+    yield from safe_lines(_lines(plan, members, owed))
 
 
-def _lines(plan: Plan, members: Members) -> Iterator[Text]:
+def _lines(plan: Plan, members: Members, owed: Mapping[str, Debt]) -> Iterator[Text]:
     for name, reason in plan.unreachable.items():
         yield Text(f"{name}: UNREACHABLE: {reason}", style="red")
+    for name, debt in owed.items():
+        drained = f", drained by run {debt.run}" if debt.drained else ""
+        yield Text(f"{name}: OWES since {debt.since}{drained}: {debt.why}", style="yellow")
     for balancer, reason in FleetState.of(plan, members).silent_balancers.items():
         yield Text(f"balancer {balancer}: CANNOT BE ASKED: {reason}", style="red")
     for name, host in plan.hosts.items():
@@ -41,11 +52,12 @@ def last_line(plan: Plan, members: Members) -> str:
     return f"STATUS: {FleetState.of(plan, members).summary}"
 
 
-def as_json(plan: Plan, members: Members) -> dict[str, object]:
+def as_json(plan: Plan, members: Members, owed: Mapping[str, Debt] = NO_DEBTS) -> dict[str, object]:
     """The same as JSON values. ``null`` is what is not known; ``balancer`` is left out where there is none."""
     return {
         "hosts": {name: _host_json(host, members) for name, host in plan.hosts.items()},
         "unreachable": dict(plan.unreachable),
+        "owed": {name: asdict(debt) for name, debt in owed.items()},
         "balancers_not_asked": dict(FleetState.of(plan, members).silent_balancers),
         "summary": last_line(plan, members),
     }
@@ -61,6 +73,8 @@ def _service(host: HostPlan, name: str, members: Members) -> Iterator[Text]:
     if isinstance(reading, Present):
         for pool in pools_of(host, name):
             yield _traffic(pool, reading.value, host)
+    if watch := told_watch(seen):
+        yield Text(f"    watchdog   {watch.told}", style="yellow")
     for reason in _drift(plan, seen):
         yield Text(f"    drift      {reason}", style="yellow")
 
@@ -82,7 +96,8 @@ def _models(host: HostPlan, name: str) -> list[str]:
 
 def _release(seen: ObservedService) -> str:
     if isinstance(seen.release, Present):
-        return seen.release.value.id
+        release = seen.release.value
+        return release.id + (f", in place of {release.took_back}, which was taken back" if release.took_back else "")
     return f"unknown: {seen.release.reason}" if isinstance(seen.release, Unknown) else "none recorded"
 
 
@@ -161,6 +176,7 @@ def _service_json(host: HostPlan, name: str) -> dict[str, object]:
     unknown |= {f"served {model}": item.reason for model, item in seen.served.items() if isinstance(item, Unknown)}
     return {
         "release": seen.release.value.id if isinstance(seen.release, Present) else None,
+        "took_back": (seen.release.value.took_back or None) if isinstance(seen.release, Present) else None,
         "container": container
         and {
             "name": container.name,
@@ -170,6 +186,9 @@ def _service_json(host: HostPlan, name: str) -> dict[str, object]:
         },
         "served": {model: _served_json(seen, model) for model in _models(host, name)},
         "drained_by": seen.drained_by.value if isinstance(seen.drained_by, Present) else None,
+        "watchdog": {"state": watch.state.value, "run": watch.run, "release": watch.release, "reason": watch.reason}
+        if (watch := told_watch(seen))
+        else None,
         "drift": "; ".join(_drift(_plan_of(host, name), seen)) or None,
         "unknown": unknown,
     }

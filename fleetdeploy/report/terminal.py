@@ -11,6 +11,7 @@ from rich.text import Text
 
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.outcome import HostOutcome, HostState, RunOutcome
+from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.report.safe_text import safe_line
 from fleetdeploy.tasks import registry
 
@@ -108,6 +109,22 @@ class Terminal:
             return Text(f"PLAY {event.message}", style="bold")
         if event.kind is Kind.WAVE_STARTED and event.data["waves"] != 1:
             return Text(f"wave {event.data['wave']} of {event.data['waves']}: {event.message}", style="bold")
+        if event.kind in _STEPS:
+            return self._of_step(event, name, what)
+        if event.kind is Kind.HOST_UNREACHABLE:
+            return Text(f"{name}UNREACHABLE: {_first(event.message)}", style="red")
+        if event.kind is Kind.REVERT_STARTED:
+            return Text(f"{name}going back to what it served", style="magenta")
+        if event.kind is Kind.ROLLOUT_STOPPED:
+            after = f" after {event.host}" if event.host else f": {_first(event.message)}"
+            return Text(f"STOPPED{after}: no further host is touched", style="red bold")
+        if event.kind in _DEBTS:
+            return Text(f"{name}{event.message}", style=_DEBTS[event.kind])
+        if event.kind is Kind.SOAK_STARTED:
+            return Text(f"soaking {event.message}", style="dim")
+        return self._of_watch(event, f"{name}{what}{event.message}")
+
+    def _of_step(self, event: Event, name: str, what: str) -> Text | None:
         if event.kind is Kind.STEP_STARTED and (self._verbose or event.data.get("undo")):
             return Text(f"{name}{what}{event.message} ...", style="dim")
         if event.kind is Kind.STEP_PROGRESS and self._verbose:
@@ -116,17 +133,18 @@ class Terminal:
             # Before the message, which may be long: at the end it would stand alone on a line of a narrow terminal.
             seconds = Text(f"{event.data.get('seconds', 0):5.1f} s  ", style="dim")
             return Text(name) + seconds + Text(f"{what}{event.message}")
+        if event.kind is Kind.STEP_FAILED and event.data.get("stopped"):
+            return Text(f"{name}{what}{_first(event.message)}", style="dim")
         if event.kind is Kind.STEP_FAILED:
             return Text(f"{name}{what}FAILED: {_first(event.message)}", style="red")
-        if event.kind is Kind.HOST_UNREACHABLE:
-            return Text(f"{name}UNREACHABLE: {_first(event.message)}", style="red")
-        if event.kind is Kind.REVERT_STARTED:
-            return Text(f"{name}going back to what it served", style="magenta")
-        if event.kind is Kind.ROLLOUT_STOPPED:
-            return Text(f"STOPPED after {event.host}: no further host is touched", style="red bold")
-        if event.kind is Kind.SOAK_STARTED:
-            return Text(f"soaking {event.message}", style="dim")
         return None
+
+    def _of_watch(self, event: Event, text: str) -> Text | None:
+        """A watchdog that went back, or could not, is told; any other only where everything is."""
+        if event.kind is Kind.WATCH_ENDED and event.data.get("state") in _WENT_BACK:
+            return Text(text, style="magenta")
+        watches = event.kind in {Kind.WATCH_ARMED, Kind.WATCH_ENDED}
+        return Text(text, style="dim") if watches and self._verbose else None
 
     def _of_service(self, event: Event) -> str:
         """The service's name, in a run that has more than one, of a task that is about one of them."""
@@ -161,7 +179,7 @@ def recap(out: Console, outcome: RunOutcome, *, quiet: bool = False) -> None:
                 *(f"{state.value}={count[state]}" for state in _RECAP_STATES),
             ]
             out.print(Text(f"{item.host:<{width}} : {' '.join(cells)}", style=_STATE_STYLE[item.state]))
-            if item.reason and item.state in bad:
+            if item.reason and (item.state in bad or item.taken_back):
                 out.print(safe_line(Text(f"{'':<{width}}   {_first(item.reason)}")))
     style = "green" if outcome.exit_code == 0 else "red"
     out.print(safe_line(Text(outcome.last_line, style=f"{style} bold")))
@@ -178,6 +196,18 @@ def _first(text: str) -> str:
     return text.split("\n", 1)[0]
 
 
+_DEBTS = {Kind.DEBT_MADE: "yellow", Kind.DEBT_SETTLED: ""}
+_STEPS = frozenset({Kind.STEP_STARTED, Kind.STEP_PROGRESS, Kind.STEP_FINISHED, Kind.STEP_FAILED})
 _HEADINGS = frozenset({Kind.PLAY_STARTED, Kind.WAVE_STARTED})
-_IMPORTANT = frozenset({Kind.STEP_FAILED, Kind.ROLLOUT_STOPPED, Kind.HOST_UNREACHABLE, Kind.REVERT_STARTED})
+_IMPORTANT = frozenset(
+    {
+        Kind.STEP_FAILED,
+        Kind.ROLLOUT_STOPPED,
+        Kind.HOST_UNREACHABLE,
+        Kind.REVERT_STARTED,
+        Kind.WATCH_ENDED,
+        Kind.DEBT_MADE,
+    }
+)
+_WENT_BACK = frozenset({WatchState.RESTORED.value, WatchState.FAILED.value})
 _RECAP_STATES = (HostState.FAILED, HostState.UNREACHABLE, HostState.SKIPPED, HostState.REVERTED)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fleetdeploy.domain.plan import Plan
 from fleetdeploy.planning.waves import split
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.in_service import never_served
+from fleetdeploy.rollout.capacity.in_service import never_served
 from fleetdeploy.rollout.work import Call, work_of
 
 

@@ -8,15 +8,32 @@ from collections.abc import Sequence
 from fleetdeploy.domain.events import Event, Kind, Sink
 from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.domain.redaction import Redactor
-from fleetdeploy.errors import FleetdeployError
+from fleetdeploy.errors import RolloutFailed
+from fleetdeploy.rollout.journal.writing import OnReserve
+
+ANNOUNCING = frozenset(
+    {
+        Kind.RUN_STARTED,
+        Kind.PLAN_MADE,
+        Kind.PLAY_STARTED,
+        Kind.WAVE_STARTED,
+        Kind.STEP_STARTED,
+        Kind.SOAK_STARTED,
+    }
+)
+"""What is told before it is done."""
+RETURNING = frozenset({Kind.STEP_FAILED, Kind.REVERT_STARTED})
+"""After these a host is only got back into a safe state."""
 
 
 class Emitter:
     """Thread-safe; one event at a time.
 
-    A journal that cannot be written stops the act that was about to begin, by FleetdeployError, once: what is needed to
-    get hosts back into a safe state goes on without it. A view that fails, such as a terminal that went away, is only
-    dropped. Secrets are taken out here, before anybody is told anything.
+    Once a journal cannot be written, every event that announces what the rollout would do next raises RolloutFailed,
+    before the act; ``failure`` says why, and ends the run. What tells of something that has happened never raises, nor
+    does anything about a host that failed or is taken back: getting hosts back into a safe state goes on without a
+    journal. A view that fails, such as a terminal that went away, is only dropped. Secrets are taken out here, before
+    anybody is told anything.
     """
 
     def __init__(
@@ -29,10 +46,12 @@ class Emitter:
         redactor: Redactor | None = None,
     ) -> None:
         self.run = run
+        self.failure = ""
         self._redactor = redactor or Redactor()
         self._clock = clock
         self._journals = list(journals)
         self._views = list(views)
+        self._returning: set[str] = set()
         self._lock = threading.Lock()
 
     def __call__(self, kind: Kind, message: str = "", *, host: str = "", task: str = "", **data: object) -> None:
@@ -40,21 +59,32 @@ class Emitter:
         text = self._redactor.text(message)
         event = Event(kind, self._clock.now_s(), self.run, host=host, task=task, message=text, data=clean)
         with self._lock:
-            failure = self._feed(self._journals, event)
+            error = self._feed(self._journals, event)
             self._feed(self._views, event)
-        if failure is not None:
-            raise FleetdeployError(
-                f"the journal cannot be written: {failure}",
-                hint="free space for the state directory, or name another one with --state-dir; then run again",
-            ) from failure
+            if error is not None and not self.failure:
+                self.failure = self._redactor.text(_cannot_be_written(error))
+            if kind in RETURNING and host:
+                self._returning.add(host)
+            stops = bool(self.failure) and kind in ANNOUNCING and host not in self._returning
+        if stops:
+            raise RolloutFailed(
+                self.failure, hint="free space there, or name another --state-dir or --events file; then run again"
+            ) from error
 
     @staticmethod
     def _feed(sinks: list[Sink], event: Event) -> OSError | None:
-        failure = None
+        failure: OSError | None = None
         for sink in list(sinks):
             try:
                 sink(event)
+            except OnReserve as error:
+                failure = error
             except OSError as error:
                 sinks.remove(sink)
                 failure = error
         return failure
+
+
+def _cannot_be_written(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"the journal cannot be written: {error.strerror or error}{where}"

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.errors import FleetdeployError, HostError, RolloutFailed
-from fleetdeploy.planning.waves import FailureBudget
-from fleetdeploy.rollout.admission import before_the_run, refusals
+from fleetdeploy.errors import FleetdeployError, HostError, LeaseLost, RolloutFailed
 from fleetdeploy.rollout.agreements import Agreements
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.capacity import Capacity
-from fleetdeploy.rollout.course import Progress, new_hosts, turn
+from fleetdeploy.rollout.capacity.admission import before_the_run, refusals
+from fleetdeploy.rollout.capacity.in_service import never_served
+from fleetdeploy.rollout.capacity.lookout import Lookout
+from fleetdeploy.rollout.course import Progress, turn
+from fleetdeploy.rollout.debt.owing import Owing
 from fleetdeploy.rollout.emitter import Emitter
-from fleetdeploy.rollout.host_run import HostRun
+from fleetdeploy.rollout.host.host_run import HostRun
+from fleetdeploy.rollout.host.watching import tell_verdicts
+from fleetdeploy.rollout.in_play import Finished, InPlay, Service
 from fleetdeploy.rollout.interrupt import Interrupts
-from fleetdeploy.rollout.outcomes import merge, serves
+from fleetdeploy.rollout.locks.leases import Unleased
+from fleetdeploy.rollout.outcomes import closed, merge, serves
 from fleetdeploy.rollout.side_by_side import side_by_side
+from fleetdeploy.rollout.soaking import no_longer_serving, soak
+from fleetdeploy.rollout.taking_back import TakingBack
 from fleetdeploy.rollout.targets import Targets
 from fleetdeploy.rollout.work import Call
 
@@ -31,7 +37,8 @@ class Executor:
     """One run. ``plan`` is what the fleet was seen to need when the run began; ``stopped`` why it ended early. With
     ``approve`` a person is asked before each wave, by ``ask`` what a pause asks; ``held`` is true once somebody has not
     agreed. ``recheck`` may refuse a host at every look before it is activated; it is told whether this run has changed
-    anything there by then.
+    anything there by then. By ``owing`` hosts that could not be reached are remembered; ``exposed`` are those of
+    them that may still get requests with what they served before.
     """
 
     targets: Targets
@@ -47,48 +54,50 @@ class Executor:
     outcomes: dict[str, HostOutcome] = field(default_factory=dict)
     stopped: str = ""
     held: bool = False
+    owing: Owing | None = None
+    exposed: tuple[str, ...] = ()
+    leases: Unleased = field(default_factory=Unleased)
     _agreements: Agreements = field(default_factory=Agreements)
-    _out: frozenset[str] = frozenset()
+    _service: Service = field(default_factory=Service)
     _touched: set[str] = field(default_factory=set)
     _prepared: set[str] = field(default_factory=set)
-    _finished: list[HostRun] = field(default_factory=list)
+    _drained: set[str] = field(default_factory=set)
+    _played: list[InPlay] = field(default_factory=list)
 
     def run(self, plays: Sequence[BoundPlay]) -> Mapping[str, HostOutcome]:
         """Every host's outcome. Raises PreflightRefused, with nothing touched, when capacity forbids the run."""
         for name, reason in self.plan.unreachable.items():
             self.outcomes[name] = HostOutcome(name, HostState.UNREACHABLE, reason)
+        tell_verdicts(self.plan, self.emit)
         found = before_the_run(self.plan, self.fleet, plays)
-        self._out = found.out
+        self._service = Service(found.out, found.told)
         for bound in plays:
             for refusal in refusals(self.plan, bound, found):
                 raise refusal
+        self.leases.take(sorted({name for bound in plays for name in turn(self.plan, bound, self._progress).busy}))
         for bound in plays:
             if not self._over:
                 self._guarded(bound)
         for name in (name for bound in plays for name in bound.hosts):
-            self.outcomes[name] = self._closed(name, self.outcomes.get(name))
-        return {name: self.outcomes[name] for name in self.targets.by_name if name in self.outcomes}
-
-    def _closed(self, name: str, outcome: HostOutcome | None) -> HostOutcome:
-        """Hosts that a run which ended early never came to, or only put files on, were skipped."""
-        if outcome is None:
-            return HostOutcome(name, HostState.SKIPPED if self._over else HostState.OK, self.stopped)
-        if self._over and outcome.state is HostState.OK and name in self.plan.changed_hosts:
-            return replace(outcome, state=HostState.SKIPPED, reason=self.stopped)
-        if self._over and outcome.state is HostState.CHANGED and not outcome.activated:
+            needed = name in self.plan.hosts and self.plan.hosts[name].changed
             why = self.stopped or "the run was interrupted"
-            return replace(outcome, state=HostState.SKIPPED, reason=f"prepared, not switched over: {why}")
-        return outcome
+            self.outcomes[name] = closed(self.outcomes.get(name), name, why=why if self._over else "", needed=needed)
+        self._owe(plays)
+        return {name: self.outcomes[name] for name in self.targets.by_name if name in self.outcomes}
 
     @property
     def _over(self) -> bool:
         return bool(self.stopped or self.interrupts.requested)
 
+    def _heed_journal(self) -> None:
+        """Where more would be done: a journal that cannot be written ends the run, wherever that was noticed."""
+        self.stopped = self.stopped or self.emit.failure
+
     @property
     def _progress(self) -> Progress:
         """A host that failed or was passed over has no part in the plays behind."""
         lost = {name for name, outcome in self.outcomes.items() if outcome.state in {*FAILURES, HostState.SKIPPED}}
-        return Progress(self._out, self._touched, self._activated, lost)
+        return Progress(self._service.out, self._touched, self._activated, lost)
 
     @property
     def _activated(self) -> set[str]:
@@ -100,6 +109,8 @@ class Executor:
             self._play(bound)
         except FleetdeployError as error:
             self.stopped = self.stopped or error.message
+            if bound.play.on_failure is OnFailure.REVERT_ALL:
+                self._take_back_all()
 
     def _play(self, bound: BoundPlay) -> None:
         part = turn(self.plan, bound, self._progress)
@@ -107,88 +118,138 @@ class Executor:
         if not waves:
             return
         self.emit(Kind.PLAY_STARTED, bound.play.name, hosts=list(part.busy))
-        capacity = Capacity(
-            out=self._out & set(bound.everyone),
-            uncounted=part.new,
-            max_unavailable=bound.max_unavailable,
-            coming_back=part.coming_back,
-            floor=bound.floor,
+        now = InPlay.begin(
+            bound,
+            self._service.capacity(bound, part.new, part.coming_back),
+            self.fleet,
+            self.clock,
+            failed=[name for name in bound.hosts if self._state(name) in FAILURES],
+            stop=self._stop,
+            check=self._check_stop,
         )
+        self._played.append(now)
+        failed = False
         for number, wave in enumerate(waves, 1):
             if self.approve and not self.approve(bound.question(wave, number, len(waves))):
                 self.held, self.stopped = True, f"held before wave {number} of {len(waves)} of play {bound.play.name!r}"
                 return
-            self.emit(Kind.WAVE_STARTED, ", ".join(wave), wave=number, waves=len(waves), hosts=list(wave))
-            self._wave(bound, wave, capacity)
-            self._out = self._out - set(bound.everyone) | capacity.out
+            self._look_around(now, strict=True)
+            if not self._over:
+                self.emit(Kind.WAVE_STARTED, ", ".join(wave), wave=number, waves=len(waves), hosts=list(wave))
+                failed = self._wave(now, wave)
+            if not self._over and bound.play.soak_s and number < len(waves):
+                self._soak(now, wave)
+            self._service.note(bound, now.capacity)
             if self._over:
-                return
-            if bound.play.soak_s and number < len(waves):
-                self._soak(bound.play.soak_s)
-
-    def _wave(self, bound: BoundPlay, wave: Sequence[str], capacity: Capacity) -> None:
-        capacity.begin(wave)
-        self._agreements.forget_answers()
-        budget = FailureBudget(len(bound.hosts), bound.play.max_fail_percentage)
-
-        def one(name: str) -> None:
-            self._count(self._host(bound, name, capacity), bound.hosts, budget)
-
-        side_by_side(one, wave, forks=self.forks)
+                break
+        self.stopped = self.stopped or now.no_room
         # Who does not agree to more has not asked for what went well to be taken back.
-        failed = any(self.outcomes[name].state in FAILURES for name in wave if name in self.outcomes)
         if self.stopped and (failed or not self.held) and bound.play.on_failure is OnFailure.REVERT_ALL:
             self._take_back_all()
 
-    def _host(self, bound: BoundPlay, name: str, capacity: Capacity) -> HostOutcome:
+    def _wave(self, now: InPlay, wave: Sequence[str]) -> bool:
+        """Whether any host of the wave failed."""
+        now.capacity.begin(wave)
+        self._agreements.forget_answers()
+        side_by_side(lambda name: self._count(now, self._host(now, name)), wave, forks=self.forks)
+        return any(self._state(name) in FAILURES for name in wave)
+
+    def _look_around(self, now: InPlay, *, strict: bool) -> None:
+        """Who is in service by now, and whether what this play finished still is."""
+        try:
+            fallen = now.fallen()
+        except RolloutFailed as error:
+            if strict:
+                self._stop(error.message)
+            return
+        self._fail_late(now, fallen)
+
+    def _host(self, now: InPlay, name: str) -> HostOutcome:
         """One host's part in one play, from a fresh look at it to its outcome."""
+        bound = now.bound
         run = HostRun(
             host=self.targets.by_name[name].host,
             fleet=self.fleet,
             emit=self.emit,
             clock=self.clock,
             check_stop=self._check_stop,
-            take_capacity=lambda: capacity.take(name, self._check_stop),
+            take_capacity=lambda: now.take(plan),
             look=lambda: self._look(run),
             on_failure=bound.play.on_failure,
             claim=self._agreements.claim,
             ask=lambda call, text: self._asked(call, text, bound.play.name),
-            changed_before=name in self.outcomes and self.outcomes[name].state is HostState.CHANGED,
+            changed_before=self._state(name) is HostState.CHANGED,
+            confirm_timeout_s=bound.play.confirm_timeout_s,
+            leases=self.leases,
         )
+        self._heed_journal()
         if self._over:
             return HostOutcome(name, HostState.SKIPPED, self.stopped)
         try:
             plan = self._look(run)
         except HostError as error:
-            capacity.settle(name, serves=False)
-            return HostOutcome(name, HostState.UNREACHABLE, error.message, hint=error.hint)
+            now.capacity.settle(name, serves=False)
+            lost = isinstance(error, LeaseLost)
+            state = HostState.FAILED if lost else HostState.UNREACHABLE
+            return HostOutcome(name, state, error.message, hint=error.hint, mixed=lost)
         self._touched.add(name)
         outcome = run.run(plan, bound.calls, bound.always, bound.rescue)
+        if outcome.state is HostState.SKIPPED:
+            self._heed_journal()
         if run.changes:
             self._prepared.add(name)
-        # A new host that was taken back serves nothing, as before.
-        back_to_nothing = outcome.state is HostState.REVERTED and bool(new_hosts(self.plan, [name], self._activated))
-        capacity.settle(name, serves=False if back_to_nothing else serves(outcome, bound, run.done))
+        if outcome.mixed and any(work.name == "drain" for work in run.done):
+            self._drained.add(name)
+        self._settle(now, run, outcome)
         if outcome.state is HostState.CHANGED and bound.touches_traffic:
-            self._finished.append(run)
+            now.finished.append(Finished(run, plan))
+            if self.owing:
+                self.owing.pay(plan, run.done)
         return outcome
+
+    def _settle(self, now: InPlay, run: HostRun, outcome: HostOutcome) -> None:
+        # A new host that was taken back serves nothing, as before.
+        new = outcome.state is HostState.REVERTED and bool(never_served(self.plan, [run.name]))
+        gone = new and not self._is_activated(run.name)
+        now.capacity.settle(run.name, serves=False if gone else serves(outcome, now.bound, run.done))
+
+    def _fail_late(self, now: InPlay, wrong: Sequence[tuple[Finished, FleetdeployError]]) -> None:
+        """Hosts that this play had finished and that do not serve any longer: failures like any other."""
+        for item, error in wrong:
+            # As ones that never went well: what they go back to is what they served before.
+            del self.outcomes[item.name]
+            outcome = now.gone_wrong(item, error)
+            self._settle(now, item.run, outcome)
+            self._count(now, outcome)
 
     def _look(self, run: HostRun) -> HostPlan:
         """A host as it is now, held against what was agreed to while nothing of this run serves there yet."""
         plan = self.targets.observe_one(self.fleet, run.name)
-        if self.recheck is None or run.name in self._activated or run.past_activation():
+        if self.recheck is None or self._is_activated(run.name) or run.past_activation():
             return plan
         return self.recheck(plan, run.name in self._prepared or run.changes)
 
-    def _count(self, outcome: HostOutcome, hosts: Sequence[str], budget: FailureBudget) -> None:
+    def _is_activated(self, name: str) -> bool:
+        return name in self.outcomes and self.outcomes[name].activated
+
+    def _state(self, name: str) -> HostState | None:
+        return self.outcomes[name].state if name in self.outcomes else None
+
+    def _count(self, now: InPlay, outcome: HostOutcome) -> None:
         self.outcomes[outcome.host] = merge(self.outcomes.get(outcome.host), outcome)
         data = {"state": outcome.state.value, "hint": outcome.hint, "detail": outcome.detail}
         self.emit(Kind.HOST_FINISHED, outcome.reason, host=outcome.host, **data)
-        # Of this play's hosts, those that could not be reached from the start included: the share is of these as well.
-        failures = sum(self.outcomes[name].state in FAILURES for name in hosts if name in self.outcomes)
-        if outcome.state in FAILURES and budget.spent(failures) and not self.stopped:
-            self.stopped = f"the rollout stopped after {outcome.host} failed"
-            self.emit(Kind.ROLLOUT_STOPPED, outcome.reason, host=outcome.host, failures=failures)
+        if outcome.state in FAILURES:
+            failures, spent = now.failures.add(outcome.host)
+            if spent or self.leases.lost:
+                why = f"the rollout stopped after {outcome.host} failed"
+                self._stop(why, outcome.reason, host=outcome.host, failures=failures)
+
+    def _stop(self, why: str, reason: str = "", *, host: str = "", failures: int = 0) -> None:
+        """No further host is begun."""
+        if not self.stopped:
+            self.stopped = why
+            self.emit(Kind.ROLLOUT_STOPPED, reason or why, host=host, failures=failures)
 
     def _asked(self, call: Call, text: str, play: str) -> bool:
         """A person's answer, asked for once a wave. What is not a yes ends the rollout."""
@@ -199,34 +260,35 @@ class Executor:
 
     def _check_stop(self) -> None:
         self.interrupts.check()
+        self._heed_journal()
         if self.stopped:
             raise RolloutFailed(self.stopped)
 
     def _take_back_all(self) -> None:
-        """``on_failure: revert_all``: the hosts that this run finished go back too, last one first."""
-        for run in reversed(self._finished):
-            self.emit(Kind.REVERT_STARTED, self.stopped, host=run.name)
-            try:
-                run.undo()
-                outcome = HostOutcome(run.name, HostState.REVERTED, self.stopped, untouched=False, taken_back=True)
-            except FleetdeployError as error:
-                reason = f"the revert failed: {error.message}"
-                outcome = HostOutcome(
-                    run.name,
-                    HostState.FAILED,
-                    reason,
-                    error.detail,
-                    error.hint,
-                    untouched=False,
-                    mixed=True,
-                    taken_back=True,
-                )
-            self.outcomes[run.name] = outcome
-            self.emit(Kind.HOST_FINISHED, outcome.reason, host=run.name, state=outcome.state.value, hint=outcome.hint)
-        self._finished.clear()
+        """``on_failure: revert_all``: the hosts that this run finished go back too, those of the last play first."""
+        played, self._played = self._played, []
+        for now in reversed(played):
+            runs = [item.run for item in reversed(now.finished) if self._state(item.name) is HostState.CHANGED]
+            new = never_served(self.plan, now.bound.hosts)
+            capacity = self._service.capacity(now.bound, new)
+            lookout = Lookout(now.bound.everyone, capacity, self.fleet, self.clock)
+            back = TakingBack(capacity, lookout, new, check=self.interrupts.check, why=self.stopped)
+            self.outcomes |= back.all(runs, self.outcomes, forks=self.forks)
+            self._service.note(now.bound, capacity)
 
-    def _soak(self, seconds: float) -> None:
+    def _soak(self, now: InPlay, wave: Sequence[str]) -> None:
+        """Wait between two waves, and see whether what was finished serves on. At the end the hosts of the last wave
+        are looked at themselves.
+        """
+        seconds = now.bound.play.soak_s
         self.emit(Kind.SOAK_STARTED, f"{seconds:g} s between waves", seconds=seconds)
-        end = self.clock.monotonic_s() + seconds
-        while self.clock.monotonic_s() < end and not self.interrupts.requested:
-            self.clock.wait(min(0.5, seconds))
+        soak(seconds, self.clock, over=lambda: self._over, look=lambda: self._look_around(now, strict=False))
+        late = [item for item in now.finished if item.in_service and item.name in wave] if not self._over else []
+        self._fail_late(now, no_longer_serving(late, self.targets, self.fleet, self.clock, forks=self.forks))
+
+    def _owe(self, plays: Sequence[BoundPlay]) -> None:
+        """Remember the hosts that could not be reached while others of their play were switched over."""
+        if self.owing:
+            self.owing.pay_the_rest(self.plan, self.outcomes)
+            for bound in plays:
+                self.exposed += self.owing.make(bound, self.outcomes, out=self._service.out, drained=self._drained)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
+from fleetdeploy.planning.waves import FailureBudget
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.work import Work
 
@@ -47,3 +49,31 @@ def merge(before: HostOutcome | None, now: HostOutcome) -> HostOutcome:
         steps_changed=before.steps_changed + now.steps_changed,
         steps_ok=before.steps_ok + now.steps_ok,
     )
+
+
+def closed(outcome: HostOutcome | None, name: str, *, why: str, needed: bool) -> HostOutcome:
+    """A host's outcome at the end of a run that ended early, and ``why`` it did, "" for one that did not: hosts that it
+    never came to, or only put files on, were skipped. ``needed`` is whether the host needed anything.
+    """
+    if outcome is None:
+        return HostOutcome(name, HostState.SKIPPED if why else HostState.OK, why)
+    if why and outcome.state is HostState.OK and needed:
+        return replace(outcome, state=HostState.SKIPPED, reason=why)
+    if why and outcome.state is HostState.CHANGED and not outcome.activated:
+        return replace(outcome, state=HostState.SKIPPED, reason=f"prepared, not switched over: {why}")
+    return outcome
+
+
+class Failures:
+    """The hosts of one play that failed, counted as they come in: the budget is the whole play's. Thread-safe."""
+
+    def __init__(self, budget: FailureBudget, failed: Iterable[str]) -> None:
+        self._lock = threading.Lock()
+        self._budget = budget
+        self._failed = set(failed)
+
+    def add(self, host: str) -> tuple[int, bool]:
+        """How many have failed with this one, and whether that is too many."""
+        with self._lock:
+            self._failed.add(host)
+            return len(self._failed), self._budget.spent(len(self._failed))

@@ -10,7 +10,7 @@ from fleetdeploy.domain.plan import Activation, HostPlan, Refusal, ServicePlan
 from fleetdeploy.errors import NotHealthy
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.foresight.parts import afterwards, part_of
-from fleetdeploy.rollout.proof import check_proof
+from fleetdeploy.rollout.host.proof import check_proof
 
 _HINT = "choose the task `{task}` as well (--tags, --skip-tags, --start-at-task, `when`), or run it first"
 _NEW_CONTAINER = frozenset({Activation.START, Activation.REPLACE})

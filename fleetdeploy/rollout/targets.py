@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
-from fleetdeploy.domain.observed import ObservedHost, Unknown
+from fleetdeploy.domain.observed import Absent, ObservedHost, Present, Unknown
 from fleetdeploy.domain.plan import HostPlan, Plan, Refusal
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.domain.service import DesiredService
@@ -28,20 +28,23 @@ class Target:
 @dataclass(frozen=True)
 class Targets:
     """The hosts of a run in inventory order. ``stamp`` is the run's time for release ids, ``undecided`` says what else
-    a host is refused for, once it is planned.
+    a host is refused for, once it is planned, ``drained_by`` which run took a host out of its balancer that it could
+    not reach; "" where none did.
     """
 
     by_name: Mapping[str, Target]
     stamp: str
     allow_remove: bool = False
     allow_signature_change: frozenset[str] = frozenset()
+    again: bool = False
     undecided: Callable[[HostPlan], Sequence[Refusal]] = lambda _: ()
+    drained_by: Callable[[Host], str] = lambda _: ""
 
     def observe_one(self, fleet: Fleet, name: str) -> HostPlan:
         """Probe one host and plan it. Raises HostError when it cannot be probed."""
         target = self.by_name[name]
         observed = fleet.session(target.host).observe([service.wish for service in target.desired])
-        return self._plan(target, observed)
+        return self._plan(target, self._with_debt(target.host, observed))
 
     def observe(self, fleet: Fleet, emit: Emitter, *, forks: int, names: Sequence[str] | None = None) -> Plan:
         """Probe all hosts, at most ``forks`` at a time. A host that cannot be probed is listed as unreachable."""
@@ -65,6 +68,17 @@ class Targets:
         emit(Kind.HOST_OBSERVED, host=name)
         return plan
 
+    def _with_debt(self, host: Host, observed: ObservedHost) -> ObservedHost:
+        """As if the host had the marker of the run that drained it behind its back."""
+        run = self.drained_by(host)
+        if not run:
+            return observed
+        marked = {
+            name: replace(seen, drained_by=Present(run)) if isinstance(seen.drained_by, Absent) else seen
+            for name, seen in observed.services.items()
+        }
+        return replace(observed, services=marked)
+
     def _plan(self, target: Target, observed: ObservedHost) -> HostPlan:
         plan = plan_host(
             target.host,
@@ -73,6 +87,7 @@ class Targets:
             stamp=self.stamp,
             allow_remove=self.allow_remove,
             allow_signature_change=self.allow_signature_change,
+            again=self.again,
         )
         found = tuple(self.undecided(plan))
         return replace(plan, services=(), refusals=(*plan.refusals, *found)) if found else plan

@@ -76,7 +76,10 @@ class Work:
 
     @property
     def changes(self) -> bool:
-        """Whether it counts as a change."""
+        """Whether it counts as a change; a task with ``only_tells`` says so by it when it changes nothing this time."""
+        tells = getattr(self.call.task, "only_tells", None)
+        if tells is not None and tells(self.plan, self.call.arguments):
+            return False
         declared = getattr(self.call.arguments, "changes", None)
         return not self.call.task.looks_only if declared is None else bool(declared)
 

@@ -1,4 +1,7 @@
-"""The playbook's tasks, one file each. A file that defines ``TASK`` is a task; nothing else registers it."""
+"""The playbook's tasks, one file each. A file that defines ``TASK`` is a task; nothing else registers it.
+
+A folder holds what a task does that does not fit its file; no task is looked for in it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from fleetdeploy.tasks.step import Task
 @cache
 def registry() -> Mapping[str, Task]:
     """Every task by name."""
-    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    files = (found.name for found in pkgutil.iter_modules(__path__) if not found.ispkg)
+    modules = (importlib.import_module(f"{__name__}.{name}") for name in files)
     found = [module.TASK for module in modules if hasattr(module, "TASK")]
     return {task.name: task for task in found}

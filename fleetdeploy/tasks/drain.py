@@ -25,6 +25,7 @@ def put_back(step: Step, *, deadline_s: float) -> None:
     """Undrain a host and clear its marker, whoever of our runs drained it. Raises BalancerFailed."""
     if step.balancer is None or not step.pools:
         return
+    step.session.leases().check()
     step.balancer.undrain(step.pools, step.server, deadline_s=deadline_s)
     step.files.clear_drained()
 

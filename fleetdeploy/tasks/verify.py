@@ -5,15 +5,23 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.config.fields.durations import Duration
-from fleetdeploy.domain.observed import Release
+from fleetdeploy.domain.observed import Absent, Present, RecordedVersion, Release
 from fleetdeploy.domain.plan import Activation, ServicePlan
+from fleetdeploy.gates.agreement import check_file, check_memory, gone_models
+from fleetdeploy.gates.gpus import asked_for, check_gpus
 from fleetdeploy.gates.readiness import answer_golden, await_available, keeps_running
+from fleetdeploy.gates.steadiness import stays_available
+from fleetdeploy.planning.before import texts_before
 from fleetdeploy.planning.container import container_name
 from fleetdeploy.tasks.step import Step
 
 
 class Arguments(BaseModel):
-    """``verify: {timeout: 5m, golden: true, times: 3}``."""
+    """``verify: {timeout: 5m, golden: true, times: 3, min_healthy_time: 30s}``.
+
+    The default of ``min_healthy_time`` is for a server that dies of its first requests: Docker starts one again
+    within a second. It costs each host that long; what dies later needs minutes in a production playbook.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -21,6 +29,10 @@ class Arguments(BaseModel):
     golden: bool = Field(default=True, description="whether golden requests must be answered as recorded")
     times: int = Field(default=3, ge=1, le=100, description="how many times in a row")
     request_timeout: Duration = Field(default=10.0, description="how long one golden request may take")
+    min_healthy_time: Duration = Field(
+        default=2.0, description="how long it must stay AVAILABLE, without a restart, and then answer once more"
+    )
+    gpus: bool = Field(default=True, description="whether nvidia-smi in the container must list the GPUs it was given")
 
 
 def release_of(plan: ServicePlan, run: str) -> Release:
@@ -33,11 +45,22 @@ def release_of(plan: ServicePlan, run: str) -> Release:
         labels={model.name: dict(model.labels) for model in plan.desired.models},
         config_text=plan.desired.config_text,
         container=plan.container.fields(),
+        took_back=plan.desired.took_back,
+        bind=plan.desired.wish.bind,
+        config_shown=plan.desired.config_shown,
+        contents={
+            model.name: {
+                item.number: RecordedVersion(item.manifest.digest, item.manifest.size_bytes) for item in model.versions
+            }
+            for model in plan.desired.models
+        },
     )
 
 
 class Verify:
-    """AVAILABLE first, then golden requests several times in a row. Only then the release counts."""
+    """AVAILABLE first, then file against memory, GPUs, and golden requests several times in a row; then the same for
+    some time. Only then the release counts.
+    """
 
     name = "verify"
     arguments = Arguments
@@ -57,25 +80,51 @@ class Verify:
         return f"{versions} AVAILABLE" + (f", golden requests {arguments.times} times" if arguments.golden else "")
 
     def act(self, step: Step, arguments: Arguments) -> None:
-        models = step.plan.desired.models
-        wanted = {model.name: model.wanted for model in models}
         with step.log_on_failure():
-            alive = keeps_running(step.containers, container_name(step.plan.desired.name))
-            await_available(step.serving, wanted, step.clock, timeout_s=arguments.timeout, alive=alive)
-            if arguments.golden:
-                answered = answer_golden(
-                    step.serving,
-                    {model.name: model.golden for model in models},
-                    wanted,
-                    step.clock,
-                    times=arguments.times,
-                    deadline_s=arguments.request_timeout,
-                )
-                step.say(f"{answered} golden requests answered")
+            _prove(step, arguments)
+        before = step.plan.observed
+        if isinstance(before.history, Absent) and isinstance(before.release, Present):
+            # Proven before there were histories: without its line nobody could go back to it.
+            step.files.write_release(before.release.value)
         step.files.write_release(release_of(step.plan, step.run))
 
     def undo(self, step: Step, arguments: Arguments) -> None:
         """See ``no_undo``."""
+
+
+def _prove(step: Step, arguments: Arguments) -> None:
+    """Everything that has to hold before the release is recorded. Raises HostError subclasses."""
+    plan, desired = step.plan, step.plan.desired
+    wanted, before = {model.name: model.wanted for model in desired.models}, texts_before(desired, plan.observed)
+    name = container_name(desired.name)
+    alive = keeps_running(step.containers, name)
+    shall = {**gone_models(desired.config_text, before), **wanted}
+    await_available(step.serving, shall, step.clock, timeout_s=arguments.timeout, alive=alive)
+    check_file(step.files.read_config(), desired.config_text, secret=bool(desired.config_shown))
+    check_memory(step.serving, desired.config_text, before=before)
+    gpus = asked_for(plan.container.environment) if arguments.gpus else 0
+    unknown = check_gpus(step.containers, name, wanted=gpus) if gpus else ""
+    if unknown:
+        step.say(unknown)
+    answered = _answers(step, arguments, times=arguments.times)
+    watched = arguments.min_healthy_time
+    step.say(f"{answered} golden requests answered" + (f"; it is watched for {watched:g} s now" if watched else ""))
+    if watched:
+        stays_available(step.serving, wanted, step.clock, for_s=watched, alive=alive, over=lambda: step.ending)
+        _answers(step, arguments, times=1)
+        alive()
+
+
+def _answers(step: Step, arguments: Arguments, *, times: int) -> int:
+    models = step.plan.desired.models
+    return answer_golden(
+        step.serving,
+        {model.name: model.golden for model in models if arguments.golden},
+        {model.name: model.wanted for model in models},
+        step.clock,
+        times=times,
+        deadline_s=arguments.request_timeout,
+    )
 
 
 TASK = Verify()

@@ -185,10 +185,10 @@ class Project:
         text = journals[-1].read_text(encoding="utf-8") if journals else ""
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
-    def deploy_until(self, **event: object) -> Started:
+    def deploy_until(self, *words: str, **event: object) -> Started:
         """Start a deploy and return once its journal holds an event with these fields."""
         before = self.runs()
-        started = self.start("deploy")
+        started = self.start("deploy", *words)
 
         def there() -> bool:
             assert started.process.poll() is None, f"ended before {event}: {started.end()}"

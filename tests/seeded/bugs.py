@@ -21,7 +21,7 @@ class Bug:
 
 def _files_script(before: str, after: str) -> None:
     """Change the script of the file verbs; what it is changed from must be there, or there is no bug."""
-    from fleetdeploy.remote import verbs
+    from fleetdeploy.remote.directory import verbs
 
     made = verbs.ServiceDirectory.__init__
 
@@ -43,7 +43,7 @@ def _staged_in_place() -> None:
 
 def _unknown_is_absent() -> None:
     from fleetdeploy.domain.observed import Absent, Unknown
-    from fleetdeploy.remote import probe
+    from fleetdeploy.remote.probe import probe
 
     read = probe._Frames.reading
 
@@ -84,7 +84,7 @@ def _unreachable_is_no_failure() -> None:
 
 
 def _down_hosts_not_counted() -> None:
-    from fleetdeploy.rollout import admission, capacity, in_service
+    from fleetdeploy.rollout.capacity import admission, capacity, in_service
 
     made = capacity.Capacity.__init__
 
@@ -98,7 +98,7 @@ def _down_hosts_not_counted() -> None:
 
 def _journal_after_the_act() -> None:
     from fleetdeploy.domain.events import Kind
-    from fleetdeploy.rollout import host_run
+    from fleetdeploy.rollout.host import host_run
 
     emit_first = host_run.HostRun.perform
 

@@ -19,6 +19,7 @@ from fleetdeploy.cli.rollout import refuse_plan
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.events import Event
 from fleetdeploy.domain.inventory import BalancerWish, Connection, Group, Host, Inventory
+from fleetdeploy.domain.lease import Holder
 from fleetdeploy.domain.outcome import RunOutcome
 from fleetdeploy.domain.plan import Plan
 from fleetdeploy.domain.playbook import Playbook
@@ -37,18 +38,22 @@ from fleetdeploy.domain.service import (
 )
 from fleetdeploy.errors import FleetdeployError
 from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.debt.ledger import Debts
+from fleetdeploy.rollout.debt.owing import Owing
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.executor import Executor
 from fleetdeploy.rollout.interrupt import Interrupts
+from fleetdeploy.rollout.locks.leases import LeaseKeeper, check_free
 from fleetdeploy.rollout.targets import Target, Targets
-from fleetdeploy.rollout.verdict import judge
+from fleetdeploy.rollout.verdict import CHANGED, judge
 from fleetdeploy.tasks import registry
 from fleetdeploy.tfserving import model_config
 
 from .fleet import SimFleet
-from .wire import Trouble, Wire
+from .wire import Trouble, Wire, changes
 from .world import POOLS, SERVICE, World
 
+HERE = "me@here"
 PLAYBOOK = Path(__file__).parents[2] / "playbooks" / "deploy.yml"
 
 
@@ -170,14 +175,11 @@ def _workers(*, threads: bool) -> Iterator[None]:
         mock.patch.object(model_config, "parse", lambda text, **_: _parsed(text)),
         mock.patch("fleetdeploy.rollout.executor.side_by_side", one_by_one),
         mock.patch("fleetdeploy.rollout.targets.side_by_side", one_by_one),
+        mock.patch("fleetdeploy.rollout.taking_back.side_by_side", one_by_one),
+        mock.patch("fleetdeploy.rollout.soaking.side_by_side", one_by_one),
+        mock.patch("fleetdeploy.rollout.locks.leases.side_by_side", one_by_one),
     ):
         yield
-
-
-def changes(method: str) -> bool:
-    """Whether a call of this method can change anything on a host or in a balancer."""
-    looking = {"observe", "inspect", "image_id", "logs", "status", "predict", "members"}
-    return method.rpartition(".")[2] not in looking
 
 
 @dataclass
@@ -215,8 +217,13 @@ def deploy(
     allow_remove: bool = False,
     sinks: Sequence[Any] = (),
     threads: bool = False,
+    owner: str = HERE,
     approve: Callable[[str], bool] | None = None,
     ask: Callable[[str], bool] = lambda _: False,
+    debts: Debts | None = None,
+    again: bool = False,
+    prepare: Callable[[Targets, SimFleet], Targets] = lambda targets, _: targets,
+    deed: str = CHANGED,
 ) -> Run:
     """What ``fleetdeploy deploy`` does after it has read its input. Lets :class:`Killed` pass."""
     with _workers(threads=threads):
@@ -229,17 +236,31 @@ def deploy(
         stamp = f"T{world.clock.monotonic_s():.0f}"
         found = {name: Target(sim_host(name, balanced=balanced), (item,)) for name, item in by_host.items()}
         bound = run_plays or plays(list(by_host), balanced=balanced)
-        targets = Targets(found, stamp, allow_remove, undecided=partial(fact_refusals, bound))
-        emit = Emitter(f"run-{stamp}", world.clock, journals=sinks, views=[events.append])
+        targets = Targets(found, stamp, allow_remove, again=again, undecided=partial(fact_refusals, bound))
+        targets = replace(targets, drained_by=debts.drained_by) if debts else targets
+        run_id = f"run-{stamp}" if owner == HERE else f"run-{stamp}-{owner}"
+        emit = Emitter(run_id, world.clock, journals=sinks, views=[events.append])
         world.count_from_now()
+        try:
+            targets = prepare(targets, fleet)
+        except FleetdeployError as error:
+            return Run(None, error, wire.calls, events)
+        # The local lock of an owner's only controller: whoever holds it now knows that the one before has ended.
+        holder = Holder(emit.run, owner, origin=owner)
+        leases = LeaseKeeper(targets, fleet, emit, world.clock, lambda _: holder, 8)
         plan: Plan | None = None
         try:
             plan = targets.observe(fleet, emit, forks=1)
+            check_free(plan, lambda _: holder)
             refuse_plan(plan, argparse.Namespace(allow_unreachable=allow_unreachable))
             executor = Executor(targets, plan, fleet, emit, world.clock, interrupts, 8, approve, ask)
+            executor.leases = leases
+            executor.owing = Owing(debts, fleet, emit, world.clock) if debts else None
             hosts = executor.run(bound)
         except FleetdeployError as error:
             return Run(None, error, wire.calls, events, plan)
+        finally:
+            leases.release()
         outcome = judge(
             "run",
             hosts,
@@ -248,5 +269,7 @@ def deploy(
             again="fleetdeploy deploy",
             stopped=executor.stopped,
             held=executor.held,
+            exposed=executor.exposed,
+            deed=deed,
         )
         return Run(outcome, None, wire.calls, events, plan)

@@ -18,6 +18,7 @@ from fleetdeploy.domain.observed import (
     ObservedService,
     PoolMember,
     Present,
+    ProvenRelease,
     Reading,
     Release,
     Traffic,
@@ -28,10 +29,20 @@ from fleetdeploy.domain.observed import (
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.protocols import NOTHING, Ended
 from fleetdeploy.domain.service import ContainerSpec, GoldenRequest, ServiceWish
-from fleetdeploy.errors import BalancerFailed, DockerFailed, HostError, NotHealthy, TransferFailed, Unreachable
+from fleetdeploy.domain.watch import Watch, WatchState
+from fleetdeploy.errors import (
+    BalancerFailed,
+    DeadlineExceeded,
+    DockerFailed,
+    HostError,
+    NotHealthy,
+    TransferFailed,
+    Unreachable,
+)
 from fleetdeploy.planning.container import container_name, previous_name
 
 from .host import SimHost
+from .leases import SimLeases, lease_reading
 from .model_server import ModelServer
 from .wire import Wire
 from .world import World
@@ -49,7 +60,8 @@ class SimFleet:
     def session(self, host: Host) -> SimSession:
         if not self.world.hosts[host.name].reachable:
             raise Unreachable("no route to host", where=host.name)
-        return SimSession(host, self.world.hosts[host.name], self.wire)
+        sim = self.world.hosts[host.name]
+        return SimSession(host, sim, self.wire, self.wire.leases.setdefault(host.name, SimLeases(sim, self.wire)))
 
     def balancer(self, wish: BalancerWish) -> SimBalancer:
         return SimBalancer(wish.host, self.world, self.wire)
@@ -91,12 +103,19 @@ class SimSession:
     host: Host
     sim: SimHost
     wire: Wire
+    held: SimLeases
+
+    def leases(self) -> SimLeases:
+        return self.held
 
     def observe(self, services: Sequence[ServiceWish]) -> ObservedHost:
         return self.wire.call(self.sim.name, "observe", lambda: look(self.sim, services))
 
     def files(self, service: ServiceWish) -> SimFiles:
         return SimFiles(self.sim, service.name, self.wire)
+
+    def watchdog(self, service: ServiceWish) -> SimWatchdog:
+        return SimWatchdog(self.sim, service.name, self.wire)
 
     def containers(self) -> SimContainers:
         return SimContainers(self.sim, self.wire)
@@ -122,7 +141,7 @@ def look(sim: SimHost, services: Sequence[ServiceWish]) -> ObservedHost:
     taken = {port for item in sim.containers.values() if item.process for _, port in item.spec.ports.values()}
     seen = ObservedHost(
         name=sim.name,
-        docker=Present(DockerFacts("29.0", ("runc", "nvidia"), dict(sim.images))),
+        docker=Present(DockerFacts("29.0", ("runc", "nvidia"), sim.known_images)),
         gpus=Present((Gpu(0, "NVIDIA A100-SXM4-80GB", 80 * GIB, 0, "8.0", "570.00"),)),
         addresses=Present(("127.0.0.1", "10.0.0.1")),
         listening=Present(tuple(sorted(taken))),
@@ -150,7 +169,10 @@ def _service(sim: SimHost, wish: ServiceWish) -> ObservedService:
         served={model.name: _served(server, model.name) for model in wish.models},
         staging=files.staging,
         drained_by=Absent() if files.drained_by is None else Present(files.drained_by),
+        lease=lease_reading(sim, wish.name),
+        watch=Absent() if files.watch is None else Present(files.watch),
         disk=Present(Disk(free_bytes=100 * GIB, free_inodes=10**6)),
+        history=Absent() if files.history is None else Present(tuple(files.history)),
     )
 
 
@@ -172,8 +194,20 @@ class SimFiles:
     def write_config(self, text: str) -> None:
         self._set("write_config", "config_text", text)
 
+    def read_config(self) -> str | None:
+        files = self.sim.directory(self.service)
+        return self.wire.call(self.sim.name, "files.read_config", lambda: files.config_text)
+
     def write_release(self, release: Release) -> None:
-        self._set("write_release", "release", release)
+        self.wire.call(self.sim.name, "files.write_release", lambda: self._write_release(release))
+
+    def read_release(self, release_id: str) -> Release | None:
+        records = self.sim.directory(self.service).records
+        return self.wire.call(self.sim.name, "files.read_release", lambda: records.get(release_id))
+
+    def forget_releases(self, ids: Sequence[str]) -> None:
+        records = self.sim.directory(self.service).records
+        self.wire.call(self.sim.name, "files.forget_releases", lambda: [records.pop(item, None) for item in ids])
 
     def forget_release(self) -> None:
         self._set("forget_release", "release", None)
@@ -195,6 +229,14 @@ class SimFiles:
         files = self.sim.directory(self.service)
         self.wire.call(self.sim.name, f"files.{method}", lambda: setattr(files, field, value))
 
+    def _write_release(self, release: Release) -> None:
+        files = self.sim.directory(self.service)
+        files.records[release.id] = release
+        line = ProvenRelease(release.id, release.models, release.took_back)
+        if not files.history or files.history[-1] != line:
+            files.history = [*(files.history or []), line][-50:]
+        files.release = release
+
     def _stage(self, item: StageItem) -> None:
         there = self.sim.directory(self.service).versions.setdefault(item.model, {})
         manifest, number = item.version.manifest, item.version.number
@@ -202,6 +244,44 @@ class SimFiles:
             raise TransferFailed("the version is there with other content", where=self.sim.name)
         sizes = {entry.path: entry.size_bytes for entry in manifest.files}
         there[number] = VersionOnDisk(number, manifest.digest, sizes, manifest.as_sha256sum())
+
+
+@dataclass
+class SimWatchdog:
+    """See :class:`fleetdeploy.domain.protocols.Watchdog`; the host's own part is :meth:`SimHost.tick`."""
+
+    sim: SimHost
+    service: str
+    wire: Wire
+
+    def arm(self, back_to: Release, *, run: str, release: str, after_s: float) -> None:
+        self.wire.call(
+            self.sim.name, "watchdog.arm", lambda: self.sim.arm(self.service, back_to, run, release, after_s)
+        )
+
+    def confirm(self, *, run: str, deadline_s: float) -> None:
+        self.wire.call(self.sim.name, "watchdog.confirm", lambda: self._confirm(run))
+
+    def disarm(self) -> Watch | None:
+        """To read a verdict takes no lease, to end what counts down does."""
+        watch = self.sim.directory(self.service).watch
+        armed = watch is not None and watch.state is WatchState.ARMED
+        return self.wire.call(self.sim.name, "watchdog.disarm" if armed else "watchdog.observe", self._disarm)
+
+    def _confirm(self, run: str) -> None:
+        files = self.sim.directory(self.service)
+        if self.sim.deaf:
+            raise DeadlineExceeded("the release could not be confirmed over a new connection", where=self.sim.name)
+        waits = files.watch is not None and files.watch.state in {WatchState.ARMED, WatchState.CONFIRMED}
+        if files.watch is None or files.watch.run != run or not waits:
+            raise HostError("the release came too late to be confirmed", where=self.sim.name)
+        files.watch = replace(files.watch, state=WatchState.CONFIRMED)
+
+    def _disarm(self) -> Watch | None:
+        files = self.sim.directory(self.service)
+        if files.watch is not None and files.watch.state is WatchState.ARMED:
+            files.watch = None
+        return files.watch
 
 
 @dataclass
@@ -215,7 +295,12 @@ class SimContainers:
         return self.wire.call(self.sim.name, "containers.inspect", lambda: self.sim.facts(name))
 
     def image_id(self, reference: str) -> str | None:
-        return self.wire.call(self.sim.name, "containers.image_id", lambda: self.sim.images.get(reference))
+        return self.wire.call(self.sim.name, "containers.image_id", lambda: self.sim.known_images.get(reference))
+
+    def environment(self, name: str) -> Mapping[str, str]:
+        there = self.sim.containers.get(name)
+        values = dict(there.spec.environment) if there else {}
+        return self.wire.call(self.sim.name, "containers.environment", lambda: values)
 
     def pull(self, reference: str, *, deadline_s: float) -> str:
         return self.wire.call(self.sim.name, "containers.pull", lambda: self._pull(reference))
@@ -238,6 +323,9 @@ class SimContainers:
     def logs(self, name: str, *, lines: int) -> str:
         return self.wire.call(self.sim.name, "containers.logs", lambda: f"the last lines of {name}")
 
+    def execute(self, name: str, argv: Sequence[str], *, deadline_s: float) -> Ended:
+        return self.wire.call(self.sim.name, "containers.execute", lambda: self.sim.execute(name, argv))
+
     def _pull(self, reference: str) -> str:
         if reference not in self.sim.registry:
             raise DockerFailed(f"manifest for {reference} not found", where=self.sim.name)
@@ -259,8 +347,12 @@ class SimServing:
     def status(self, model: str, *, deadline_s: float) -> tuple[VersionState, ...]:
         return self.wire.call(self.sim.name, "serving.status", lambda: self._server().status(model))
 
+    def label(self, model: str, label: str, *, deadline_s: float) -> int | None:
+        return self.wire.call(self.sim.name, "serving.label", lambda: self._server().label(model, label))
+
     def predict(self, model: str, request: GoldenRequest, *, version: int, deadline_s: float) -> Mapping[str, object]:
-        return self.wire.call(self.sim.name, "serving.predict", lambda: self._server().predict(model, version))
+        ask = lambda: self._server().predict(model, version, deadline_s)  # noqa: E731
+        return self.wire.call(self.sim.name, "serving.predict", ask)
 
     def _server(self) -> ModelServer:
         for container in self.sim.containers.values():
@@ -282,6 +374,9 @@ class SimBalancer:
 
     def drain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
         self.wire.call(self.name, "balancer.drain", lambda: self._drain(pools, server, deadline_s))
+
+    def keep_out(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+        self.wire.call(self.name, "balancer.keep_out", lambda: self._drain(pools, server, deadline_s))
 
     def undrain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
         self.wire.call(self.name, "balancer.undrain", lambda: self._undrain(pools, server, deadline_s))

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from fleetdeploy.domain.observed import ContainerFacts, Release, VersionOnDisk
-from fleetdeploy.domain.service import LABEL_SERVICE, ContainerSpec
+from fleetdeploy.domain.lease import Holder
+from fleetdeploy.domain.observed import ContainerFacts, ProvenRelease, Release, VersionOnDisk
+from fleetdeploy.domain.protocols import Ended
+from fleetdeploy.domain.service import LABEL_SERVICE, LABEL_SPEC, ContainerSpec, spec_hash
+from fleetdeploy.domain.watch import Watch, WatchState
 from fleetdeploy.errors import DockerFailed
+from fleetdeploy.planning.container import container_name, previous_name
 
 from .clock import VirtualClock
+from .leases import SimLease
 from .model_server import ModelServer, Quality
 
 MOST_RESTARTS = 50
+DOG = Holder("-", "the host's watchdog")
 
 
 @dataclass
 class ServiceDirectory:
-    """``/srv/fleetdeploy/<service>`` as far as anybody looks at it."""
+    """``/srv/fleetdeploy/<service>`` as far as anybody looks at it. An armed ``watch`` goes ``back_to`` a release at
+    the virtual time ``fires_s``.
+    """
 
     config_text: str | None = None
     release: Release | None = None
     versions: dict[str, dict[int, VersionOnDisk]] = field(default_factory=dict)
     staging: tuple[str, ...] = ()
     drained_by: str | None = None
+    history: list[ProvenRelease] | None = None
+    records: dict[str, Release] = field(default_factory=dict)
+    watch: Watch | None = None
+    back_to: Release | None = None
+    fires_s: float = 0.0
 
 
 @dataclass
 class Container:
-    """A container; ``process`` is there while it runs."""
+    """A container; ``process`` is there while it runs. ``gpus`` tells whether it still has those it was given;
+    each start gives them again, where the host has any.
+    """
 
     spec: ContainerSpec
     labels: dict[str, str]
@@ -38,6 +53,8 @@ class Container:
     status: str = "created"
     restart_count: int = 0
     exit_code: int = 0
+    starts: int = 0
+    gpus: bool = True
 
     @property
     def service(self) -> str:
@@ -48,7 +65,8 @@ class Container:
 class SimHost:
     """``quality`` says what each version does; a version it does not name is good. ``busy`` tells whether the balancer
     sends requests here now, ``cut`` collects the moments in which a server ended under them, ``blind`` names the
-    readings of a look that fail.
+    readings of a look that fail. ``gpus`` says whether containers that start get theirs, ``smi`` whether images have an
+    nvidia-smi at all. A ``deaf`` one lets nobody in over a new connection.
     """
 
     name: str
@@ -62,18 +80,29 @@ class SimHost:
     commands: list[tuple[str, ...]] = field(default_factory=list)
     environments: list[dict[str, str]] = field(default_factory=list)
     containers: dict[str, Container] = field(default_factory=dict)
+    leases: dict[str, SimLease] = field(default_factory=dict)
     reachable: bool = True
     blind: set[str] = field(default_factory=set)
+    gpus: bool = True
+    smi: bool = True
+    deaf: bool = False
     load_s: float = 0.0
     cut: list[str] = field(default_factory=list)
     unproven_unloads: list[str] = field(default_factory=list)
     made: int = 0
 
+    @property
+    def known_images(self) -> dict[str, str]:
+        """What an image may be asked for by: its names and its id."""
+        return {**self.images, **{image_id: image_id for image_id in self.images.values()}}
+
     def directory(self, service: str) -> ServiceDirectory:
         return self.services.setdefault(service, ServiceDirectory())
 
     def tick(self) -> None:
-        """Let servers load and let Docker restart the ones that ended."""
+        """Let servers load, let Docker restart the ones that ended, and watchdogs do what is due by now."""
+        for service in self.services:
+            self._watch(service)
         for container in self.containers.values():
             if container.process is None:
                 continue
@@ -84,10 +113,42 @@ class SimHost:
                 self._spawn(container)
             container.status = "restarting" if container.process and container.process.exited else "running"
 
+    def arm(self, service: str, back_to: Release, run: str, release: str, after_s: float) -> None:
+        """Let the service go back by itself when its time is over."""
+        files = self.directory(service)
+        files.watch, files.back_to = Watch(WatchState.ARMED, run, release), back_to
+        files.fires_s = self.clock.monotonic_s() + after_s
+
+    def _watch(self, service: str) -> None:
+        """What ``watchdog.sh`` does when its time is over, all at once."""
+        files = self.directory(service)
+        if files.watch is None or files.watch.state is not WatchState.ARMED or files.back_to is None:
+            return
+        if self.clock.monotonic_s() < files.fires_s:
+            return
+        lease = self.leases.get(service)
+        if lease is not None and lease.holder.run == files.watch.run and lease.state == "held":
+            why = f"release {files.watch.release} went back"
+            now_s = self.clock.monotonic_s()
+            self.leases[service] = SimLease(DOG, lease.fence + 1, now_s, now_s, 0.0, "broken", why)
+        files.watch = replace(files.watch, state=WatchState.RESTORED, reason="nobody confirmed it")
+        files.config_text = files.back_to.config_text
+        wanted, name = spec_hash(files.back_to.container), container_name(service)
+        spec_of = {key: item.labels.get(LABEL_SPEC) for key, item in self.containers.items()}
+        if spec_of.get(previous_name(service)) == wanted and spec_of.get(name) != wanted:
+            self.remove(name)
+            self.rename(previous_name(service), name)
+        elif spec_of.get(name) != wanted:
+            files.watch = replace(files.watch, state=WatchState.FAILED, reason="the container is not there")
+            return
+        self.stop(name)
+        self.start(name)
+        files.release = files.back_to
+
     def create(self, spec: ContainerSpec, labels: Mapping[str, str]) -> None:
         if spec.name in self.containers:
             raise DockerFailed(f"the container name {spec.name} is already in use", where=self.name)
-        if self.images.get(spec.image) != spec.image_id:
+        if spec.image_id not in self.images.values():
             raise DockerFailed(f"no such image: {spec.image_id or spec.image}", where=self.name)
         self.made += 1
         self.containers[spec.name] = Container(spec, dict(labels), id=f"{self.name}-{self.made}")
@@ -129,8 +190,21 @@ class SimHost:
         if item is None:
             return None
         return ContainerFacts(
-            name, item.id, item.spec.image_id, item.status, dict(item.labels), item.restart_count, item.exit_code
-        )
+            name, item.id, item.spec.image_id, item.status, dict(item.labels), item.restart_count, item.exit_code,
+            started_at=str(item.starts),
+        )  # fmt: skip
+
+    def execute(self, name: str, argv: Sequence[str]) -> Ended:
+        """``nvidia-smi -L``, the only program there is."""
+        assert tuple(argv) == ("nvidia-smi", "-L")
+        container = self._get(name)
+        if container.process is None or container.process.exited:
+            raise DockerFailed(f"container {name} is not running", where=self.name)
+        if not self.smi:
+            return Ended(127, "OCI runtime exec failed: executable file not found in $PATH")
+        if not container.gpus:
+            return Ended(255, "Failed to initialize NVML: Unknown Error")
+        return Ended(0, "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-1)")
 
     def server(self, service: str) -> ModelServer | None:
         """The listening server of a service."""
@@ -152,6 +226,8 @@ class SimHost:
         on_disk = partial(self._on_disk, container.service)
         container.process = ModelServer(self.clock, on_disk, container.spec.command, self.load_s, self.busy)
         container.status = "running"
+        container.starts += 1
+        container.gpus = self.gpus
         if container.spec.image in self.broken_images:
             container.process.exited = True
         else:

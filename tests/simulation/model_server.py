@@ -3,7 +3,9 @@
 What it is faithful to: the port opens only after every model has settled; a version that fails at start ends the
 process; a version that fails later is burnt for as long as its model is listed; a reload waits only for names that are
 new; labels are checked before anything is loaded; old versions leave memory only once a new one is AVAILABLE; END
-entries are kept; AVAILABLE says nothing about answers.
+entries are kept; AVAILABLE says nothing about answers; a reload that never ends holds a lock for ever; a list that is
+refused for its platforms or labels is remembered all the same, and a remembered list without a platform spoils all
+later ones.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from fleetdeploy.domain.observed import State, VersionState
 from fleetdeploy.errors import DeadlineExceeded, InputError, NotHealthy, ReloadRefused
@@ -28,6 +31,8 @@ class Quality(str, Enum):
     WRONG = "wrong"
     NO_VARIABLES = "no variables"
     UNLOADABLE = "unloadable"
+    SLOW = "slow"
+    """Its answers come after every deadline, as from a server that computes on its CPU."""
 
 
 @dataclass
@@ -44,7 +49,9 @@ class Loaded:
 @dataclass
 class ModelServer:
     """``disk`` gives the quality of a version directory, or None when it is not there; ``busy`` tells whether requests
-    come in. ``unproven_unloads`` collects versions that left memory under requests before the next one had answered.
+    come in. A reload holds the lock until the models ``waited_for`` have settled, or when ``stuck`` for ever; with
+    ``poisoned`` the remembered list is one that no later one can be held against, ``platforms`` are those in it.
+    ``unproven_unloads`` collects versions that left memory under requests before the next one had answered.
     """
 
     clock: VirtualClock
@@ -58,6 +65,9 @@ class ModelServer:
     listening: bool = False
     exited: bool = False
     stuck: bool = False
+    waited_for: tuple[str, ...] = ()
+    poisoned: bool = False
+    platforms: dict[str, str] = field(default_factory=dict)
     unproven_unloads: list[str] = field(default_factory=list)
 
     def start(self, config_text: str | None) -> None:
@@ -69,6 +79,7 @@ class ModelServer:
             self.exited = True
             return
         wanted = model_config.wanted(config)
+        self.platforms = {entry.name: entry.model_platform for entry in config.model_config_list.config}
         if LABELS_AHEAD not in self.command and any(entry.labels for entry in wanted.values()):
             self.exited = True
             return
@@ -125,29 +136,47 @@ class ModelServer:
     def reload(self, config_text: str, deadline_s: float) -> None:
         """HandleReloadConfigRequest."""
         self.tick()
-        if self.stuck:
-            self.clock.wait(deadline_s)
-            raise DeadlineExceeded("the reload was not answered")
-        try:
-            config = model_config.parse(config_text, where="request")
-            model_config.check(config)
-        except InputError as error:
-            raise ReloadRefused(f"INVALID_ARGUMENT: {error.message}") from error
+        end = self.clock.monotonic_s() + deadline_s
+        self._wait(lambda: not self.stuck and all(map(self._settled, self.waited_for)), end)
+        config = self._accept(config_text)
         wanted = model_config.wanted(config)
-        self._check_labels(wanted)
-        new = [model for model in wanted if model not in self.aspired]
+        self.waited_for = tuple(model for model in wanted if model not in self.aspired)
         self._aspire(wanted)
         self.tick()
-        end = self.clock.monotonic_s() + deadline_s
-        while any(not self._settled(model) for model in new):
+        self._wait(lambda: all(map(self._settled, self.waited_for)), end)
+        failed = [model for model in self.waited_for if any(entry.error for entry in self.versions[model].values())]
+        if failed:
+            raise ReloadRefused(f"UNKNOWN: {len(failed)} model(s) did not become available")
+
+    def _wait(self, reached: Callable[[], bool], end: float) -> None:
+        """The caller's deadline ends its waiting, and not what the server does: the lock is held as long as ever."""
+        while not reached():
             if self.clock.monotonic_s() >= end:
-                self.stuck = True
                 raise DeadlineExceeded("the reload was not answered")
             self.clock.wait(0.1)
             self.tick()
-        failed = [model for model in new if any(entry.error for entry in self.versions[model].values())]
-        if failed:
-            raise ReloadRefused(f"UNKNOWN: {len(failed)} model(s) did not become available")
+
+    def _accept(self, config_text: str) -> Any:
+        """The checks of server_core.cc in their order: what passes the first of them is remembered, even if refused."""
+        config = model_config.parse(config_text, where="request")
+        entries = list(config.model_config_list.config)
+        names = [entry.name for entry in entries]
+        if len(set(names)) < len(names):
+            raise ReloadRefused("INVALID_ARGUMENT: Illegal to list a model multiple times in config list")
+        if any(not entry.base_path.startswith("/") for entry in entries):
+            raise ReloadRefused("INVALID_ARGUMENT: Expected a model to have an absolute path or URI")
+        if self.poisoned:
+            raise ReloadRefused("INVALID_ARGUMENT: Illegal setting neither model_type nor model_platform")
+        if any(self.platforms.get(entry.name, entry.model_platform) != entry.model_platform for entry in entries):
+            raise ReloadRefused("INVALID_ARGUMENT: Illegal to change a model's platform")
+        self.platforms = {entry.name: entry.model_platform for entry in entries}
+        self.poisoned = not all(self.platforms.values())
+        self._check_labels(model_config.wanted(config))
+        try:
+            model_config.check(config)
+        except InputError as error:
+            raise ReloadRefused(f"INVALID_ARGUMENT: {error.message}") from error
+        return config
 
     def _settled(self, model: str) -> bool:
         return any(self.versions[model][number].state in {State.AVAILABLE, State.END} for number in self.aspired[model])
@@ -172,7 +201,17 @@ class ModelServer:
             for number, entry in sorted(self.versions.get(model, {}).items(), reverse=True)
         )
 
-    def predict(self, model: str, number: int) -> Mapping[str, object]:
+    def label(self, model: str, label: str) -> int | None:
+        """What a request with the label gets."""
+        self.tick()
+        self._must_listen()
+        number = self.labels.get(model, {}).get(label)
+        entry = self.versions.get(model, {}).get(number or 0)
+        if number is not None and (entry is None or entry.state is not State.AVAILABLE):
+            raise NotHealthy(f"NOT_FOUND: Servable not found for request: Specific({model}, {number})")
+        return number
+
+    def predict(self, model: str, number: int, deadline_s: float) -> Mapping[str, object]:
         """The right answer of version N is N."""
         self.tick()
         self._must_listen()
@@ -181,6 +220,9 @@ class ModelServer:
             raise NotHealthy(f"NOT_FOUND: Servable not found for request: Specific({model}, {number})")
         if entry.quality is Quality.NO_VARIABLES:
             raise NotHealthy("FAILED_PRECONDITION: Could not find variable dense/kernel")
+        if entry.quality is Quality.SLOW:
+            self.clock.wait(deadline_s)
+            raise NotHealthy(f"no answer after {deadline_s:.1f} s; {deadline_s:g} s are allowed")
         right = entry.quality is Quality.GOOD
         entry.answered = entry.answered or right
         return {"y": [[float(number) if right else float(number) + 0.5]]}

@@ -6,11 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from fleetdeploy.errors import BalancerFailed, HostError, Unreachable
+from fleetdeploy.errors import BalancerFailed, BalancerSilent, HostError, Unreachable
 
+from .leases import SimLeases, take_over
 from .world import World
 
 T = TypeVar("T")
+_LOOKING = {"observe", "inspect", "read_release", "read_config", "environment", "image_id", "logs", "status", "label"}
+
+
+def changes(method: str) -> bool:
+    """Whether a call of this method can change anything on a host or in a balancer, beside who has its lease."""
+    room, _, name = method.rpartition(".")
+    return room != "leases" and name not in _LOOKING | {"predict", "members", "execute"}
 
 
 class Killed(BaseException):
@@ -23,7 +31,7 @@ class Trouble:
 
     ``kill``: the controller ends before the call. ``refuse``: the call fails and does nothing. ``drop``: it is carried
     out, but its answer is lost. ``lose``: the host of that call is gone from then on. ``signal``: the call goes well
-    and ``on_signal`` is told.
+    and ``on_signal`` is told. ``takeover``: another run has the leases of the call's host from then on.
     """
 
     kind: str = ""
@@ -38,6 +46,7 @@ class Wire:
     world: World
     trouble: Trouble = Trouble()
     calls: list[tuple[str, str]] = field(default_factory=list)
+    leases: dict[str, SimLeases] = field(default_factory=dict)
     dead: bool = False
 
     def call(self, host: str, method: str, act: Callable[[], T]) -> T:
@@ -52,7 +61,11 @@ class Wire:
                 raise Killed
             if due == "lose" and host in self.world.hosts:
                 self.world.hosts[host].reachable = False
+            if due == "takeover" and host in self.world.hosts:
+                take_over(self.world.hosts[host])
             self._reach(host, method)
+            if changes(method) and host in self.leases:
+                self.leases[host].prove()
             if due == "refuse":
                 raise self._error(host, method)
             self.world.tick()
@@ -66,7 +79,7 @@ class Wire:
 
     def _reach(self, host: str, method: str) -> None:
         if method.startswith("balancer.") and self.world.balancer_down:
-            raise BalancerFailed("the balancer does not answer", where=host)
+            raise BalancerSilent("the balancer does not answer", where=host)
         if host in self.world.hosts and not self.world.hosts[host].reachable:
             raise Unreachable("no route to host", where=host)
 

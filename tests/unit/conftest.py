@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -25,7 +26,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "simulation: whole rollouts on a simulated fleet; see `make simulation`")
 
 
-settings.register_profile("unit", max_examples=25)
+TIMES = int(os.environ.get("FLEETDEPLOY_EXAMPLES", "1"))
+"""How many times the usual number of examples: 1 in CI, 40 in a night, which is 2,000 of a ``property``."""
+
+# A machine that is busy is no failure, so that no example has a deadline.
+settings.register_profile("unit", max_examples=25 * TIMES, deadline=None)
+settings.register_profile("property", max_examples=50 * TIMES, deadline=None)
 settings.load_profile("unit")
 
 

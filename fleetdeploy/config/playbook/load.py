@@ -105,6 +105,7 @@ def _play(node: Node, what: str, reading: Reading, around: Inherited) -> Play | 
         # Reaching the percentage stops the rollout, so 0 is the first failure.
         max_fail_percentage=0 if fields.any_errors_fatal else fields.max_fail_percentage or 0,
         soak_s=fields.soak,
+        confirm_timeout_s=fields.confirm_timeout,
         on_failure=fields.on_failure,
         always=always,
         rescue=rescue,

@@ -150,6 +150,10 @@ class PlayFields(Fields):
     )
     any_errors_fatal: bool | None = Field(default=None, description="stop at the first failure, whatever the share")
     soak: Duration = Field(default=0.0, description="how long to wait between two waves")
+    confirm_timeout: Duration = Field(
+        default=0.0,
+        description="how long a host waits for our word that all is well before it goes back by itself; 0s: for ever",
+    )
     on_failure: FailurePolicy = Field(default=OnFailure.REVERT, description="stop, revert or revert_all")
     vars: dict[VariableName, object] = Field(
         default_factory=dict, description="variables for the templates of the play's hosts; -e wins over them"

@@ -91,6 +91,13 @@ def parse_versions(value: object) -> VersionsWish:
     return VersionsWish(numbers=tuple(numbers))
 
 
+def parse_pinned(value: object) -> tuple[int, ...]:
+    """A list of version numbers, maybe empty."""
+    if not isinstance(value, list):
+        raise NotA("a list of versions", "something like [5]")
+    return parse_versions(value).numbers if value else ()
+
+
 def _check_environment_name(name: str) -> str:
     if name in _OWNED_ENVIRONMENT:
         raise Refused("set by fleetdeploy", "say `gpus:` which devices the service gets")
@@ -130,7 +137,9 @@ _VERSIONS: dict[str, object] = {
     "minProperties": 1,
 }
 GpuChoice = Annotated[GpuRequest, PlainValidator(parse_gpu_request), WithJsonSchema(_GPU_CHOICE)]
+_PINNED: dict[str, object] = {"title": "versions", "type": "array", "items": VERSION_SCHEMA, "uniqueItems": True}
 Versions = Annotated[VersionsWish, PlainValidator(parse_versions), WithJsonSchema(_VERSIONS)]
+Pinned = Annotated[tuple[int, ...], PlainValidator(parse_pinned), WithJsonSchema(_PINNED)]
 VariableName = Annotated[EnvironmentName, AfterValidator(_check_environment_name)]
 RuntimeName = Name
 
@@ -179,6 +188,7 @@ class ModelFields(Fields):
     allow_signature_change: bool = Field(
         default=False, description="serve versions after whose signatures callers of the served version fail"
     )
+    pinned: Pinned = Field(default=(), description="versions that `prune` never removes from a host, such as [5]")
 
     @model_validator(mode="after")
     def _labels_are_served(self) -> ModelFields:

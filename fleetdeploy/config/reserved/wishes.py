@@ -60,6 +60,7 @@ def _model_wish(service: str, name: str, fields: ModelFields, node: MapNode, bas
         golden=golden,
         accept_incomplete=fields.accept_incomplete,
         allow_signature_change=fields.allow_signature_change,
+        pinned=fields.pinned,
         requires=Requirements(
             gpu_memory_bytes=fields.requires.gpu_memory,
             compute_capability=fields.requires.compute_capability,

@@ -252,6 +252,10 @@ def _play() -> Schema:
         min_available=text("as the playbook has it: how many of each failure domain stay in service"),
         spread=text("the variable that names a host's failure domain; empty without one"),
         soak_seconds={"type": "number", "description": "waited between two waves"},
+        watched_seconds={
+            "type": "number",
+            "description": "after how long a host that hears nothing more goes back by itself; 0 where none does",
+        },
         takes_out=boolean("whether it can take hosts out of service"),
         foreseen=boolean("whether work is planned in it; else it only looks again at hosts of earlier plays"),
         refused=boolean("whether the run would be refused because of it; then no wave is begun"),

@@ -17,6 +17,7 @@ from fleetdeploy.report.plan.refusal_text import refusal_lines, unreachable_line
 from fleetdeploy.report.plan.server_text import server_lines
 from fleetdeploy.report.safe_text import safe_lines
 from fleetdeploy.report.wording import part, size
+from fleetdeploy.rollout.host.watching import told_watch
 
 _TRAFFIC = frozenset({"drain", "verify", "undrain"})
 
@@ -62,6 +63,10 @@ def _lines(forecast: Forecast, *, diff: bool, every_name: bool) -> Iterator[Text
     blocks: dict[tuple[str, ...], tuple[list[str], list[Text]]] = {}
     yield from unreachable_lines(plan, every_name=every_name)
     yield from refusal_lines(plan, every_name=every_name)
+    for name, host in plan.hosts.items():
+        for seen in host.observed.services.values():
+            if watch := told_watch(seen):
+                yield Text(f"{name}: {seen.name}: {watch.told}", style="yellow")
     for name, host in plan.hosts.items():
         if host.refusals:
             continue

@@ -34,6 +34,7 @@ def _play(play: PlayForecast) -> dict[str, object]:
         "min_available": play.min_available,
         "spread": play.spread,
         "soak_seconds": play.soak_s,
+        "watched_seconds": play.watched_s,
         "takes_out": play.bound,
         "foreseen": play.foreseen,
         "refused": bool(play.refusals),

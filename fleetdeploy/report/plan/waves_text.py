@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from fleetdeploy.config.fields.durations import written_duration
 from fleetdeploy.domain.forecast import Expected, Forecast, PlayForecast, ServiceForecast, WaveForecast
 from fleetdeploy.report.host_names import COLUMNS, shortened, wrapped
 from fleetdeploy.report.plan.refusal_text import run_refusal_lines
@@ -70,6 +71,8 @@ def _limits(play: PlayForecast) -> str:
     found = [f"may be out at once: {play.max_unavailable} of {counted(play.total, 'host')}"]
     if play.min_available:
         found.append(f"min_available: {play.min_available}" + (f" of each {play.spread}" if play.spread else ""))
+    if play.watched_s:
+        found.append(f"a host that hears nothing for {written_duration(play.watched_s)} goes back by itself")
     if any(wave.service is None for wave in play.waves):
         found.append("what serves now is not known")
     return "; ".join(found)

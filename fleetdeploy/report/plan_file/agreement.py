@@ -33,14 +33,16 @@ def as_stored(value: object, redactor: Redactor) -> dict[str, Any]:
     return found
 
 
-def check_wanted(stored: StoredPlan, now: Mapping[str, object], *, again: str) -> None:
+def check_wanted(
+    then: Mapping[str, object], now: Mapping[str, object], *, again: str, since: str = "this was planned"
+) -> None:
     """Before any host is contacted. Raises PlanOutdated when the inventory, the models or the playbook have changed.
 
     A place that had to be masked is passed over: here not every secret is known yet. It is seen when hosts were.
     """
-    found = [item for item in differences(stored.wanted, now) if not item.masked]
+    found = [item for item in differences(then, now) if not item.masked]
     if found:
-        raise _outdated("the inputs have changed since this was planned", found, again)
+        raise _outdated(f"the inputs have changed since {since}", found, again)
 
 
 def check_fleet(

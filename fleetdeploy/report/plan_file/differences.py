@@ -124,7 +124,9 @@ def _of_mappings(value: object) -> bool:
 def _same(path: Place, one: object, other: object) -> bool:
     if path and path[-1] == "release":
         one, other = _content(one), _content(other)
-    # True is not 1 here.
+    # True is not 1 here, nor in a list.
+    if isinstance(one, list) and isinstance(other, list):
+        return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     return type(one) is type(other) and one == other
 
 

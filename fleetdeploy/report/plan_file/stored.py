@@ -53,6 +53,7 @@ class Inputs(BaseModel):
     start_at_task: str
     allow_remove: bool
     allow_signature_change: list[str]
+    again: bool = False
     extra_vars: list[str]
     forks: int
 

@@ -10,13 +10,14 @@ from fleetdeploy.domain.forecast import Forecast, Foreseen, PlayForecast, RunRef
 from fleetdeploy.domain.plan import Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.errors import FleetdeployError, HostKeyRefused, PreflightRefused
-from fleetdeploy.rollout.admission import barriers, before_the_run
 from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.capacity.admission import barriers, before_the_run
+from fleetdeploy.rollout.capacity.in_service import Standing
 from fleetdeploy.rollout.course import Progress, Turn, turn
 from fleetdeploy.rollout.foresight.durations import Durations
 from fleetdeploy.rollout.foresight.parts import Part, afterwards, foreseen, part_of
 from fleetdeploy.rollout.foresight.wave_capacity import Standings, seconds_of
-from fleetdeploy.rollout.in_service import Standing
+from fleetdeploy.rollout.host.watching import watched_s
 
 
 def forecast(
@@ -132,5 +133,14 @@ def _play(leg: _Leg, refused: tuple[RunRefusal, ...], *, durations: Durations, f
         spread=play.spread,
         min_available=str(play.min_available) if play.min_available.amount else "",
         soak_s=play.soak_s,
+        watched_s=max(_watched_s(leg), default=0.0),
         refusals=refused,
     )
+
+
+def _watched_s(leg: _Leg) -> Iterator[float]:
+    """After how long each host that is activated would go back by itself."""
+    for name, part in leg.parts.items():
+        services = {work.plan.desired.name for work in part.works if work.name == "activate"}
+        if leg.bound.play.confirm_timeout_s and part.activates:
+            yield watched_s(leg.bound.calls, name, services=len(services), confirm_s=leg.bound.play.confirm_timeout_s)

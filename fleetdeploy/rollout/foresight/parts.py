@@ -7,9 +7,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from fleetdeploy.domain.forecast import Foreseen
+from fleetdeploy.domain.observed import ObservedService, Present, ProvenRelease, Unknown
 from fleetdeploy.domain.plan import Activation, HostPlan, ServicePlan
+from fleetdeploy.planning.rollback import proven_here
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.work import Call, Work, work_of
+from fleetdeploy.tasks.verify import release_of
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,19 @@ def _afterwards(service: ServicePlan, done: AbstractSet[str]) -> ServicePlan:
     activation = Activation.VERIFY if "activate" in done else service.activation
     return replace(
         service,
+        observed=_with_record(service) if "verify" in done else service.observed,
         stage=() if "stage" in done else service.stage,
         pull_image=service.pull_image and "pull_image" not in done,
         undrain=(service.undrain or "drain" in done) and "undrain" not in done,
         activation=Activation.NOTHING if "verify" in done else activation,
     )
+
+
+def _with_record(service: ServicePlan) -> ObservedService:
+    """What was seen, with the record that ``verify`` writes: what is pruned afterwards goes by it."""
+    record = release_of(service, "")
+    line = ProvenRelease(record.id, record.models, record.took_back)
+    before = service.observed.history
+    if isinstance(before, Unknown):
+        return replace(service.observed, release=Present(record))
+    return replace(service.observed, release=Present(record), history=Present((*proven_here(service.observed), line)))

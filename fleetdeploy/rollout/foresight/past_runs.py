@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.rollout.foresight.durations import Durations, from_events, succeeded
-from fleetdeploy.rollout.journal import KEPT_RUNS
+from fleetdeploy.rollout.journal.reading import open_regular
+from fleetdeploy.rollout.journal.record import JOURNAL, fields_of
+from fleetdeploy.rollout.journal.writing import KEPT_RUNS
 
 RUNS = 20
 """How many runs in which something was done are looked at."""
@@ -39,7 +40,7 @@ def _newest(runs: Path) -> Iterator[Events]:
     for directory in directories:
         if found == RUNS or left <= 0:
             return
-        content = _read(directory / "events.jsonl", min(RUN_BYTES, left))
+        content = _read(directory / JOURNAL, min(RUN_BYTES, left))
         left -= len(content)
         # Most runs of a cron job do nothing: they are told apart before any line is parsed.
         events = tuple(_events(content)) if _STEP in content else ()
@@ -51,13 +52,9 @@ def _newest(runs: Path) -> Iterator[Events]:
 def _read(path: Path, most: int) -> bytes:
     """The beginning of a regular file, and its end where it is longer; empty when it cannot be read."""
     try:
-        # A named pipe would keep us waiting for somebody who writes.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return b""
+        with open_regular(path) as file:
             content = file.read(most)
-            size = os.fstat(descriptor).st_size
+            size = os.fstat(file.fileno()).st_size
             if size > most:
                 file.seek(max(most, size - _END_BYTES))
                 content += b"\n" + file.read(_END_BYTES)
@@ -71,9 +68,6 @@ def _events(content: bytes) -> Iterator[Mapping[str, object]]:
     for line in content.split(b"\n"):
         if len(line) > _LINE_BYTES or not (_STEP in line or _END in line):
             continue
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(event, dict):
+        event = fields_of(line)
+        if event is not None:
             yield event

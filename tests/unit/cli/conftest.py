@@ -73,7 +73,7 @@ class Project:
 
     def run(self, command: str, *arguments: str) -> Result:
         self.wires.clear()
-        nouns = [command, *arguments[:1]] if command == "inventory" else [command]
+        nouns = [command, *arguments[:1]] if command in {"inventory", "lock"} else [command]
         rest = arguments[len(nouns) - 1 :]
         own = [
             "-i",

@@ -245,7 +245,7 @@ def test_many_hosts_are_not_changed_without_a_word(project: Project, monkeypatch
 def test_a_second_run_is_locked_out(project: Project) -> None:
     """While a run holds the fleet's lock another one exits 6 and names it."""
     from fleetdeploy.domain.inventory import Connection, Host
-    from fleetdeploy.rollout import lock
+    from fleetdeploy.rollout.locks import local as lock
 
     host = Host("another name", Connection("gpu2"))
     with lock.hold(project.path / "home/fleetdeploy/locks", [host], "run-1", project.world.clock):
@@ -268,7 +268,7 @@ def test_events_are_written_to_a_file(project: Project) -> None:
 
 
 def test_prune_is_further_work_that_a_plan_shows(project: Project) -> None:
-    """Old versions that the playbook would remove are told host by host."""
+    """Old versions that the playbook would remove are told host by host; the last good one is none of them."""
     for number in (2, 3):
         project.run("deploy")
         project.edit(f"versions: [{number - 1}]", f"versions: [{number}]")
@@ -276,7 +276,7 @@ def test_prune_is_further_work_that_a_plan_shows(project: Project) -> None:
     assert project.run("deploy").code == 0
     assert project.run("plan", "--exit-code").code == 0
     shutil.copytree(project.path / "models" / "ranker" / "3", project.path / "models" / "ranker" / "4")
-    assert list(project.world.hosts["gpu1"].directory("ranking").versions["ranker"]) == [3]
+    assert list(project.world.hosts["gpu1"].directory("ranking").versions["ranker"]) == [2, 3]
 
 
 def test_diff_shows_the_plan_first(project: Project) -> None:

@@ -294,7 +294,7 @@ def test_the_hunt_finds_what_an_unredacted_channel_lets_out(
     result = deploy(secretive)
     assert result.code == 3
     texts = everything(secretive, {"deploy": result})
-    (journal,) = (name for name in texts if name.startswith("state/runs"))
+    (journal,) = (name for name in texts if name.startswith("state/runs") and name.endswith("events.jsonl"))
     found = hunted(texts)
     for where in ("deploy err", "events.jsonl", journal):
         for name in SENTINELS:

@@ -24,7 +24,7 @@ from fleetdeploy.planning.gpu_fit import (
     driver_may_fit,
     misfits,
 )
-from fleetdeploy.remote.facts import gpus
+from fleetdeploy.remote.probe.facts import gpus
 
 GIB = 1024**3
 OLD = Gpu(0, "V100", 16 * GIB, 0, "7.0", "550.54.15")

@@ -243,11 +243,11 @@ def test_masked_places_wait_for_all_secrets() -> None:
     stored = StoredPlan(
         MADE.inputs, changed(MADE.wanted, way, f"{'x' * 80}<secret>"), *list(PARTS.values())[1:], "", ""
     )
-    agreement.check_wanted(stored, MADE.wanted, again="again")
+    agreement.check_wanted(stored.wanted, MADE.wanted, again="again")
     with pytest.raises(PlanOutdated):
         agreement.check_fleet(stored, *PARTS.values(), again="again")
     with pytest.raises(PlanOutdated):
-        agreement.check_wanted(MADE, changed(MADE.wanted, way, "serving:9"), again="again")
+        agreement.check_wanted(MADE.wanted, changed(MADE.wanted, way, "serving:9"), again="again")
 
 
 SERVICE = ("hosts", "gpu1", "services", "ranking")

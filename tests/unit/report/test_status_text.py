@@ -16,6 +16,7 @@ from fleetdeploy.domain.service import DesiredService
 from fleetdeploy.planning.host import plan_host
 from fleetdeploy.report import status_text
 from fleetdeploy.report.fleet_state import FleetState, Members
+from fleetdeploy.rollout.debt.ledger import Debt
 
 V1, V2 = desired(1), desired(2)
 POOLS = ("ranking_grpc", "ranking_rest")
@@ -53,6 +54,18 @@ def drained() -> HostPlan:
 
 def traffic(state: Traffic, *pools: str) -> Members:
     return {"gpu1": Present(tuple(PoolMember(pool, "gpu1", state, 0, 100) for pool in pools or POOLS))}
+
+
+def test_what_a_host_owes_is_shown() -> None:
+    """Since when, which run drained it, and why; the same as JSON, whether the host can be reached by now or not."""
+    debt = Debt("gpu1", "gpu1:22", "run-1", "2026-01-31T00:00:00+00:00", "no route to host", drained=True)
+    plan = Plan({}, {"gpu1": "no route to host"})
+    line = "gpu1: OWES since 2026-01-31T00:00:00+00:00, drained by run run-1: no route to host"
+    assert line in printed(*status_text.lines(plan, {}, {"gpu1": debt}))
+    assert "OWES" not in printed(*status_text.lines(plan, {}))
+    owed = status_text.as_json(plan, {}, {"gpu1": debt})["owed"]
+    assert isinstance(owed, dict)
+    assert (owed["gpu1"]["run"], owed["gpu1"]["drained"]) == ("run-1", True)
 
 
 def test_status_shows_a_host_as_it_is() -> None:

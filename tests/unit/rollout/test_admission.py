@@ -10,7 +10,7 @@ from simulation.wire import Wire
 from simulation.world import POOLS
 
 from fleetdeploy.domain.plan import Plan, Refusal
-from fleetdeploy.rollout.admission import barriers, before_the_run
+from fleetdeploy.rollout.capacity.admission import barriers, before_the_run
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.foresight.forecast import forecast
 from fleetdeploy.rollout.foresight.parts import afterwards, part_of

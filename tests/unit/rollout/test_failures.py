@@ -9,7 +9,7 @@ import pytest
 from simulation.controller import Run, deploy, desired, plays
 from simulation.model_server import Quality
 from simulation.wire import Trouble
-from simulation.world import SERVICE, World, converged
+from simulation.world import World, converged
 
 from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.playbook import OnFailure, Quantity
@@ -104,20 +104,6 @@ def test_an_image_that_cannot_be_pulled_touches_no_traffic() -> None:
     assert run.code == 3
     assert touched(run) == set()
     assert converged(world, V1) == []
-
-
-def test_a_hung_reload_is_given_up_and_the_server_restarted() -> None:
-    """A reload that never returns ends at its deadline, and the host is back in service afterwards."""
-    world = settled("gpu1", "gpu2")
-    process = world.hosts["gpu1"].server(SERVICE)
-    assert process is not None
-    process.stuck = True
-    run = deploy(world, V2)
-    assert (run.code, run.last_line) == (3, BACK)
-    assert converged(world, V1) == []
-    assert deploy(world, V2).code == 0
-    assert converged(world, V2) == []
-    assert dangers(world) == []
 
 
 def test_a_failure_on_the_second_wave_is_called_mixed() -> None:

@@ -17,9 +17,9 @@ from fleetdeploy.domain.forecast import Expected
 from fleetdeploy.domain.plan import Refusal
 from fleetdeploy.domain.playbook import Quantity
 from fleetdeploy.errors import HostKeyRefused
+from fleetdeploy.rollout.capacity.in_service import never_served
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.foresight.durations import Durations, from_events
-from fleetdeploy.rollout.in_service import never_served
 from fleetdeploy.rollout.targets import Target, Targets
 
 from .fleets import NEW_IMAGE, V1, V2, new, settled
@@ -270,7 +270,7 @@ def test_durations_come_from_earlier_runs(size: int) -> None:
     assert expected is not None
     waves = -(-3 // size)
     assert not expected.at_least
-    assert waves * 30 + (waves - 1) * 5 <= expected.seconds <= waves * 32 + (waves - 1) * 5
+    assert waves * 30 + (waves - 1) * 5 <= expected.seconds <= waves * 34 + (waves - 1) * 5
 
 
 def test_of_another_kind_of_activation_nothing_is_known() -> None:

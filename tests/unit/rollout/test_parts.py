@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import stat
 import threading
 from contextlib import suppress
 from dataclasses import replace
@@ -21,11 +20,11 @@ from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.errors import HostKeyRefused, InputError, Interrupted, LockHeld, RolloutFailed
-from fleetdeploy.rollout import lock
-from fleetdeploy.rollout.capacity import Capacity
+from fleetdeploy.rollout.capacity.capacity import Capacity
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.interrupt import Interrupts
 from fleetdeploy.rollout.journal import Journal, as_json, open_run
+from fleetdeploy.rollout.locks import local as lock
 from fleetdeploy.rollout.outcomes import merge
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.rollout.verdict import judge
@@ -179,25 +178,6 @@ def test_outcomes_over_several_plays(
     """A failure stays, a change is not hidden by a later play, and what was activated is not forgotten."""
     found = merge(before, now)
     assert (found.state, found.activated) == (state, activated)
-
-
-def test_the_journal_is_private_and_holds_one_event_a_line(tmp_path: Path) -> None:
-    """Mode 0600, appended, a line of JSON each, without empty fields."""
-    path = tmp_path / "events.jsonl"
-    for number in (1, 2):
-        journal = Journal(path)
-        journal(Event(Kind.STEP_STARTED, float(number), "r1", host="gpu1", data={"service": "ranking"}))
-        journal.close()
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["time_s"] for line in lines] == [1.0, 2.0]
-    assert lines[0] == {
-        "kind": "step_started",
-        "time_s": 1.0,
-        "run": "r1",
-        "host": "gpu1",
-        "data": {"service": "ranking"},
-    }
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_the_journal_is_on_disk_before_the_step(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fleetdeploy.domain.plan import Activation
 from fleetdeploy.errors import NotHealthy
-from fleetdeploy.rollout.proof import check_proof
+from fleetdeploy.rollout.host.proof import check_proof
 
 
 def plan(activation: Activation, *, undrain: bool = False) -> Any:

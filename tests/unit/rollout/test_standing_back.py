@@ -16,7 +16,7 @@ from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.errors import NotHealthy
 from fleetdeploy.rollout.emitter import Emitter
-from fleetdeploy.rollout.host_run import HostRun
+from fleetdeploy.rollout.host.host_run import HostRun
 from fleetdeploy.rollout.work import Call, Work
 from fleetdeploy.tasks.step import Step
 

@@ -210,7 +210,7 @@ def test_prune_keeps_what_anything_needs(keep: int, gone: tuple[int, ...]) -> No
     observed = settled_host(desired(models={"ranker": (1, 2, 3, 4, 5)})).services[SERVICE]
     release = settled_host(desired(3)).services[SERVICE].release
     loaded = tuple(VersionState(number, State.AVAILABLE) for number in (4,))
-    observed = replace(observed, release=release, served={"ranker": Present(loaded)})
+    observed = replace(observed, release=release, served={"ranker": Present(loaded)}, config_text=Absent())
     plan = plan_host(sim_host("gpu1"), [desired(5)], settled_host(desired(5)), stamp="T1").services[0]
     plan = replace(plan, observed=observed, activation=Activation.NOTHING)
     assert prunable(plan, keep).get("ranker", ()) == gone

@@ -10,8 +10,8 @@ from fleetdeploy.domain.plan import Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.errors import HostError, HostKeyRefused, PreflightRefused
 from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.capacity.in_service import Standing, never_served, standing
 from fleetdeploy.rollout.course import has_traffic_work
-from fleetdeploy.rollout.in_service import Standing, never_served, standing
 from fleetdeploy.rollout.naming import named
 
 

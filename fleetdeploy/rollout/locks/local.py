@@ -13,12 +13,14 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.lease import TRY_LATER, Holder
 from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.errors import InputError, LockHeld
 
@@ -27,8 +29,36 @@ _FLOCK = "hhqqi0q"
 """struct flock of Linux on 64 bits: type, whence, start, length, pid."""
 
 
+@dataclass(frozen=True)
+class Held:
+    """Locks that this process holds. ``file`` is which file of which boot of which kernel they lie in."""
+
+    run: str
+    file: str
+
+    def holder_of(self, host: Host) -> Holder:
+        """Who takes the host's lease. Its origin is the very byte that is locked here: who had it before has ended."""
+        origin = hashlib.sha256(f"{self.file} {_place(host)}".encode()).hexdigest()[:32] if self.file else ""
+        return Holder(self.run, this_owner(), origin)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a run on this machine says of itself while it holds locks; ``age_s`` in seconds."""
+
+    run: str
+    user: str
+    pid: int
+    age_s: float
+
+
+def this_owner() -> str:
+    """``user@machine``."""
+    return f"{getpass.getuser()}@{os.uname().nodename}"
+
+
 @contextmanager
-def hold(directory: Path, hosts: Collection[Host], run: str, clock: Clock, *, wait_s: float = 0.0) -> Iterator[None]:
+def hold(directory: Path, hosts: Collection[Host], run: str, clock: Clock, *, wait_s: float = 0.0) -> Iterator[Held]:
     """Hold the locks of ``hosts``, all or none. Raises LockHeld, with the owner, after ``wait_s`` seconds."""
     wanted = {_place(host): host.name for host in hosts}
     descriptor = _open(directory)
@@ -37,7 +67,7 @@ def hold(directory: Path, hosts: Collection[Host], run: str, clock: Clock, *, wa
         _take_all(descriptor, directory, wanted, clock, wait_s)
         _forget_ended(directory, wanted)
         owner.write_text(json.dumps({**_owner(run, clock), "places": sorted(wanted)}), encoding="utf-8")
-        yield
+        yield Held(run, _identity(descriptor))
     finally:
         owner.unlink(missing_ok=True)
         os.close(descriptor)
@@ -52,6 +82,25 @@ def _open(directory: Path) -> int:
         raise InputError(
             f"the lock cannot be opened: {error.strerror}", where=str(directory), hint="set XDG_STATE_HOME"
         ) from error
+
+
+def held_here(directory: Path, hosts: Collection[Host], clock: Clock) -> Mapping[str, Note]:
+    """The run on this machine that holds a host's lock, for those hosts that have one."""
+    found: dict[str, Note] = {}
+    for note, places in _notes(directory):
+        since_s = datetime.fromisoformat(str(note["since"])).timestamp()
+        seen = Note(str(note["run"]), str(note["user"]), int(str(note["pid"])), max(0.0, clock.now_s() - since_s))
+        found |= {host.name: seen for host in hosts if _place(host) in places}
+    return found
+
+
+def _identity(descriptor: int) -> str:
+    """Empty where the system does not tell when it was booted: then nothing is concluded from this lock."""
+    with suppress(OSError):
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        info = os.fstat(descriptor)
+        return f"{boot_id} {info.st_dev} {info.st_ino}"
+    return ""
 
 
 def _place(host: Host) -> int:
@@ -72,7 +121,7 @@ def _take_all(descriptor: int, directory: Path, wanted: dict[int, str], clock: C
         if clock.monotonic_s() >= end:
             raise LockHeld(
                 f"another run works on {wanted[busy]}: {_describe(directory, busy)}",
-                hint="wait for it to end, or pass --wait-lock TIME",
+                hint=TRY_LATER,
             )
         clock.wait(_POLL_S)
 
@@ -106,11 +155,19 @@ def _forget_ended(directory: Path, held: Collection[int]) -> None:
 
 
 def _describe(directory: Path, place: int) -> str:
-    """Who holds a place, by the notes that runs leave beside the lock. A note of a run that is gone says nothing."""
-    for note in directory.glob("*.json"):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            owner = json.loads(note.read_text(encoding="utf-8"))
-            if place in owner["places"]:
-                os.kill(owner["pid"], 0)
-                return f"run {owner['run']} of {owner['user']}, pid {owner['pid']}, since {owner['since']}"
+    """Who holds a place, by the notes that runs leave beside the lock."""
+    for owner, places in _notes(directory):
+        if place in places:
+            return f"run {owner['run']} of {owner['user']}, pid {owner['pid']}, since {owner['since']}"
     return "its owner has just taken it"
+
+
+def _notes(directory: Path) -> list[tuple[Mapping[str, object], Collection[int]]]:
+    """What runs leave beside the lock. A note of a run that is gone says nothing."""
+    found = []
+    for path in directory.glob("*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            note = json.loads(path.read_text(encoding="utf-8"))
+            os.kill(note["pid"], 0)
+            found.append((note, note["places"]))
+    return found

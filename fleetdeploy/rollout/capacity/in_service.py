@@ -15,11 +15,13 @@ from fleetdeploy.planning.host import out_of_service
 @dataclass(frozen=True)
 class Standing:
     """``out``: hosts that served before and do not now, by whatever cause. ``withheld``: hosts that somebody other than
-    fleetdeploy keeps from getting traffic; they are not ours to put back.
+    fleetdeploy keeps from getting traffic; they are not ours to put back. ``told``: those of ``out`` of which their
+    balancer alone says so.
     """
 
     out: frozenset[str]
     withheld: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
 
 
 def never_served(plan: Plan, hosts: Iterable[str]) -> frozenset[str]:
@@ -41,27 +43,32 @@ def standing(plan: Plan, fleet: Fleet, everyone: Mapping[str, Host]) -> Standing
     """
     new = never_served(plan, plan.hosts)
     planned = {name: host.host for name, host in plan.hosts.items()}
-    traffic = _traffic({**everyone, **planned}, fleet)
-    out, withheld = set(plan.unreachable), set()
-    out |= {name for name in everyone if name not in planned and traffic[name] - {Traffic.UP}}
-    for name, host in plan.hosts.items():
-        seen = traffic[name]
-        if name not in new and (out_of_service(host) or any(item is not Traffic.UP for item in seen)):
-            out.add(name)
-        if not _drained_by_us(host) and any(item in _TOLD for item in seen):
-            withheld.add(name)
-    return Standing(frozenset(out), frozenset(withheld))
+    traffic = traffic_of({**everyone, **planned}, fleet)
+    silent = {name for name, seen in traffic.items() if seen - {Traffic.UP}}
+    known = set(plan.unreachable) | {name for name, host in plan.hosts.items() if out_of_service(host)}
+    out = (known | silent) - new
+    withheld = {
+        name
+        for name, host in plan.hosts.items()
+        if not drained_by_us(host) and not traffic[name].isdisjoint(OUT_BY_ORDER)
+    }
+    return Standing(frozenset(out), frozenset(withheld), frozenset(out - known))
 
 
-_TOLD = frozenset({Traffic.DRAINING, Traffic.DRAINED, Traffic.MAINTENANCE})
+OUT_BY_ORDER = frozenset({Traffic.DRAINING, Traffic.DRAINED, Traffic.MAINTENANCE})
+"""A server that is in one of these gets no requests however well it is."""
 
 
-def _drained_by_us(host: HostPlan) -> bool:
+def drained_by_us(host: HostPlan) -> bool:
+    """Whether a run of fleetdeploy took the host out, so that it is ours to put back."""
     return any(isinstance(service.observed.drained_by, Present) for service in host.services)
 
 
-def _traffic(hosts: Mapping[str, Host], fleet: Fleet) -> Mapping[str, frozenset[Traffic]]:
-    """What its balancer does with each host, in any of its pools."""
+def traffic_of(hosts: Mapping[str, Host], fleet: Fleet) -> Mapping[str, frozenset[Traffic]]:
+    """What its balancer does with each host, in any of its pools. Asks each balancer once.
+
+    Raises BalancerFailed or Unreachable when one cannot be asked.
+    """
     pools: dict[tuple[str, ...], set[str]] = {}
     wishes: dict[tuple[str, ...], BalancerWish] = {}
     for host in hosts.values():

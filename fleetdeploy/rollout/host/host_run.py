@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,22 +12,14 @@ from fleetdeploy.domain.observed import ObservedHost
 from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.domain.plan import HostPlan
 from fleetdeploy.domain.playbook import OnFailure
-from fleetdeploy.domain.protocols import Balancer, Clock, Fleet, HostSession
-from fleetdeploy.errors import (
-    FleetdeployError,
-    Held,
-    HostKeyRefused,
-    Interrupted,
-    PreflightRefused,
-    RemoteCommandFailed,
-    RolloutFailed,
-    Unreachable,
-)
+from fleetdeploy.domain.protocols import Clock, Fleet
+from fleetdeploy.errors import FleetdeployError, LeaseLost, PreflightRefused, Unreachable
 from fleetdeploy.rollout.emitter import Emitter
-from fleetdeploy.rollout.foresight.durations import measures
-from fleetdeploy.rollout.proof import check_proof
+from fleetdeploy.rollout.host.acting import STOPS, Acting, as_bug
+from fleetdeploy.rollout.host.proof import check_proof
+from fleetdeploy.rollout.host.watching import Watching
+from fleetdeploy.rollout.locks.leases import Unleased
 from fleetdeploy.rollout.work import AFTER_FAILURE, Call, Work, work_of
-from fleetdeploy.tasks.step import Step
 
 
 @dataclass
@@ -46,9 +37,14 @@ class HostRun:
     claim: Callable[[Call], bool] = lambda _: True
     ask: Callable[[Call, str], bool] = lambda _call, _text: False
     changed_before: bool = False
+    confirm_timeout_s: float = 0.0
+    leases: Unleased = field(default_factory=Unleased)
     done: list[Work] = field(default_factory=list)
-    _trouble: str = ""
     _acted: bool = False
+
+    def __post_init__(self) -> None:
+        self._acting = Acting(self.host, self.fleet, self.emit, self.clock, self.check_stop, self.ask)
+        self.watching = Watching(self.name, lambda: self.fleet.session(self.host), self.emit, self.confirm_timeout_s)
 
     @property
     def name(self) -> str:
@@ -69,12 +65,12 @@ class HostRun:
             plan = self._forward(plan, calls)
             ran = {work.name for work in self.done}
             self._forward(plan, [call for call in always if call.task.per_host or call.task.name not in ran])
-        except (Interrupted, RolloutFailed, Held) as error:
+        except STOPS as error:
             return self._afterwards(self._back(error), plan, always)
         except FleetdeployError as error:
             return self._afterwards(self._failed(error), plan, (*rescue, *always))
         except Exception as error:  # noqa: BLE001  a bug of ours on one host must not leave the others half-way
-            return self._failed(_bug(error))
+            return self._failed(as_bug(error))
         changed = sum(work.changes for work in self.done)
         state = HostState.CHANGED if changed else HostState.OK
         return HostOutcome(
@@ -88,7 +84,7 @@ class HostRun:
 
     def _afterwards(self, outcome: HostOutcome, plan: HostPlan, calls: Sequence[Call]) -> HostOutcome:
         """What is told and run after a failure. Nothing that goes wrong here makes the outcome another one."""
-        self._trouble = outcome.reason
+        self._acting.trouble = outcome.reason
         begun = [work.call for work in self.done]
         for call in calls if begun else ():
             if call.task.name not in AFTER_FAILURE or any(call is item for item in begun):
@@ -99,9 +95,7 @@ class HostRun:
                     if not call.once or self.claim(call):
                         self.perform(work)
                 except FleetdeployError as error:
-                    self.emit(Kind.STEP_FAILED, error.message, host=self.name, task=work.name, hint=error.hint)
-                except Exception as error:  # noqa: BLE001  as in run
-                    self.emit(Kind.STEP_FAILED, _bug(error).message, host=self.name, task=work.name)
+                    self._acting.tell(error, work)
         return outcome
 
     def _due_afterwards(self, plan: HostPlan, call: Call) -> tuple[Work, ...]:
@@ -123,7 +117,7 @@ class HostRun:
         """The calls in order. Returns the plan they ended with."""
         prepared = False
         for call in calls:
-            if prepared and call.task.touches_traffic:
+            if call.task.touches_traffic and (self.watching.take_over(plan) or prepared):
                 # A container is made from an image's id and versions on disk, which are there only now.
                 plan, prepared, self._acted = self._looked_again(), False, False
             changed = self.changed_before or self.changes
@@ -134,11 +128,14 @@ class HostRun:
                 if not self.past_activation():
                     self.check_stop()
                 check_proof(work.name, work.plan, begun={item.name for item in self.done})
+                self.leases.check(self.name)
                 if call.task.touches_traffic:
                     self.take_capacity()
+                self.watching.before(work, plan, calls)
                 # Before the act: an act that stops half-way has to be undone as well.
                 self.done.append(work)
                 self.perform(work)
+                self.watching.after(work)
                 prepared = prepared or call.task.prepares
         return plan
 
@@ -148,17 +145,10 @@ class HostRun:
             raise PreflightRefused(plan.refusals[0].message, where=self.name, hint=plan.refusals[0].hint)
         return plan
 
-    def perform(self, work: Work) -> None:
-        """Act, between the two journal records that say so."""
+    def perform(self, work: Work, *, undo: bool = False) -> None:
+        """Act, or take back."""
         self._acted = True
-        self.emit(Kind.STEP_STARTED, work.summary, host=self.name, task=work.name, service=work.plan.desired.name)
-        started = self.clock.monotonic_s()
-        work.call.task.act(self._step(work), work.call.arguments)
-        seconds = round(self.clock.monotonic_s() - started, 3)
-        self.emit(
-            Kind.STEP_FINISHED, work.summary, host=self.name, task=work.name,
-            service=work.plan.desired.name, seconds=seconds, **measures(work),
-        )  # fmt: skip
+        self._acting.act(work, committed=self.past_activation(), undo=undo)
 
     @property
     def changes(self) -> bool:
@@ -169,61 +159,39 @@ class HostRun:
         """After activation the safe end is forward: what serves is new and only has to be proven and put back."""
         return any(work.name == "activate" for work in self.done)
 
-    def _step(self, work: Work) -> Step:
-        wish = self.host.balancer
-        balancer: Balancer | None = (
-            self.fleet.balancer(wish) if wish and wish.pools.get(work.plan.desired.name) else None
-        )
-        return Step(
-            session=self._session(work),
-            plan=work.plan,
-            run=self.emit.run,
-            clock=self.clock,
-            say=lambda text: self.emit(Kind.STEP_PROGRESS, text, host=self.name, task=work.name),
-            balancer=balancer,
-            ask=lambda text: self.ask(work.call, text),
-            check=self.check_stop,
-            controller=self.fleet.outside,
-            committed=self.past_activation(),
-            trouble=self._trouble,
-            environment=work.call.environment,
-        )
-
-    def _session(self, work: Work) -> HostSession:
-        """The session of the host that does the work. Another one that is out of reach is no word about this one."""
-        other = work.call.delegate
-        if other is None:
-            return self.fleet.session(self.host)
-        try:
-            return self.fleet.session(other)
-        except HostKeyRefused:
-            raise
-        except Unreachable as error:
-            message = f"{other.name}, which `{work.name}` is delegated to, cannot be reached: {error.message}"
-            raise RemoteCommandFailed(message, where=other.name, hint=error.hint) from error
-
     def _failed(self, error: FleetdeployError) -> HostOutcome:
-        last = self.done[-1] if self.done else None
-        data = {"hint": error.hint, "detail": error.detail, "service": last.plan.desired.name if last else ""}
-        self.emit(Kind.STEP_FAILED, error.message, host=self.name, task=last.name if last else "", **data)
-        if self.on_failure is OnFailure.STOP and self._touched():
-            return self._outcome(HostState.FAILED, error, mixed=True)
+        self._acting.tell(error)
+        lost = isinstance(error, LeaseLost) and error.where == self.name
+        if isinstance(error, LeaseLost) and lost:
+            self.leases.lose(self.name, error)
+        if lost or (self.on_failure is OnFailure.STOP and self._touched()):
+            # What is there by now is the other run's, or stays as a person shall find it: no way back of either kind.
+            return self._outcome(HostState.FAILED, error, mixed=True, more=self.watching.stood_down())
         return self._back(error)
+
+    def failed_later(self, error: FleetdeployError, plan: HostPlan, calls: Sequence[Call]) -> HostOutcome:
+        """A host that went well and does not serve any longer: as if it had failed by then; then ``calls``."""
+        return self._afterwards(self._failed(error), plan, calls)
 
     def _back(self, error: FleetdeployError) -> HostOutcome:
         """Undo in reverse what was begun; a host whose way back fails stays out of its balancer."""
-        own_fault = not isinstance(error, (Interrupted, RolloutFailed, Held))
+        own_fault = not isinstance(error, STOPS)
         state = HostState.FAILED if own_fault else HostState.SKIPPED
         if not self._touched():
-            return self._outcome(HostState.UNREACHABLE if isinstance(error, Unreachable) else state, error)
+            state = HostState.UNREACHABLE if isinstance(error, Unreachable) else state
+            return self._outcome(state, error, more=self.watching.stood_down())
         self.emit(Kind.REVERT_STARTED, error.message, host=self.name)
         try:
             self.undo()
         except FleetdeployError as second:
-            self.emit(Kind.STEP_FAILED, second.message, host=self.name, task="revert", hint=second.hint)
+            self._acting.tell(second)
+            if isinstance(second, LeaseLost) and second.where == self.name:
+                self.leases.lose(self.name, second)
             state = HostState.UNREACHABLE if isinstance(second, Unreachable) else HostState.FAILED
-            return self._outcome(state, error, mixed=True, more=f"; the revert failed as well: {second.message}")
-        return self._outcome(HostState.REVERTED if own_fault else state, error)
+            return self._outcome(
+                state, error, mixed=True, more=f"{self.watching.told}; the revert failed as well: {second.message}"
+            )
+        return self._outcome(HostState.REVERTED if own_fault else state, error, more=self.watching.told)
 
     def undo(self) -> None:
         """Take back every call that was begun, last one first, of every service, whatever fails on the way.
@@ -231,28 +199,31 @@ class HostRun:
         A host that may be in its balancer again leaves it first: nothing is taken back under traffic. A service whose
         activation cannot be taken back is not put back into its balancer. Raises the first error at the end.
         """
-        errors: list[FleetdeployError] = []
         self._acted = True
+        errors: list[FleetdeployError] = []
+        stuck: set[str] = set()
+        for service, error in self.watching.stand_down():
+            errors.append(error)
+            stuck.add(service)
+        self.leases.check(self.name)
         if any(work.name == "undrain" for work in self.done):
             for work in [work for work in self.done if work.name == "drain"]:
-                self.perform(work)
-        stuck: set[str] = set()
+                self._attempt(work, errors, stuck)
         for work in reversed(self.done):
             service = work.plan.desired.name
-            if not work.undoable or service in stuck:
-                continue
-            try:
-                self.emit(Kind.STEP_STARTED, f"undo {work.summary}", host=self.name, task=work.name, undo=True)
-                work.call.task.undo(self._step(work), work.call.arguments)
-                self.emit(Kind.STEP_FINISHED, f"undo {work.summary}", host=self.name, task=work.name, undo=True)
-            except FleetdeployError as error:
-                errors.append(error)
-                stuck.add(service)
-            except Exception as error:  # noqa: BLE001  as in run
-                errors.append(_bug(error))
-                stuck.add(service)
+            restored = work.name == "activate" and service in self.watching.restored
+            if work.undoable and service not in stuck and not restored:
+                self._attempt(work, errors, stuck, undo=True)
         if errors:
             raise errors[0]
+
+    def _attempt(self, work: Work, errors: list[FleetdeployError], stuck: set[str], *, undo: bool = False) -> None:
+        """One step of the way back. What fails is for its end, and its service is left alone from then on."""
+        try:
+            self.perform(work, undo=undo)
+        except FleetdeployError as error:
+            errors.append(error)
+            stuck.add(work.plan.desired.name)
 
     def _touched(self) -> bool:
         return any(work.undoable for work in self.done)
@@ -270,12 +241,3 @@ class HostRun:
             mixed=mixed,
             steps_ok=max(0, len(self.done) - 1),
         )
-
-
-def _bug(error: Exception) -> FleetdeployError:
-    """An error that nobody expected, as one that is reported like any other."""
-    return FleetdeployError(
-        f"a bug in fleetdeploy: {type(error).__name__}: {error}",
-        hint="please report it with the lines below",
-        detail="".join(traceback.format_exception(error)),
-    )

@@ -1,0 +1,1 @@
+"""Who is in service, and who may be taken out of it."""

@@ -1,0 +1,66 @@
+"""Who of a play's hosts gets requests while the play goes on, by the word of their balancers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.observed import Traffic
+from fleetdeploy.domain.protocols import Clock, Fleet
+from fleetdeploy.errors import HostError, PreflightRefused, RolloutFailed
+from fleetdeploy.rollout.capacity.capacity import Capacity
+from fleetdeploy.rollout.capacity.in_service import OUT_BY_ORDER, traffic_of
+
+LOOK_S = 5.0
+"""How old an answer may be where a host is taken out. Hosts that wait for the same answer share it."""
+
+
+class Lookout:
+    """Asks each balancer of the hosts once a look and tells the play's ``capacity`` what it said. Thread-safe."""
+
+    def __init__(self, hosts: Mapping[str, Host], capacity: Capacity, fleet: Fleet, clock: Clock) -> None:
+        self._hosts = hosts
+        self._capacity = capacity
+        self._fleet = fleet
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked_s = float("-inf")
+        self._word: Mapping[str, frozenset[Traffic]] | RolloutFailed = {}
+
+    def look(self, *, within_s: float = 0.0) -> Mapping[str, frozenset[Traffic]]:
+        """What its balancer does with each host; an answer of the last ``within_s`` seconds is good enough.
+
+        Raises RolloutFailed when a balancer cannot be asked: nobody knows then who may be taken out.
+        """
+        with self._lock:
+            if within_s <= 0 or self._clock.monotonic_s() - self._asked_s > within_s:
+                self._word = self._ask()
+                self._asked_s = self._clock.monotonic_s()
+            if isinstance(self._word, RolloutFailed):
+                raise self._word
+            return self._word
+
+    def check_ours(self, host: str) -> None:
+        """Raises PreflightRefused for a host that somebody has taken out: we would put it back behind their back."""
+        if not self.look(within_s=LOOK_S).get(host, frozenset()).isdisjoint(OUT_BY_ORDER):
+            raise PreflightRefused(
+                "drained or in maintenance in the balancer, and not by fleetdeploy",
+                where=host,
+                hint="put it back when that is over (HAProxy: set server POOL/SERVER state ready)",
+            )
+
+    def _ask(self) -> Mapping[str, frozenset[Traffic]] | RolloutFailed:
+        at_hand = self._capacity.at_hand
+        try:
+            word = traffic_of(self._hosts, self._fleet)
+        except HostError as error:
+            where = f" ({error.where})" if error.where else ""
+            return RolloutFailed(
+                f"nobody can say which hosts are in service: {error.message}{where}",
+                where=error.where,
+                hint=error.hint or "mend the balancer first",
+                detail=error.detail,
+            )
+        self._capacity.see({name for name, seen in word.items() if seen - {Traffic.UP}}, at_hand=at_hand)
+        return word

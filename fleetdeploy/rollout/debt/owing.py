@@ -1,0 +1,146 @@
+"""Hosts that a run could not reach while it switched others over: remembered, and kept from getting requests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+from fleetdeploy.domain.events import Kind
+from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.observed import Traffic
+from fleetdeploy.domain.outcome import HostOutcome, HostState
+from fleetdeploy.domain.plan import HostPlan, Plan
+from fleetdeploy.domain.protocols import Clock, Fleet
+from fleetdeploy.errors import HostError
+from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.capacity.in_service import OUT_BY_ORDER, traffic_of
+from fleetdeploy.rollout.debt.ledger import Debt, Debts, address_of
+from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.work import Work
+
+KEEP_OUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class Owing:
+    """Makes and settles debts. The file of a debt is written before the balancer is told anything."""
+
+    debts: Debts
+    fleet: Fleet
+    emit: Emitter
+    clock: Clock
+
+    def make(
+        self,
+        bound: BoundPlay,
+        outcomes: Mapping[str, HostOutcome],
+        *,
+        out: AbstractSet[str],
+        drained: Collection[str],
+    ) -> tuple[str, ...]:
+        """A debt for each host of the play that could not be reached, if others were switched over.
+
+        ``out`` are hosts that count as out of service, ``drained`` those that this run drained itself.
+        Returns the hosts that may still get requests with what they served before.
+        """
+        ended = [outcomes[name] for name in bound.hosts if name in outcomes]
+        lost = [item for item in ended if item.state is HostState.UNREACHABLE]
+        if not lost or not bound.touches_traffic or not any(item.activated for item in ended):
+            return ()
+        word: Mapping[str, frozenset[Traffic]] = {}
+        silence = ""
+        try:
+            word = traffic_of(bound.everyone, self.fleet)
+        except HostError as error:
+            silence = f"its balancer cannot be asked: {error.message}"
+        gone = (out & set(bound.everyone)) | {name for name, seen in word.items() if seen - {Traffic.UP}}
+        exposed = []
+        for item in lost:
+            host, seen = bound.everyone[item.host], word.get(item.host, frozenset())
+            why_not = silence
+            if Traffic.UP in seen:
+                why_not = _no_room(host.name, bound, gone | {host.name})
+            if self._make(host, item.reason, seen, ours=host.name in drained, why_not=why_not if host.balancer else ""):
+                exposed.append(host.name)
+        return tuple(exposed)
+
+    def _make(self, host: Host, why: str, seen: frozenset[Traffic], *, ours: bool, why_not: str) -> bool:
+        """Whether the host may still get requests. ``why_not`` it is not drained, where it is known that it cannot."""
+        before = self.debts.of(host)
+        since = datetime.fromtimestamp(self.clock.now_s(), tz=timezone.utc).isoformat(timespec="seconds")
+        wish = host.balancer
+        debt = before or Debt(
+            host.name,
+            address_of(host),
+            self.emit.run,
+            since,
+            why,
+            balancer=f"{wish.kind} on {wish.host}, server {wish.server}" if wish else "",
+            pools=dict(wish.pools) if wish else {},
+        )
+        told = not seen.isdisjoint(OUT_BY_ORDER)
+        drains = bool(seen) and not told and not why_not
+        # Where the balancer says nothing of the host, what was known of it stands.
+        debt = replace(debt, drained=drains or (ours and told) or (debt.drained and (told or not seen)))
+        try:
+            if debt != before:
+                self.debts.write(debt)
+            if drains and wish is not None:
+                self.fleet.balancer(wish).keep_out(wish.all_pools, wish.server, deadline_s=KEEP_OUT_S)
+        except HostError as error:
+            why_not = f"it could not be drained: {error.message}"
+            self._rewrite(replace(debt, drained=False))
+        except OSError as error:
+            why_not = f"nothing can be remembered: {error.strerror} ({self.debts.directory})"
+        if debt != before or why_not:
+            self._tell(host.name, why_not, drained=debt.drained and not why_not)
+        return bool(why_not)
+
+    def _rewrite(self, debt: Debt) -> None:
+        """What could not be done. Where this fails the file says `drained`, and the next run puts the host back."""
+        try:
+            self.debts.write(debt)
+        except OSError:
+            return
+
+    def _tell(self, host: str, why_not: str, *, drained: bool) -> None:
+        text = "owes what this run switched over to; the next run that reaches it brings it there"
+        if drained:
+            text += ", and puts it back into its balancer, which sends it nothing until then"
+        if why_not:
+            text += f"; until then it may get requests with what it served before: {why_not}"
+        self.emit(Kind.DEBT_MADE, text, host=host, drained=drained, exposed=bool(why_not))
+
+    def pay(self, plan: HostPlan, done: Sequence[Work]) -> None:
+        """A part that went well: the debt is paid where it put every service back that was to be put back."""
+        back = {work.plan.desired.name for work in done if work.name == "undrain"}
+        wanted = {service.desired.name for service in plan.services if service.undrain}
+        if back >= wanted and (wanted or any(work.name == "activate" for work in done)):
+            self._settle(plan.host)
+
+    def pay_the_rest(self, plan: Plan, outcomes: Mapping[str, HostOutcome]) -> None:
+        """Hosts that were found to owe nothing, having what they shall and their requests."""
+        for name, host in plan.hosts.items():
+            fine = name in outcomes and outcomes[name].state is HostState.OK
+            if fine and not host.changed and not host.refusals:
+                self._settle(host.host)
+
+    def _settle(self, host: Host) -> None:
+        debt = self.debts.of(host)
+        if debt is None:
+            return
+        try:
+            self.debts.forget(host)
+        except OSError as error:
+            self.emit(Kind.STEP_FAILED, f"its debt cannot be removed: {error.strerror}", host=host.name)
+            return
+        self.emit(Kind.DEBT_SETTLED, f"has what it owed since {debt.since}", host=host.name, made_by=debt.run)
+
+
+def _no_room(name: str, bound: BoundPlay, out: AbstractSet[str]) -> str:
+    """Why the host may not be kept from its requests, although it counts among those that are ``out`` already."""
+    if len(out) > bound.max_unavailable:
+        return f"{len(out)} hosts are out of service, and max_unavailable is {bound.max_unavailable}"
+    return bound.floor.denies(name, out=out - {name})

@@ -1,0 +1,226 @@
+"""A run's leases: taken on its hosts before anything is touched, renewed while it goes on, released at its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from fleetdeploy.domain.events import Kind
+from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.lease import Holder, held_elsewhere
+from fleetdeploy.domain.observed import Present
+from fleetdeploy.domain.plan import Plan
+from fleetdeploy.domain.protocols import Clock, Fleet, Leases
+from fleetdeploy.errors import (
+    FleetdeployError,
+    HostError,
+    HostKeyRefused,
+    LeaseLost,
+    LockHeld,
+    PreflightRefused,
+)
+from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.side_by_side import side_by_side
+from fleetdeploy.rollout.targets import Targets
+
+TTL_S = 60.0
+PER_HOST_S = 0.1
+"""Added for every host: the renewals of a large fleet take their time."""
+
+TICKS = 12
+"""How often within a lease's time the keeper looks which renewals are due; one is due after a third of it."""
+
+Result = TypeVar("Result")
+
+
+class Unleased:
+    """For a run that works on hosts without leases, as parts of one do in tests."""
+
+    lost = False
+
+    def take(self, names: Sequence[str]) -> None:
+        """Take the leases of these hosts, all or none, before anything is touched. Raises LockHeld."""
+
+    def check(self, name: str) -> None:
+        """Raise LeaseLost where the host's lease is known to be lost."""
+
+    def lose(self, name: str, error: LeaseLost) -> None:
+        """Remember that it is: no further step is begun there."""
+
+
+@dataclass
+class LeaseKeeper(Unleased):
+    """The leases of one run. ``holder_of`` says who takes a host's; ``ttl_s`` is how long one holds by itself."""
+
+    targets: Targets
+    fleet: Fleet
+    emit: Emitter
+    clock: Clock
+    holder_of: Callable[[Host], Holder]
+    forks: int
+    ttl_s: float | None = None
+    _taken: list[str] = field(default_factory=list)
+    _renewed_s: dict[str, float] = field(default_factory=dict)
+    _silent: set[str] = field(default_factory=set)
+    _lost: dict[str, LeaseLost] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def lost(self) -> bool:  # type: ignore[override]
+        return bool(self._lost)
+
+    @property
+    def holds_s(self) -> float:
+        """How long a lease of this run holds without being renewed."""
+        return self.ttl_s or TTL_S + PER_HOST_S * len(self._taken)
+
+    def take(self, names: Sequence[str]) -> None:
+        """The first host alone: of two runs with the same hosts the one that gets it gets them all, and not half each.
+
+        Raises LockHeld, HostKeyRefused, or PreflightRefused where a lease cannot be taken for another reason; then none
+        is held.
+        """
+        self._taken = sorted(names)
+        try:
+            for part in (self._taken[:1], self._taken[1:]):
+                side_by_side(self._take, part, forks=self.forks)
+        except (LockHeld, HostKeyRefused):
+            self.release()
+            raise
+        except HostError as error:
+            self.release()
+            raise PreflightRefused(
+                f"its lease cannot be taken: {error.message}",
+                where=error.where,
+                hint=error.hint or "nothing was touched",
+                detail=error.detail,
+            ) from error
+        if self._taken:
+            self.emit(Kind.LEASES_TAKEN, hosts=list(self._taken), seconds=self.holds_s)
+
+    def check(self, name: str) -> None:
+        with self._lock:
+            error = self._lost.get(name)
+        if error is not None:
+            raise error
+
+    def lose(self, name: str, error: LeaseLost) -> None:
+        with self._lock:
+            known = name in self._lost
+            self._lost.setdefault(name, error)
+        if not known:
+            self.emit(Kind.LEASE_LOST, error.message, host=name, hint=error.hint)
+
+    @contextmanager
+    def renewing(self) -> Iterator[None]:
+        """Keep what is taken meanwhile, and let go of it at the end, however that comes."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._renew_until, args=(over,), name="leases", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(self.holds_s / TICKS)  # one that still waits for a host has nothing more to say
+            self.release()
+
+    def renew(self) -> None:
+        """Renew the leases that are due. Where a host does not answer, it is tried again at the next call.
+
+        Nothing is given up for that: every act proves by itself that the lease is still this run's.
+        """
+        now_s = self.clock.monotonic_s()
+        with self._lock:
+            due = [name for name, last_s in self._renewed_s.items() if now_s - last_s >= self.holds_s / 3]
+            due = [name for name in due if name not in self._lost]
+        if due:
+            side_by_side(self._renew, due, forks=self.forks)
+
+    def release(self) -> None:
+        """Let go of everything. One that cannot be released ends by itself."""
+        names = [name for name in self._taken if name not in self._lost]
+        self._taken, self._renewed_s = [], {}
+        if not names:
+            return
+        left = [name for name, done in zip(names, side_by_side(self._release, names, forks=self.forks), strict=True)
+                if not done]  # fmt: skip
+        self.emit(Kind.LEASES_RELEASED, hosts=[name for name in names if name not in left], left=left)
+
+    def _renew_until(self, over: threading.Event) -> None:
+        while not over.wait(self.holds_s / TICKS):
+            self.renew()
+
+    def _take(self, name: str) -> None:
+        started_s = self.clock.monotonic_s()
+        target = self.targets.by_name[name]
+        wishes = [service.wish for service in target.desired]
+        try:
+            self._leases(name).take(wishes, self.holder_of(target.host), ttl_s=self.holds_s)
+        except HostError:
+            # Whether it was taken is not known; asked again, the host says the same or takes it.
+            self._leases(name).take(wishes, self.holder_of(target.host), ttl_s=self.holds_s)
+        with self._lock:
+            self._renewed_s[name] = started_s
+
+    def _renew(self, name: str) -> None:
+        started_s = self.clock.monotonic_s()
+        try:
+            self._leases(name).check()
+        except LeaseLost as error:
+            self.lose(name, error)
+        except HostError:
+            self._silent.add(name)
+        else:
+            self._silent.discard(name)
+            with self._lock:
+                if name in self._renewed_s:
+                    self._renewed_s[name] = started_s
+
+    def _release(self, name: str) -> bool:
+        target = self.targets.by_name[name]
+        if name in self._silent:
+            return False
+        with suppress(FleetdeployError):
+            wishes = [service.wish for service in target.desired]
+            self._leases(name).release(wishes, self.holder_of(target.host))
+            return True
+        return False
+
+    def _leases(self, name: str) -> Leases:
+        return self.fleet.session(self.targets.by_name[name].host).leases()
+
+
+def check_free(plan: Plan, holder_of: Callable[[Host], Holder]) -> None:
+    """Raise LockHeld where another run has the lease of a host that was looked at; who has ended holds nothing."""
+    held = [
+        (name, service.lease.value)
+        for name, host in plan.hosts.items()
+        for service in host.observed.services.values()
+        if isinstance(service.lease, Present) and service.lease.value.live
+        and not holder_of(host.host).follows(service.lease.value.holder)
+    ]  # fmt: skip
+    if held:
+        raise held_elsewhere(*held[0])
+
+
+def patiently(attempt: Callable[[], Result], *, clock: Clock, wait_s: float, check: Callable[[], None]) -> Result:
+    """What ``attempt`` returns, tried again for ``wait_s`` seconds while it raises LockHeld. ``check`` may end that.
+
+    Between two attempts passes at least as long as one takes: waiting shall cost hosts little.
+    """
+    end_s = clock.monotonic_s() + wait_s
+    while True:
+        started_s = clock.monotonic_s()
+        try:
+            return attempt()
+        except LockHeld:
+            now_s = clock.monotonic_s()
+            if now_s >= end_s:
+                raise
+        next_s = min(end_s, now_s + max(1.0, now_s - started_s))
+        while clock.monotonic_s() < next_s:
+            check()
+            clock.wait(0.2)

@@ -1,0 +1,69 @@
+"""``on_failure: revert_all``: the hosts that a run finished go back to what they served before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from fleetdeploy.domain.events import Kind
+from fleetdeploy.domain.outcome import HostOutcome, HostState
+from fleetdeploy.errors import FleetdeployError
+from fleetdeploy.rollout.capacity.capacity import Capacity
+from fleetdeploy.rollout.capacity.lookout import Lookout
+from fleetdeploy.rollout.host.acting import as_bug
+from fleetdeploy.rollout.host.host_run import HostRun
+from fleetdeploy.rollout.side_by_side import side_by_side
+
+
+@dataclass(frozen=True)
+class TakingBack:
+    """As many hosts of a play side by side as its ``capacity`` leaves room for; no canary comes first.
+
+    A host for which there is no room any longer, or for which ``check`` raises, is not taken out: it goes on serving
+    what it serves now, and its outcome says why. One that does not come back is out for the rest; ``new`` ones go back
+    to serving nothing. ``why`` is what made it necessary.
+    """
+
+    capacity: Capacity
+    lookout: Lookout
+    new: Collection[str]
+    check: Callable[[], None]
+    why: str
+
+    def all(
+        self, runs: Sequence[HostRun], outcomes: Mapping[str, HostOutcome], *, forks: int
+    ) -> Mapping[str, HostOutcome]:
+        """Undo the ``runs``, the first one first; how it ended for each host. ``outcomes`` are those so far."""
+        found = side_by_side(lambda run: self._back(run, outcomes[run.name]), runs, forks=forks)
+        return {outcome.host: outcome for outcome in found}
+
+    def _back(self, run: HostRun, before: HostOutcome) -> HostOutcome:
+        try:
+            self.capacity.take(run.name, partial(self._look, run.name))
+        except FleetdeployError as error:
+            outcome = replace(before, reason=f"not taken back: {error.message}", hint=error.hint, taken_back=True)
+        else:
+            outcome = self._undone(run)
+            self.capacity.settle(run.name, serves=not outcome.mixed and run.name not in self.new)
+        run.emit(Kind.HOST_FINISHED, outcome.reason, host=run.name, state=outcome.state.value, hint=outcome.hint)
+        return outcome
+
+    def _look(self, host: str) -> None:
+        self.check()
+        self.lookout.check_ours(host)
+
+    def _undone(self, run: HostRun) -> HostOutcome:
+        try:
+            run.emit(Kind.REVERT_STARTED, self.why, host=run.name)
+            run.undo()
+        except FleetdeployError as error:
+            return _failed(run.name, error)
+        except Exception as error:  # noqa: BLE001  others may be waiting for this one's place
+            return _failed(run.name, as_bug(error))
+        return HostOutcome(run.name, HostState.REVERTED, self.why, untouched=False, taken_back=True)
+
+
+def _failed(host: str, error: FleetdeployError) -> HostOutcome:
+    told = (f"the revert failed: {error.message}", error.detail, error.hint)
+    return HostOutcome(host, HostState.FAILED, *told, untouched=False, mixed=True, taken_back=True)

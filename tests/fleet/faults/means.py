@@ -1,0 +1,99 @@
+"""How faults are brought to the hosts of a lab. What outlives its block is taken away when the block ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fleetdeploy.lab.fleet import Lab
+from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.onlooker import on
+
+_REACHED, _GO_ON = "/srv/fault-reached", "/srv/fault-go-on"
+_CHILDREN_OF_SSHD = 'cat "/proc/$(cat /run/sshd.pid)/task/"*/children'
+
+
+def is_on(lab: Lab, host: str) -> bool:
+    return next(status.running for status in lab.status().hosts if status.name == host)
+
+
+@contextmanager
+def dropped(lab: Lab, host: str, *rules: str) -> Iterator[None]:
+    """Packets that match a rule of iptables (``INPUT --protocol tcp``) are dropped in silence, as on a dead link."""
+    words = [rule.split() for rule in rules]
+    for chain, *match in words:
+        on(lab, host, "iptables", "--insert", chain, *match, "--jump", "DROP")
+    try:
+        yield
+    finally:
+        if is_on(lab, host):
+            for chain, *match in words:
+                on(lab, host, "iptables", "--delete", chain, *match, "--jump", "DROP", check=False)
+
+
+@contextmanager
+def partitioned(lab: Lab, host: str) -> Iterator[None]:
+    """Nobody reaches the host, nor what runs in its containers, and nobody is told so."""
+    with dropped(lab, host, "INPUT", "OUTPUT", "FORWARD"):
+        yield
+
+
+@contextmanager
+def without_ssh(lab: Lab, host: str) -> Iterator[None]:
+    """SSH alone is cut off, the links that are up included; what serves goes on serving."""
+    with dropped(lab, host, "INPUT --protocol tcp --dport 22", "OUTPUT --protocol tcp --sport 22"):
+        yield
+
+
+def cut_sessions(lab: Lab, host: str) -> None:
+    """End every SSH session of the host at once, as sshd's own death would; new ones are let in."""
+    on(lab, host, "sh", "-c", f"kill -9 $({_CHILDREN_OF_SSHD})")
+
+
+@contextmanager
+def held_in_rsync(lab: Lab, host: str, *, then: str = 'exec /usr/bin/rsync "$@"') -> Iterator[HeldCopy]:
+    """A copy to the host comes as far as the host's own rsync, which waits and does ``then`` when it is let go."""
+    script = f"""#!/bin/sh
+case "$*" in
+*--server*)
+    touch {_REACHED}
+    tries=0
+    while [ ! -e {_GO_ON} ] && [ $tries -lt 600 ]; do tries=$((tries + 1)); sleep 0.1; done
+    {then}
+    ;;
+esac
+exec /usr/bin/rsync "$@"
+"""
+    put = "cat >/usr/local/bin/rsync && chmod 755 /usr/local/bin/rsync"
+    lab.run_on(host, ["sh", "-c", put], stdin=script)
+    try:
+        yield HeldCopy(lab, host)
+    finally:
+        if is_on(lab, host):
+            on(lab, host, "rm", "-f", "/usr/local/bin/rsync", _REACHED, _GO_ON)
+
+
+class HeldCopy:
+    """A copy that waits on its host."""
+
+    def __init__(self, lab: Lab, host: str) -> None:
+        self._lab, self._host = lab, host
+
+    def wait(self) -> None:
+        argv = ["test", "-e", _REACHED]
+        wait_until(
+            lambda: self._lab.run_on(self._host, argv, check=False).returncode == 0, "a copy begins", deadline_s=60
+        )
+
+    def let_go(self) -> None:
+        on(self._lab, self._host, "touch", _GO_ON)
+
+
+@contextmanager
+def stopped_docker(lab: Lab, host: str) -> Iterator[None]:
+    """The Docker engine neither answers nor ends; containers go on."""
+    on(lab, host, "sh", "-c", 'kill -STOP "$(cat /run/docker.pid)"')
+    try:
+        yield
+    finally:
+        on(lab, host, "sh", "-c", 'kill -CONT "$(cat /run/docker.pid)"')

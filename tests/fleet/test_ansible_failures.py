@@ -1,0 +1,82 @@
+"""Two failures that rolling updates with Ansible are known for, as tests: what must happen here instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fleetdeploy.lab.fleet import Lab
+from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.faults.means import partitioned
+from tests.fleet.onlooker import POOLS, available, drained, identity, serves, traffic
+from tests.fleet.project import PLAYBOOK, Project, load, nothing_failed
+
+
+def errors_by_host(lab: Lab) -> Mapping[str, int]:
+    """Requests that the balancer could not bring to a host or got no answer for, since it began to count."""
+    head, *lines = lab.balancer_command("show stat").lstrip("# ").splitlines()
+    names = head.split(",")
+    found: dict[str, int] = {}
+    for line in lines:
+        row = dict(zip(names, line.split(","), strict=False))
+        if row.get("pxname") in POOLS and row["svname"].startswith("gpu"):
+            count = sum(int(row[name] or 0) for name in ("econ", "eresp", "srv_abrt"))
+            found[row["svname"]] = found.get(row["svname"], 0) + count
+    return found
+
+
+def test_an_unreachable_host_under_serial_with_max_fail_percentage_0_stops_the_rollout(
+    lab: Lab, served: Project
+) -> None:
+    """A host that loses its power between two waves is a failure: no later wave is touched, exit 4, and the next run
+    converges. Requests are lost on that host alone, by the balancer's own count for each server.
+    """
+    served.edit("soak: 0s", "soak: 5s", file=PLAYBOOK)
+    served.want(version=2)
+    later, before = identity(lab, "gpu3"), errors_by_host(lab)
+    with load(served):
+        started = served.deploy_until(kind="soak_started")
+        lab.power_off("gpu2")
+        result = started.end()
+        after = errors_by_host(lab)
+    assert result.code == 4, str(result)
+    assert "gpu2" in result.last_line
+    assert "the fleet is mixed: gpu1 changed" in result.last_line
+    touched = {event["host"] for event in served.events() if event.get("task") in {"drain", "activate"}}
+    assert touched == {"gpu1"}
+    serves(lab, 2, hosts=["gpu1"])
+    serves(lab, 1, hosts=["gpu3"])
+    assert identity(lab, "gpu3") == later
+    assert {host: after[host] - before[host] for host in ("gpu1", "gpu3")} == {"gpu1": 0, "gpu3": 0}
+
+    lab.power_on("gpu2")
+    wait_until(lambda: available(lab, "gpu2") == [1], "gpu2 has what it had", deadline_s=60)
+    # It serves what the others are to leave: no request reaches it before it has what it owes.
+    wait_until(lambda: traffic(lab)["gpu2"] == {"DRAIN"}, "the balancer keeps gpu2 out", deadline_s=30)
+    with load(served) as report:
+        served.deploy()
+    nothing_failed(report)
+    serves(lab, 2)
+    assert served.deploy().last_line == "OK: 3 hosts, nothing to do"
+
+
+def test_a_drained_host_that_drops_comes_back_into_its_balancer(lab: Lab, served: Project) -> None:
+    """A host that loses its network right after its drain is told, exit 4; once it is back, the next run brings it to
+    the release and into its balancer. It gets no request meanwhile, so that none at all is lost.
+    """
+    assert "always: [undrain]" in (served.root / PLAYBOOK).read_text(encoding="utf-8")
+    served.edit("    - drain:\n", "    - drain:\n    - pause: {seconds: 5s}\n", file=PLAYBOOK)
+    served.want(version=2)
+    with load(served) as report:
+        started = served.deploy_until(kind="step_finished", task="drain", host="gpu1")
+        with partitioned(lab, "gpu1"):
+            result = started.end(timeout_s=300)
+            assert result.code == 4, str(result)
+            assert result.last_line.startswith("FAILED: gpu1: not known to serve what it served before")
+        wait_until(lambda: traffic(lab)["gpu1"] == {"DRAIN"}, "the balancer keeps gpu1 out", deadline_s=30)
+        touched = {event["host"] for event in served.events() if event.get("task") == "drain"}
+        assert touched == {"gpu1"}
+        served.deploy()
+        serves(lab, 2)
+    nothing_failed(report)
+    assert drained(lab) == []
+    assert served.deploy().last_line == "OK: 3 hosts, nothing to do"
