@@ -110,7 +110,7 @@ def exported(lab: Lab) -> Path:
 
 
 class Project:
-    """A copy of the repository's lab project in a directory of its own. No soak between waves, one model: quick."""
+    """A copy of the repository's lab project in a directory of its own. Nothing is soaked or watched, one model: quick."""
 
     def __init__(self, lab: Lab, root: Path, *, state: Path | None = None) -> None:
         self.lab = lab
@@ -125,6 +125,7 @@ class Project:
         # Links cost nothing; a test that spoils a model removes files and never writes into one.
         shutil.copytree(exported(lab) / "models", root / INVENTORY / "models", copy_function=os.link)
         self.edit("soak: 2s", "soak: 0s", file=PLAYBOOK)
+        self.edit("golden: true}", "golden: true, min_healthy_time: 0s}", file=PLAYBOOK)
         self.edit(EMBEDDER, "\n")
         at_once = (root / PLAYBOOK).read_text(encoding="utf-8").replace("serial: [1, 10%, 50%]", "serial: [100%]")
         (root / "playbooks/at_once.yml").write_text(at_once, encoding="utf-8")

@@ -103,7 +103,7 @@ CASES = {
         PLAYBOOK, "undrian", "unknown task 'undrian'", "'undrain'",
     ),
     "an activation without a proof": Case(
-        _edit("    - verify: {timeout: 5m, golden: true}", "    #", PLAYBOOK),
+        _edit("    - verify: {timeout: 5m, golden: true, min_healthy_time: 0s}", "    #", PLAYBOOK),
         PLAYBOOK, "name: Switch over", "without a `verify`", "verify:",
     ),
     "a balancer that is no host": Case(_edit("host: lb\n", "host: lb9\n"), SERVICES, "lb9", "no host 'lb9'", "'lb'"),

@@ -159,7 +159,7 @@ def test_labels_are_asked_of_the_server_and_move_after_a_refusal(lab: Lab, serve
 def between(project: Project, script: str) -> None:
     """Have the playbook run a script on each host between `activate` and `verify`."""
     command = json.dumps(["sh", "-c", script])
-    line = "    - verify: {timeout: 5m, golden: true}"
+    line = "    - verify: {timeout: 5m, golden: true, min_healthy_time: 0s}"
     project.edit(line, f"    - run: {{argv: {command}, changes: false}}\n{line}", file=PLAYBOOK)
 
 
@@ -178,7 +178,7 @@ def test_a_file_that_something_else_writes_is_found(lab: Lab, served: Project) -
 @pytest.mark.fault("F19")
 def test_a_server_that_restarts_while_it_is_watched_is_not_healthy(lab: Lab, served: Project) -> None:
     """AVAILABLE before and after, with a crash in between: the host goes back to what it served."""
-    served.edit("golden: true}", "golden: true, min_healthy_time: 30s}", file=PLAYBOOK)
+    served.edit("min_healthy_time: 0s", "min_healthy_time: 30s", file=PLAYBOOK)
     served.want(version=2)
     with load(served) as report:
         running = served.deploy_until(kind="step_progress", host="gpu1", task="verify")
@@ -222,7 +222,7 @@ def test_a_container_that_loses_its_gpu_is_found(lab: Lab, served: Project) -> N
 @pytest.mark.fault("F18")
 def test_a_version_that_answers_too_slowly_is_taken_back(lab: Lab, served: Project) -> None:
     """Right answers that come after the bound are none: the error says how long it waited and what is allowed."""
-    served.edit("golden: true}", "golden: true, request_timeout: 1s}", file=PLAYBOOK)
+    served.edit("golden: true,", "golden: true, request_timeout: 1s,", file=PLAYBOOK)
     faulty(served, 2, {"latency_ms": 3000})
     served.want(version=2)
     with load(served) as report:
