@@ -110,7 +110,7 @@ def exported(lab: Lab) -> Path:
 
 
 class Project:
-    """A copy of the repository's lab project in a directory of its own. Nothing is soaked or watched, one model: quick."""
+    """A copy of the lab project in a directory of its own. Nothing is soaked or watched, one model: quick."""
 
     def __init__(self, lab: Lab, root: Path, *, state: Path | None = None) -> None:
         self.lab = lab
