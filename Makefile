@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-dep
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit simulation ansible contract upstream fleet bench lint lock packages clean
+.PHONY: help demo test unit simulation ansible contract seeded upstream fleet bench lint lock packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,7 +18,7 @@ help: ## list the targets
 demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (root)
 	@$(BIN)/python -m fleetdeploy demo
 
-test: unit simulation ansible contract fleet ## every test (root, for the fleet tests)
+test: unit simulation ansible contract seeded fleet ## every test (root, for the fleet tests)
 
 unit: packages $(DEV) ## no network, a minute or two
 	$(BIN)/python -m pytest --numprocesses 2 -m 'not simulation' tests/unit
@@ -31,6 +31,9 @@ ansible: packages $(DEV) ## inventories and patterns held against Ansible itself
 
 contract: packages $(DEV) ## TF Serving's contract, held by the stand-in, or by SERVER=PATH or IMAGE=NAME:TAG
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/contract
+
+seeded: packages $(DEV) ## known bugs put into the product, each of which the tests have to find
+	$(BIN)/python -m pytest --numprocesses 2 tests/seeded
 
 upstream: packages $(DEV) ## tensorflow/serving's own test against the stand-in; TFS_CHECKOUT=DIR names a checkout
 	$(BIN)/python -m pytest tests/upstream

@@ -51,6 +51,13 @@ def host_refusals(host: Host, desired: Sequence[DesiredService], observed: Obser
         for text in differences(host.gpus, observed.gpus.value):
             hint = "mend the inventory's `gpus`, or find out what happened to the host before it is deployed to"
             yield Refusal(host.name, text, hint)
+    wanted = any(service.wish.gpus.wanted for service in desired)  # then its service says so
+    if host.gpus and isinstance(observed.gpus, Unknown) and not wanted:
+        yield Refusal(
+            host.name,
+            f"the inventory's `gpus` cannot be compared with what is there: {observed.gpus.reason}",
+            "mend the driver, or leave `gpus` of the host out where it has none",
+        )
 
 
 def service_refusals(

@@ -19,26 +19,26 @@ class Bug:
     found_by: tuple[str, ...]
 
 
-def _files_script(before: str, after: str) -> None:
-    """Change the script of the file verbs; what it is changed from must be there, or there is no bug."""
-    from fleetdeploy.remote.directory import verbs
+def _scripts(before: str, after: str) -> None:
+    """Change the scripts of the verbs; what is changed must be there, or there is no bug."""
+    from fleetdeploy.remote.directory import leases, verbs
 
-    made = verbs.ServiceDirectory.__init__
+    read = verbs.script_of
+    assert before in read("files.sh"), f"{before!r} is not in the scripts any longer"
 
-    def changed(self: Any, *arguments: Any, **named: Any) -> None:
-        made(self, *arguments, **named)
-        assert before in self._script, f"{before!r} is not in files.sh any longer"
-        self._script = self._script.replace(before, after)
+    def changed(name: str) -> str:
+        return read(name).replace(before, after)
 
-    verbs.ServiceDirectory.__init__ = changed  # type: ignore[method-assign]
+    for module in (verbs, leases):
+        module.script_of = changed
 
 
 def _rename_before_flush() -> None:
-    _files_script('flush() { sync "$@" 2>/dev/null || sync; }', "flush() { :; }")
+    _scripts('flush() { sync "$@" 2>/dev/null || sync; }', "flush() { :; }")
 
 
 def _staged_in_place() -> None:
-    _files_script('[ -z "$extra" ] || {', '[ -z "" ] || {')
+    _scripts('[ -z "$extra" ] || {', '[ -z "" ] || {')
 
 
 def _unknown_is_absent() -> None:
@@ -62,11 +62,11 @@ def _undrain_skipped() -> None:
 
 
 def _available_is_proof() -> None:
-    from fleetdeploy.tasks import activate, verify
+    from fleetdeploy.tasks import verify
+    from fleetdeploy.tasks.activating import proof
 
-    for module in (activate, verify):
-        if hasattr(module, "answer_golden"):
-            module.answer_golden = lambda *_, **__: 0
+    for module in (proof, verify):
+        module.answer_golden = lambda *_, **__: 0
 
 
 def _exit_0_after_revert() -> None:
@@ -98,31 +98,29 @@ def _down_hosts_not_counted() -> None:
 
 def _journal_after_the_act() -> None:
     from fleetdeploy.domain.events import Kind
-    from fleetdeploy.rollout.host import host_run
+    from fleetdeploy.rollout.host import acting
 
-    emit_first = host_run.HostRun.perform
+    act = acting.Acting.act
 
-    def perform(self: Any, work: Any) -> None:
+    def late(self: Any, *arguments: Any, **named: Any) -> None:
         emit, held = self.emit, list[tuple[Any, Any]]()
 
-        class Late:
-            run = emit.run
+        def hold(kind: Kind, *told: Any, **data: Any) -> None:
+            if kind is Kind.STEP_STARTED:
+                held.append(((kind, *told), data))
+            else:
+                emit(kind, *told, **data)
 
-            def __call__(self, kind: Kind, *arguments: Any, **named: Any) -> None:
-                if kind is Kind.STEP_STARTED:
-                    held.append(((kind, *arguments), named))
-                else:
-                    emit(kind, *arguments, **named)
-
-        self.emit = Late()
+        hold.run = emit.run  # type: ignore[attr-defined]
+        self.emit = hold
         try:
-            emit_first(self, work)
+            act(self, *arguments, **named)
         finally:
             self.emit = emit
-            for arguments, named in held:
-                emit(*arguments, **named)
+            for told, data in held:
+                emit(*told, **data)
 
-    host_run.HostRun.perform = perform  # type: ignore[method-assign]
+    acting.Acting.act = late  # type: ignore[method-assign]
 
 
 def _old_version_dropped_first() -> None:
@@ -133,11 +131,11 @@ def _old_version_dropped_first() -> None:
 
 def _ok_is_trusted() -> None:
     """A reload that was answered with OK counts as done, and nobody looks at the states."""
-    from fleetdeploy.tasks import activate, verify
+    from fleetdeploy.tasks import verify
+    from fleetdeploy.tasks.activating import reload, replacement, way_back
 
-    for module in (activate, verify):
-        if hasattr(module, "await_available"):
-            module.await_available = lambda *_, **__: None
+    for module in (reload, replacement, way_back, verify):
+        module.await_available = lambda *_, **__: None
 
 
 def _drain_marker_after_the_drain() -> None:
@@ -148,6 +146,60 @@ def _drain_marker_after_the_drain() -> None:
         step.files.mark_drained(step.run)
 
     Drain.act = act  # type: ignore[method-assign]
+
+
+def _lock_not_fenced() -> None:
+    _scripts("    mine || lost\n", "    :\n")
+
+
+def _debt_after_the_drain() -> None:
+    from fleetdeploy.rollout.debt import owing
+
+    kept: list[Any] = []
+    make = owing.Owing._make
+
+    class Late:
+        def __init__(self, debts: Any) -> None:
+            self._debts = debts
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._debts, name)
+
+        def write(self, debt: Any) -> None:
+            kept.append(debt)
+
+    def late(self: Any, *arguments: Any, **named: Any) -> bool:
+        kept.clear()
+        exposed = bool(make(replace(self, debts=Late(self.debts)), *arguments, **named))
+        for debt in kept:
+            self.debts.write(debt)
+        return exposed
+
+    owing.Owing._make = late  # type: ignore[method-assign]
+
+
+def _rolled_forward_again() -> None:
+    from fleetdeploy.planning import refusals
+
+    refusals.taken_back = lambda _: {}
+
+
+def _last_good_pruned() -> None:
+    from fleetdeploy.tasks import prune
+
+    prune._proven = lambda *_, **__: {}
+
+
+def _labels_not_looked_at() -> None:
+    from fleetdeploy.gates import agreement
+
+    agreement.differences = lambda *_, **__: iter(())
+
+
+def _signal_not_heard() -> None:
+    from fleetdeploy.rollout.interrupt import Interrupts
+
+    Interrupts.check = lambda _: None  # type: ignore[method-assign]
 
 
 def _foreign_containers_taken() -> None:
@@ -199,6 +251,30 @@ BUGS: Mapping[str, Bug] = {
     ),
     "journal-after-the-act": Bug(
         "the journal tells of a step when it is over", _journal_after_the_act, ("tests/unit/rollout",)
+    ),
+    "lock-not-fenced": Bug(
+        "a run that lost its lease goes on changing the host", _lock_not_fenced, ("tests/unit/remote/test_leases.py",)
+    ),
+    "debt-after-the-drain": Bug(
+        "a host is kept out of its balancer before it is remembered why",
+        _debt_after_the_drain,
+        ("tests/unit/rollout/test_debts.py",),
+    ),
+    "rolled-forward-again": Bug(
+        "a release that was taken back is deployed again",
+        _rolled_forward_again,
+        ("tests/unit/rollout/test_rollback.py",),
+    ),
+    "last-good-pruned": Bug(
+        "prune removes the last good version", _last_good_pruned, ("tests/unit/tasks/test_prune_properties.py",)
+    ),
+    "labels-not-looked-at": Bug(
+        "nobody asks the server for its labels and models after a reload",
+        _labels_not_looked_at,
+        ("tests/unit/rollout/test_server_traps.py", "tests/unit/gates"),
+    ),
+    "signal-not-heard": Bug(
+        "a signal ends no wait", _signal_not_heard, ("tests/unit/rollout/test_beside_services.py",)
     ),
     "foreign-containers-taken": Bug(
         "a container of our name that is not ours is no reason to stop",

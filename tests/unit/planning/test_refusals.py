@@ -7,7 +7,8 @@ from dataclasses import replace
 from simulation.controller import desired, sim_host
 from simulation.seen import settled_host
 
-from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, Present
+from fleetdeploy.domain.inventory import DeclaredGpus
+from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, Present, Unknown
 from fleetdeploy.domain.plan import HostPlan
 from fleetdeploy.domain.service import (
     LABEL_DIRECTORY,
@@ -71,3 +72,14 @@ def test_a_model_that_does_not_fit_its_gpus_is_refused() -> None:
     model = replace(V1.wish.models[0], requires=Requirements(gpu_memory_bytes=2**60))
     wish = replace(V1.wish, gpus=GpuRequest(devices=(0,)), models=(model,))
     assert "ranker" in only(plan(settled_host(V1), replace(V1, wish=wish)))
+
+
+def test_declared_gpus_that_cannot_be_seen_are_refused() -> None:
+    """Cards that the inventory declares and nvidia-smi cannot tell are unknown, also where no service wants one."""
+    service = replace(V1, wish=replace(V1.wish, gpus=GpuRequest()))
+    host = replace(sim_host("gpu1"), gpus=DeclaredGpus(1))
+    observed = replace(settled_host(service), gpus=Unknown("driver mismatch"))
+    assert "cannot be compared with what is there: driver mismatch" in only(
+        plan_host(host, [service], observed, stamp="T1")
+    )
+    assert plan_host(sim_host("gpu1"), [service], observed, stamp="T1").refusals == ()
