@@ -13,7 +13,7 @@
     ├── LockHeld                     6   another run has the lock
     ├── ArtefactRefused              7   a model artefact's layout, manifest or content is not acceptable
     ├── Held                         9   a person has to agree first, or did not
-    ├── Interrupted            130/143   SIGINT or SIGTERM; the state is recorded
+    ├── Interrupted            130/143   SIGINT, or SIGTERM and SIGHUP; the state is recorded
     ├── HostError                    4   something failed on one host; the rollout turns it into an outcome
     │   ├── Unreachable              4   no SSH connection, or it was lost
     │   │   └── HostKeyRefused       2   the host's key is unknown, changed or revoked

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from fleetdeploy.domain.observed import PoolMember, Traffic
-from fleetdeploy.domain.protocols import Clock
+from fleetdeploy.domain.protocols import Clock, nothing
 from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.errors import BalancerFailed, BalancerSilent
 
@@ -55,8 +55,11 @@ class HAProxy:
         told = self._told_to_drain() if any(_first(row["status"]) == "DOWN" for row in rows) else frozenset()
         return tuple(self._member(row, drain=(row["pxname"], row["svname"]) in told) for row in rows)
 
-    def drain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
-        """Raises BalancerFailed, and then the server gets its requests again.
+    def drain(
+        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+    ) -> None:
+        """Raises BalancerFailed, and then the server gets its requests again; or what ``check`` raises, and then it is
+        left as it is.
 
         A server that somebody put into maintenance is not touched: to drain it would take it out of there.
         """
@@ -68,19 +71,27 @@ class HAProxy:
                 f"take it out when that is over: set server POOL/{server} state ready",
             )
         try:
-            self._set(before, "drain")
+            self._set(before, "drain", check)
             self._await(pools, server, _drained, QUIET_READS, end=end, what="drained")
         except BalancerFailed:
-            self._set(before, "ready")
+            self._set(before, "ready", check)
             raise
 
-    def keep_out(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
-        """Raises BalancerFailed; the server may have been told all the same."""
+    def keep_out(
+        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+    ) -> None:
+        """Raises BalancerFailed; the server may have been told all the same.
+
+        Where somebody put it into maintenance it is out already: to drain it would take it out of there.
+        """
         end = self._clock.monotonic_s() + deadline_s
-        self._set(self._of(pools, server), "drain")
+        before = self._of(pools, server)
+        self._set([member for member in before if member.traffic is not Traffic.MAINTENANCE], "drain", check)
         self._await(pools, server, _gets_nothing_new, 1, end=end, what="kept out")
 
-    def undrain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+    def undrain(
+        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+    ) -> None:
         """Raises BalancerFailed; the server may then still become healthy and get its requests.
 
         A HAProxy that does not answer is asked again until the deadline: a drained host shall come back.
@@ -88,7 +99,7 @@ class HAProxy:
         end = self._clock.monotonic_s() + deadline_s
         while True:
             try:
-                self._set(self._of(pools, server), "ready")
+                self._set(self._of(pools, server), "ready", check)
                 self._await(pools, server, _up, 1, end=end, what="up")
                 return
             except BalancerSilent:
@@ -103,8 +114,9 @@ class HAProxy:
             raise self._failed(f"{server} is no server of {', '.join(lacking)}", "mend `balancer.server` of the host")
         return members
 
-    def _set(self, members: Sequence[PoolMember], state: str) -> None:
+    def _set(self, members: Sequence[PoolMember], state: str, check: Callable[[], None]) -> None:
         for member in members:
+            check()
             command = f"set server {_word(member.pool)}/{_word(member.server)} state {state}"
             reply = self._exchange(command).strip()
             if reply:

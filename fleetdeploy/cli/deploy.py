@@ -65,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     if planned:
         planned.check_inputs(project)
     again = planned.again(deploy=True) if planned else command_line(arguments)
+    if getattr(arguments, "resumed_runs", ()):
+        planned = None  # the run has changed its hosts itself since they were planned; its wishes are held against it
     return carry_out(Rollout(arguments, project, asking, again, lambda count: agree(count, arguments), planned))
 
 
@@ -72,7 +74,7 @@ def agree(count: int, arguments: argparse.Namespace) -> None:
     """Ask before more than a few hosts are changed. Raises InputError where nobody agrees, or is here to do so."""
     from fleetdeploy.errors import InputError
 
-    if count <= ASK_ABOVE or arguments.yes or arguments.limit:
+    if count <= ASK_ABOVE or arguments.yes or arguments.limit or getattr(arguments, "agreed", False):
         return
     if not sys.stdin.isatty():
         raise InputError(

@@ -51,7 +51,9 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 
 def run_break(arguments: argparse.Namespace) -> int:
-    """0 when nobody there holds anything any longer, or ever did; 2 and 4 as for ``show``; 9 without a yes."""
+    """0 when nobody there holds what was seen; 2 and 4 as for ``show``; 6 where another run has it by now; 9 without a
+    yes.
+    """
     return _carried_out(arguments, breaks=True)
 
 

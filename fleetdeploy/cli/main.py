@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fleetdeploy import __version__
 from fleetdeploy.cli import (
@@ -79,18 +80,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    code: int | None = None
     try:
-        code = arguments.run(arguments)
+        code = int(arguments.run(arguments))
         sys.stdout.flush()
-        return int(code)
+        return code
     except FleetdeployError as error:
-        print_error(error, as_json=getattr(arguments, "json", False), no_color=getattr(arguments, "no_color", False))
+        with suppress(OSError):  # the exit code is true, whoever reads
+            as_json, no_color = getattr(arguments, "json", False), getattr(arguments, "no_color", False)
+            print_error(error, as_json=as_json, no_color=no_color)
         return error.exit_code
     except BrokenPipeError:
         # The reader of stdout went away; Python would complain again while flushing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:
+        if code is not None:  # it has ended, and told how
+            return code
         sys.stderr.write("interrupted; nothing was being changed\n")
         return 130
     except Exception:  # noqa: BLE001  what Python would print by itself would go past the redaction

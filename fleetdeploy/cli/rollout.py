@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -65,14 +65,16 @@ def carry_out(rollout: Rollout) -> int:
     run_id, clock = new_run(project.targets.stamp), SystemClock()
     directory = options.state_home() / "locks"  # in one place, whatever --state-dir says
     end_s = clock.monotonic_s() + arguments.wait_lock
-    with local.hold(directory, _locked_hosts(project), run_id, clock, wait_s=arguments.wait_lock) as held:
-        outcome = _carried_out(rollout, held, wait_s=end_s - clock.monotonic_s())
-    if arguments.json:
-        print_json(as_json.outcome(outcome))
-    if not arguments.quiet or outcome.exit_code:
-        with suppress(OSError):  # the exit code is true, whoever reads
-            terminal.recap(terminal.console(stderr=True, no_color=arguments.no_color), outcome, quiet=arguments.quiet)
-    return outcome.exit_code
+    with ExitStack() as until_told:  # what answers signals stays until it is out how the run ended
+        with local.hold(directory, _locked_hosts(project), run_id, clock, wait_s=arguments.wait_lock) as held:
+            outcome = _carried_out(rollout, held, until_told, wait_s=end_s - clock.monotonic_s())
+        if arguments.json:
+            print_json(as_json.outcome(outcome))
+        if not arguments.quiet or outcome.exit_code:
+            with suppress(OSError):  # the exit code is true, whoever reads
+                out = terminal.console(stderr=True, no_color=arguments.no_color)
+                terminal.recap(out, outcome, quiet=arguments.quiet)
+        return outcome.exit_code
 
 
 def _locked_hosts(project: Project) -> Collection[Host]:
@@ -82,7 +84,7 @@ def _locked_hosts(project: Project) -> Collection[Host]:
     return (hosts | {call.delegate.name: call.delegate for call in calls if call.delegate}).values()
 
 
-def _carried_out(rollout: Rollout, held: Held, *, wait_s: float) -> RunOutcome:
+def _carried_out(rollout: Rollout, held: Held, until_told: ExitStack, *, wait_s: float) -> RunOutcome:
     from fleetdeploy.cli.opening import environment_for_commands
     from fleetdeploy.domain.events import Kind
     from fleetdeploy.remote.clock import SystemClock
@@ -110,14 +112,21 @@ def _carried_out(rollout: Rollout, held: Held, *, wait_s: float) -> RunOutcome:
         last_words=arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {rollout.again}\n"),
     )
     try:
-        with interrupts:
-            called = how_called(arguments)
-            emit(Kind.RUN_STARTED, command_line(arguments), hosts=list(project.targets.by_name), **called)
-            judged = partial(_judged, rollout, fleet, emit, interrupts, held)
+        until_told.enter_context(interrupts)
+        called = how_called(arguments, project)
+        emit(Kind.RUN_STARTED, command_line(arguments), hosts=list(project.targets.by_name), **called)
+        judged = partial(_judged, rollout, fleet, emit, interrupts, held)
+        try:
             outcome = patiently(judged, clock=clock, wait_s=wait_s, check=interrupts.check)
-            with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
-                emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
-            return outcome
+        except FleetdeployError as error:
+            # A run without an end in its journal is one that was killed, and nothing else.
+            with suppress(FleetdeployError):
+                emit(Kind.RUN_FINISHED, str(error).partition("\n")[0], exit_code=error.exit_code)
+            raise
+        interrupts.over(arguments.redactor.text(f"\n{outcome.last_line}\n"))
+        with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
+            emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
+        return outcome
     finally:
         fleet.close()
         for journal in journals:
@@ -150,6 +159,8 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
         rollout.agree(len(due.changing))
     if due.changing and rollout.prepare is None:
         wishes.keep(arguments, project, emit.run)
+    elif due.changing:
+        wishes.keep_command(arguments, rollout.again, emit.run)
     _check_prompts(plan, project, asking)
     interrupts.check()
     executor = Executor(project.targets, plan, fleet, emit, SystemClock(), interrupts, arguments.forks)
@@ -159,7 +170,7 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
     executor.leases = leases = LeaseKeeper(
         project.targets, fleet, emit, executor.clock, held.holder_of, arguments.forks, arguments.lease_ttl
     )
-    executor.owing = Owing(debts_of(arguments), fleet, emit, executor.clock)
+    executor.owing = Owing(debts_of(arguments), fleet, emit, executor.clock, leases.check)
     with leases.renewing():
         hosts = executor.run(project.plays)
     return judge(
@@ -190,17 +201,30 @@ def words_of(arguments: argparse.Namespace) -> list[str]:
     return words
 
 
-def how_called(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What a run tells of itself so that ``resume`` can carry it on; no secret is in it."""
+def how_called(arguments: argparse.Namespace, project: Project) -> dict[str, Any]:
+    """What a run tells of itself so that ``resume`` can carry it on; no secret is in it.
+
+    ``extra_vars`` are the names of all variables given with ``-e``, ``masked`` those whose values ``argv`` does not
+    have; ``resumes`` the runs that it carries on, newest first. ``whole`` says that a host which this run ends well on
+    has nothing left to do, whatever an earlier run left there.
+    """
     from fleetdeploy.cli import extra_vars
     from fleetdeploy.cli.opening import store_of
 
-    found: dict[str, Any] = {"argv": words_of(arguments), "directory": str(Path.cwd())}
-    if names := sorted(extra_vars.by_name(arguments.extra_vars, secrets=store_of(arguments))):
-        found["extra_vars"] = names
-    if resumes := getattr(arguments, "resumes", ""):
-        found["resumes"] = resumes
-    return found
+    def names(given: Sequence[str]) -> list[str]:
+        return sorted(extra_vars.by_name(given, secrets=store_of(arguments)))
+
+    calls = {call.task.name for bound in project.plays for call in bound.calls}
+    parts = ("tags", "skip_tags", "start_at_task", "service")
+    found: dict[str, Any] = {
+        "argv": words_of(arguments),
+        "directory": str(Path.cwd()),
+        "extra_vars": names(arguments.extra_vars),
+        "masked": names([text for text in arguments.extra_vars if not text.startswith("@")]),
+        "resumes": list(getattr(arguments, "resumed_runs", ())),
+        "whole": "activate" in calls and not any(getattr(arguments, name, None) for name in parts),
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def refuse_plan(plan: Plan, arguments: argparse.Namespace, *, every_name: bool = False) -> None:

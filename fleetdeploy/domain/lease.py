@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fleetdeploy.errors import LockHeld
 
 TRY_LATER = "wait for it to end, or pass --wait-lock TIME"
+WHICHEVER: Mapping[str, int] = MappingProxyType({})
+"""In place of the numbers of leases that were seen: whoever has them."""
 
 
 @dataclass(frozen=True)

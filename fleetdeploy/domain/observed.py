@@ -88,7 +88,7 @@ class DockerFacts:
 @dataclass(frozen=True)
 class ContainerFacts:
     """One container. ``status`` is Docker's word; only ``running`` means that it serves. ``started_at`` is when Docker
-    started it last, empty where nobody asked for it.
+    started it last, empty where nobody asked for it. ``published`` are the host ports that are its own while it runs.
     """
 
     name: str
@@ -99,10 +99,16 @@ class ContainerFacts:
     restart_count: int = 0
     exit_code: int = 0
     started_at: str = ""
+    published: tuple[int, ...] = ()
 
     @property
     def running(self) -> bool:
         return self.status == "running"
+
+    @property
+    def holds_ports(self) -> bool:
+        """Whether its ports are taken by it; one that Docker starts over and over has them most of the time."""
+        return self.status not in {"created", "exited", "dead"}
 
 
 @dataclass(frozen=True)
@@ -174,9 +180,9 @@ def hash_in(release_id: str) -> str:
 @dataclass(frozen=True)
 class ObservedService:
     """One service on one host. ``drained_by`` is the run that took the host out of its balancer and has not
-    put it back; ``served`` maps each asked-for model to its version states. ``history`` has the releases that were
-    proven here, oldest first; a release that was proven again stands in it again. ``history_damaged`` counts the lines
-    of it that mean nothing.
+    put it back; ``owes`` says that it did so for a release that others have and this host not. ``served`` maps each
+    asked-for model to its version states. ``history`` has the releases that were proven here, oldest first; a release
+    that was proven again stands in it again. ``history_damaged`` counts the lines of it that mean nothing.
     """
 
     name: str
@@ -188,6 +194,7 @@ class ObservedService:
     served: Mapping[str, Reading[tuple[VersionState, ...]]] = field(default_factory=dict)
     staging: tuple[str, ...] = ()
     drained_by: Reading[str] = Absent()
+    owes: bool = False
     disk: Reading[Disk] = Absent()
     lease: Reading[Lease] = Absent()
     history: Reading[tuple[ProvenRelease, ...]] = Absent()

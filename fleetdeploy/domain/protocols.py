@@ -4,13 +4,13 @@ real one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
-from fleetdeploy.domain.lease import Holder, Lease
+from fleetdeploy.domain.lease import WHICHEVER, Holder, Lease
 from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, PoolMember, Reading, Release, VersionState
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import ContainerSpec, GoldenRequest, ServiceWish
@@ -32,10 +32,14 @@ class ServiceFiles(Protocol):
         """Replace ``config/model.config``; the previous text is kept nowhere but in the release record."""
 
     def read_config(self) -> str | None:
-        """The text of ``config/model.config``, or None when the directory has no such file."""
+        """The text of ``config/model.config``, or None when the directory has no such file. Raises HostError where the
+        directory itself is not there.
+        """
 
-    def write_release(self, release: Release) -> None:
-        """Write ``releases/<id>.json``, add it to the history and make it the current one."""
+    def write_release(self, release: Release, *, left: str = "") -> None:
+        """Write ``releases/<id>.json``, add it to the history and make it the current one. ``left`` is the id of one
+        that was left for it and counts as never proven: its line and its record go.
+        """
 
     def read_release(self, release_id: str) -> Release | None:
         """The record of that id, or None when there is none. Raises HostError when it cannot be read or understood."""
@@ -43,8 +47,8 @@ class ServiceFiles(Protocol):
     def forget_releases(self, ids: Sequence[str]) -> None:
         """Delete records. The current one stays, whatever is asked for."""
 
-    def forget_release(self) -> None:
-        """Record that no release is current: the service was taken back to nothing."""
+    def forget_release(self, *, left: str = "") -> None:
+        """Record that no release is current: the service was taken back to nothing. ``left`` is as above."""
 
     def mark_drained(self, run: str) -> None:
         """Record that ``run`` takes the host out of its balancer, before it does."""
@@ -117,22 +121,35 @@ class Serving(Protocol):
         """The answer's tensors as nested lists. Raises NotHealthy with the server's status when it refuses."""
 
 
+def nothing() -> None:
+    """For who has nothing to check."""
+
+
 class Balancer(Protocol):
-    """One balancer. Every change is read back before it counts."""
+    """One balancer. Every change is read back before it counts.
+
+    It knows no leases: ``check`` is called right before everything it is told, and what that raises ends the call.
+    """
 
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
         """What the balancer reports for every server of the pools."""
 
-    def drain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+    def drain(
+        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+    ) -> None:
         """Send no new requests to the server and wait until it has none in flight. Raises BalancerFailed."""
 
-    def keep_out(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+    def keep_out(
+        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+    ) -> None:
         """Send no new requests to a server that is lost; those in flight there may never end, and are not waited for.
 
         Raises BalancerFailed.
         """
 
-    def undrain(self, pools: Sequence[str], server: str, *, deadline_s: float) -> None:
+    def undrain(
+        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+    ) -> None:
         """Send requests to the server again and wait until the balancer holds it for healthy."""
 
 
@@ -202,8 +219,13 @@ class Leases(Protocol):
     def read(self, services: Sequence[ServiceWish]) -> Mapping[str, Reading[Lease]]:
         """Each service's lease, live or not; Absent where nobody has one."""
 
-    def break_all(self, services: Sequence[ServiceWish], by: Holder, *, reason: str) -> Mapping[str, Lease]:
-        """Take them away from whoever has them, and return what was broken: their holders change nothing any more."""
+    def break_all(
+        self, services: Sequence[ServiceWish], by: Holder, *, reason: str, seen: Mapping[str, int] = WHICHEVER
+    ) -> Mapping[str, Lease]:
+        """Take them away from whoever has them, and return what was broken: their holders change nothing any more.
+
+        ``seen`` is a service's lease by its number: one that has another number by now is left as it is.
+        """
 
 
 class HostSession(Protocol):

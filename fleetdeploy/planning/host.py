@@ -115,9 +115,13 @@ def _plan_service(
         stage=tuple(_stage(desired, observed)),
         changes=changes,
         pull_image=not image_id,
-        undrain=isinstance(observed.drained_by, Present) and host.balancer is not None,
+        undrain=isinstance(observed.drained_by, Present) and _balanced(host, desired.name),
         server=server_changes(desired, observed, activation),
     )
+
+
+def _balanced(host: Host, service: str) -> bool:
+    return host.balancer is not None and bool(host.balancer.pools.get(service))
 
 
 def _stage(desired: DesiredService, observed: ObservedService) -> Iterator[StageItem]:
@@ -148,14 +152,15 @@ def _line(item: ManifestFile) -> str:
 def out_of_service(plan: HostPlan) -> bool:
     """Whether the host served before and does not now: such hosts count against ``max_unavailable``.
 
-    A service that was never released there is not out, it is new.
+    A service that was never released there is not out, it is new. What a run took out of a balancer that the inventory
+    has no longer is not kept from anything.
     """
     return any(
         isinstance(service.observed.release, Present)
         and (
             not isinstance(service.observed.container, Present)
             or not service.observed.container.value.running
-            or isinstance(service.observed.drained_by, Present)
+            or (isinstance(service.observed.drained_by, Present) and _balanced(plan.host, service.desired.name))
         )
         for service in plan.services
     )

@@ -15,6 +15,7 @@ from fleetdeploy.domain.observed import ObservedHost, ObservedService, Present, 
 from fleetdeploy.domain.plan import Activation, HostPlan, Refusal
 from fleetdeploy.domain.secret import Secret, is_fingerprint
 from fleetdeploy.domain.service import (
+    LABEL_SPEC,
     ContainerSpec,
     DesiredModel,
     DesiredService,
@@ -27,6 +28,7 @@ from fleetdeploy.domain.service import (
     Ports,
     ServiceWish,
     VersionsWish,
+    spec_hash,
 )
 from fleetdeploy.errors import InputError
 from fleetdeploy.planning.activation import content_hash
@@ -233,6 +235,25 @@ def standing_refusals(plan: HostPlan) -> tuple[Refusal, ...]:
 
 def _refusal(plan: HostPlan, message: str, hint: str = _ELSEWHERE) -> Refusal:
     return Refusal(plan.host.name, message, hint)
+
+
+def unrecorded(observed: ObservedService, *known: Release) -> str:
+    """What of a service runs or is configured that is of none of these releases; empty where nothing is.
+
+    A run that was killed between two of them leaves a configuration with versions of both.
+    """
+    if isinstance(observed.container, Present):
+        spec = observed.container.value.labels.get(LABEL_SPEC)
+        if spec not in {spec_hash(release.container) for release in known}:
+            return "its container"
+    entries = listed(observed.config_text.value) if isinstance(observed.config_text, Present) else {}
+    odd = [
+        f"{model} {number}"
+        for model, entry in sorted(entries.items())
+        for number in entry.versions
+        if all(number not in release.models.get(model, ()) for release in known)
+    ]
+    return f"its configuration, with {', '.join(odd)}," if odd else ""
 
 
 def as_refusals(host: str, release: str, problems: Sequence[Problem]) -> tuple[Refusal, ...]:

@@ -156,6 +156,14 @@ def _port_refusals(
     if running and not isinstance(observed.release, Present):
         return
     own = _published(observed.release.value) if running and isinstance(observed.release, Present) else frozenset()
+    # A run that ended before it recorded anything may have left a container with other ports than the record has.
+    own |= {
+        port
+        for reading in (observed.container, observed.previous)
+        if isinstance(reading, Present) and reading.value.labels.get(LABEL_SERVICE) == desired.name
+        if reading.value.holds_ports
+        for port in reading.value.published
+    }
     wanted = [port for port in (desired.wish.ports.grpc, desired.wish.ports.rest) if port not in own]
     if wanted and isinstance(facts.listening, Unknown):
         yield Refusal(name, f"which ports are taken could not be read: {facts.listening.reason}", "see `ss -ltn`")

@@ -69,8 +69,10 @@ def taken_back(releases: Iterable[ProvenRelease]) -> Mapping[str, ProvenRelease]
 
 
 def last_good(past: Past) -> str:
-    """The content proven first before the current one, less what was taken back; empty where there is none."""
-    order, left = list(dict.fromkeys(item.content_hash for item in past.releases)), taken_back(past.releases)
+    """The content that was there last when the current one was proven for the first time, less what was taken back;
+    empty where there is none.
+    """
+    order, left = [item.content_hash for item in past.releases], taken_back(past.releases)
     before = order[: order.index(past.current)] if past.current in order else order
     return next((content for content in reversed(before) if content not in left), "")
 
@@ -85,7 +87,7 @@ def goals(pasts: Mapping[Key, Past], wanted: str) -> Mapping[Key, Goal]:
     for key, past in pasts.items():
         by_service.setdefault(key[1], {})[key] = past
     if not wanted:
-        return {key: goal for part in by_service.values() for key, goal in _before(part).items()}
+        return {key: goal for part in by_service.values() for key, goal in _as_one(part, _before(part)).items()}
     found = _named(pasts, wanted)
     if not any(found.values()):
         raise InputError(f"no host has proven a release {wanted!r}", hint=_did_you_mean(pasts, wanted))
@@ -120,6 +122,31 @@ def _before(pasts: Mapping[Key, Past]) -> Mapping[Key, Goal]:
             problem = f"{_now(past)} is neither what the other hosts leave nor what they go back to"
             found[key] = Goal("", problem, f"name the release, or --limit the run; {_has(past)}")
     return found
+
+
+def _as_one(pasts: Mapping[Key, Past], found: Mapping[Key, Goal]) -> Mapping[Key, Goal]:
+    """``found``, refused on all hosts where it would bring hosts that have a release in common to different ones.
+
+    Hosts of one service whose containers differ have releases of their own, and nothing in common.
+    """
+    there = {key: {past.current, *(item.content_hash for item in past.releases)} for key, past in pasts.items()}
+    aims = {key: goal.content for key, goal in found.items() if goal.content}
+    if not any(
+        aims[one] != aims[two] and (pasts[one].current == pasts[two].current or aims[one] in there[two])
+        for one in aims
+        for two in aims
+    ):
+        return found
+    rows: dict[str, list[str]] = {}
+    for key, content in aims.items():
+        newest = [item for item in pasts[key].releases if item.content_hash == content][-1:]
+        rows.setdefault(described(newest), []).append(key[0])
+    listed = "; ".join(f"{', '.join(hosts)} to {release}" for release, hosts in rows.items())
+    problem = f"the last good releases differ from host to host: {listed}"
+    return {
+        key: Goal("", problem, f"name the release; {_has(pasts[key])}") if goal.content else goal
+        for key, goal in found.items()
+    }
 
 
 def _named(pasts: Mapping[Key, Past], wanted: str) -> Mapping[Key, frozenset[str]]:

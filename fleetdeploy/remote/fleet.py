@@ -64,7 +64,10 @@ class SshSession:
         )
 
     def files(self, service: ServiceWish) -> RemoteFiles:
-        return RemoteFiles(self.connection, service, ssh_config=self._ssh_config, token=self._leases.token)
+        leases = self._leases
+        return RemoteFiles(
+            self.connection, service, ssh_config=self._ssh_config, token=leases.token, check=leases.check
+        )
 
     def leases(self) -> RemoteLeases:
         return self._leases

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from rich.text import Text
 
+from fleetdeploy.domain.lease import Lease
 from fleetdeploy.report.safe_text import safe_lines
 from fleetdeploy.rollout.locks.local import Note
 from fleetdeploy.rollout.locks.view import Seen
@@ -35,6 +36,8 @@ def _lines(seen: Seen, here: Mapping[str, Note], *, broken: bool) -> Iterator[Te
         for number, row in enumerate([_HEAD, *rows]):
             text = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
             yield Text(text, style="" if number else "bold")
+    for (host, service), lease in seen.anew.items():
+        yield Text(f"{host}: NOT BROKEN: {service} is leased by {lease.holder} by now", style="red")
     for host, why in seen.failed.items():
         yield Text(f"{host}: CANNOT BE ASKED: {why}", style="red")
     yield Text(_last_line(seen, here, broken=broken), style="bold")
@@ -45,7 +48,8 @@ def _last_line(seen: Seen, here: Mapping[str, Note], *, broken: bool) -> str:
     count = len(seen.leases)
     leases = "1 lease" if count == 1 else f"{count} leases"
     if broken:
-        done = f"{leases} broken: the holder changes nothing more there" if count else "nobody held a lease"
+        none = "no lease was broken" if seen.anew else "nobody held a lease"
+        done = f"{leases} broken: the holder changes nothing more there" if count else none
     else:
         done = f"{leases} on hosts" if count or here else "nobody works on these hosts"
     unknown = f"; {len(seen.failed)} hosts cannot be asked" if len(seen.failed) > 1 else ""
@@ -55,23 +59,27 @@ def _last_line(seen: Seen, here: Mapping[str, Note], *, broken: bool) -> str:
 
 def as_json(seen: Seen, here: Mapping[str, Note], *, broken: bool = False) -> dict[str, object]:
     """The same as JSON values; times in seconds."""
-    leases = [
-        {
-            "host": host,
-            "service": service,
-            "owner": lease.holder.owner,
-            "run": lease.holder.run,
-            "held_for": round(lease.age_s),
-            "free_in": round(lease.left_s),
-            "number": lease.fence,
-        }
-        for (host, service), lease in seen.leases.items()
-    ]
+    leases = [_row(host, service, lease) for (host, service), lease in seen.leases.items()]
     local = [
         {"host": host, "user": note.user, "pid": note.pid, "run": note.run, "held_for": round(note.age_s)}
         for host, note in here.items()
     ]
-    return {"broken" if broken else "leases": leases, "local": local, "failed": dict(seen.failed)}
+    found: dict[str, object] = {"broken" if broken else "leases": leases, "local": local, "failed": dict(seen.failed)}
+    if broken:
+        found["anew"] = [_row(host, service, lease) for (host, service), lease in seen.anew.items()]
+    return found
+
+
+def _row(host: str, service: str, lease: Lease) -> dict[str, object]:
+    return {
+        "host": host,
+        "service": service,
+        "owner": lease.holder.owner,
+        "run": lease.holder.run,
+        "held_for": round(lease.age_s),
+        "free_in": round(lease.left_s),
+        "number": lease.fence,
+    }
 
 
 def _time(seconds: float) -> str:

@@ -10,7 +10,7 @@ from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.errors import FleetdeployError, HostError, LeaseLost, RolloutFailed
+from fleetdeploy.errors import FleetdeployError, HostError, RolloutFailed
 from fleetdeploy.rollout.agreements import Agreements
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.admission import before_the_run, refusals
@@ -24,7 +24,7 @@ from fleetdeploy.rollout.host.watching import tell_verdicts
 from fleetdeploy.rollout.in_play import Finished, InPlay, Service
 from fleetdeploy.rollout.interrupt import Interrupts
 from fleetdeploy.rollout.locks.leases import Unleased
-from fleetdeploy.rollout.outcomes import closed, merge, serves
+from fleetdeploy.rollout.outcomes import closed, merge, not_seen, serves
 from fleetdeploy.rollout.side_by_side import side_by_side
 from fleetdeploy.rollout.soaking import no_longer_serving, soak
 from fleetdeploy.rollout.taking_back import TakingBack
@@ -65,9 +65,11 @@ class Executor:
     _played: list[InPlay] = field(default_factory=list)
 
     def run(self, plays: Sequence[BoundPlay]) -> Mapping[str, HostOutcome]:
-        """Every host's outcome. Raises PreflightRefused, with nothing touched, when capacity forbids the run."""
+        """Every host's outcome. Raises PreflightRefused without room, InputError for a debt: nothing is touched."""
         for name, reason in self.plan.unreachable.items():
             self.outcomes[name] = HostOutcome(name, HostState.UNREACHABLE, reason)
+        if self.owing:
+            self.owing.read(plays)
         tell_verdicts(self.plan, self.emit)
         found = before_the_run(self.plan, self.fleet, plays)
         self._service = Service(found.out, found.told)
@@ -82,7 +84,10 @@ class Executor:
             needed = name in self.plan.hosts and self.plan.hosts[name].changed
             why = self.stopped or "the run was interrupted"
             self.outcomes[name] = closed(self.outcomes.get(name), name, why=why if self._over else "", needed=needed)
-        self._owe(plays)
+        if self.owing:  # hosts that could not be reached while others of their play were switched over
+            self.owing.pay_the_rest(self.plan, self.outcomes)
+            out, drained = self._service.out, self._drained
+            self.exposed = self.owing.make_all(plays, self.outcomes, out=out, drained=drained)
         return {name: self.outcomes[name] for name in self.targets.by_name if name in self.outcomes}
 
     @property
@@ -97,11 +102,8 @@ class Executor:
     def _progress(self) -> Progress:
         """A host that failed or was passed over has no part in the plays behind."""
         lost = {name for name, outcome in self.outcomes.items() if outcome.state in {*FAILURES, HostState.SKIPPED}}
-        return Progress(self._service.out, self._touched, self._activated, lost)
-
-    @property
-    def _activated(self) -> set[str]:
-        return {name for name, outcome in self.outcomes.items() if outcome.activated}
+        activated = {name for name in self.outcomes if self._is_activated(name)}
+        return Progress(self._service.out, self._touched, activated, lost)
 
     def _guarded(self, bound: BoundPlay) -> None:
         """What fails between hosts, the journal above all, stops the run; the hosts so far keep their outcomes."""
@@ -139,6 +141,10 @@ class Executor:
                 failed = self._wave(now, wave)
             if not self._over and bound.play.soak_s and number < len(waves):
                 self._soak(now, wave)
+            if not self._over and now.finished and number == len(waves):
+                # No wave comes behind that would ask whether what the play finished still serves.
+                self._look_around(now, strict=False)
+                self._look_closely(now, now.unbalanced)
             self._service.note(bound, now.capacity)
             if self._over:
                 break
@@ -189,9 +195,7 @@ class Executor:
             plan = self._look(run)
         except HostError as error:
             now.capacity.settle(name, serves=False)
-            lost = isinstance(error, LeaseLost)
-            state = HostState.FAILED if lost else HostState.UNREACHABLE
-            return HostOutcome(name, state, error.message, hint=error.hint, mixed=lost)
+            return not_seen(name, error)
         self._touched.add(name)
         outcome = run.run(plan, bound.calls, bound.always, bound.rescue)
         if outcome.state is HostState.SKIPPED:
@@ -209,9 +213,12 @@ class Executor:
 
     def _settle(self, now: InPlay, run: HostRun, outcome: HostOutcome) -> None:
         # A new host that was taken back serves nothing, as before.
-        new = outcome.state is HostState.REVERTED and bool(never_served(self.plan, [run.name]))
-        gone = new and not self._is_activated(run.name)
-        now.capacity.settle(run.name, serves=False if gone else serves(outcome, now.bound, run.done))
+        back = outcome.state is HostState.REVERTED
+        new = back and bool(never_served(self.plan, [run.name])) and not self._is_activated(run.name)
+        kept_out = back and run.kept_out
+        if kept_out and self.owing:
+            self.owing.owe_again(run.host, outcome.reason)
+        now.capacity.settle(run.name, serves=False if new or kept_out else serves(outcome, now.bound, run.done))
 
     def _fail_late(self, now: InPlay, wrong: Sequence[tuple[Finished, FleetdeployError]]) -> None:
         """Hosts that this play had finished and that do not serve any longer: failures like any other."""
@@ -272,8 +279,9 @@ class Executor:
             new = never_served(self.plan, now.bound.hosts)
             capacity = self._service.capacity(now.bound, new)
             lookout = Lookout(now.bound.everyone, capacity, self.fleet, self.clock)
-            back = TakingBack(capacity, lookout, new, check=self.interrupts.check, why=self.stopped)
+            back = TakingBack(capacity, lookout, new, self.interrupts.check, self.stopped, self.owing)
             self.outcomes |= back.all(runs, self.outcomes, forks=self.forks)
+            self._drained |= {run.name for run in runs if self.outcomes[run.name].mixed}
             self._service.note(now.bound, capacity)
 
     def _soak(self, now: InPlay, wave: Sequence[str]) -> None:
@@ -283,12 +291,7 @@ class Executor:
         seconds = now.bound.play.soak_s
         self.emit(Kind.SOAK_STARTED, f"{seconds:g} s between waves", seconds=seconds)
         soak(seconds, self.clock, over=lambda: self._over, look=lambda: self._look_around(now, strict=False))
-        late = [item for item in now.finished if item.in_service and item.name in wave] if not self._over else []
-        self._fail_late(now, no_longer_serving(late, self.targets, self.fleet, self.clock, forks=self.forks))
+        self._look_closely(now, [item for item in now.finished if item.name in wave] if not self._over else [])
 
-    def _owe(self, plays: Sequence[BoundPlay]) -> None:
-        """Remember the hosts that could not be reached while others of their play were switched over."""
-        if self.owing:
-            self.owing.pay_the_rest(self.plan, self.outcomes)
-            for bound in plays:
-                self.exposed += self.owing.make(bound, self.outcomes, out=self._service.out, drained=self._drained)
+    def _look_closely(self, now: InPlay, items: Sequence[Finished]) -> None:
+        self._fail_late(now, no_longer_serving(items, self.targets, self.fleet, self.clock, forks=self.forks))

@@ -13,7 +13,7 @@ from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, ObservedSe
 from fleetdeploy.domain.plan import HostPlan, Refusal
 from fleetdeploy.domain.protocols import Fleet, HostSession
 from fleetdeploy.domain.secret import Secret
-from fleetdeploy.domain.service import LABEL_SPEC, DesiredService, ServiceWish, spec_hash
+from fleetdeploy.domain.service import LABEL_SPEC, DesiredService, GoldenRequest, ModelWish, ServiceWish, spec_hash
 from fleetdeploy.errors import HostError, InputError
 from fleetdeploy.planning.recorded import (
     Golden,
@@ -24,6 +24,7 @@ from fleetdeploy.planning.recorded import (
     secrets_of,
     spec_of,
     standing_refusals,
+    unrecorded,
 )
 from fleetdeploy.planning.rollback import Goal, Key, goals, past_of, proven_here
 from fleetdeploy.rollout.naming import named
@@ -165,6 +166,11 @@ def _build_service(
     stays = current is not None and current.content_hash == content
     release = current if stays else _record_of(seen, content, session, wish)
     left = "" if current is None else current.took_back if stays else current.content_hash
+    if release and current and not stays and not request.wanted:
+        found = unrecorded(seen, current, release)
+        if found:
+            hint = "resume that run first, or name the release to go back to"
+            item.refuse(f"service {wish.name!r}: {found} is neither {current.id} nor {release.id}", hint)
     if release is None:
         item.refuse(f"the record of release {content} is not on the host any more", "roll back to another release")
         return
@@ -174,7 +180,8 @@ def _build_service(
         secrets = secrets_of(release.container, wish.environment)
         if lacking_secrets(spec_of(release.container, secrets)):
             secrets |= _kept_secrets(release, seen, session, request)
-        made = partial(desired_of, release, wish, seen, golden=request.golden, secrets=secrets)
+        golden = partial(_golden, item, wish.name, request)
+        made = partial(desired_of, release, wish, seen, golden=golden, secrets=secrets)
         desired = made(took_back=left)
     except ValueError as error:
         item.refuse(f"release {release.id}: {error}", "its record is damaged: roll back to another release")
@@ -185,6 +192,15 @@ def _build_service(
         item.desired.append(desired)
     item.notes.append((wish.name, _step(release, current)))
     item.notes += [(wish.name, text) for text in _unproven(desired)]
+
+
+def _golden(item: _Found, service: str, request: Request, model: ModelWish) -> tuple[GoldenRequest, ...]:
+    """The golden requests of a model; none, with a note, where they cannot be read: that must hold up no way back."""
+    try:
+        return request.golden(model)
+    except InputError as error:
+        item.notes.append((service, f"the golden requests of {model.name} cannot be read: {error.message}"))
+        return ()
 
 
 def _record_of(seen: ObservedService, content: str, session: HostSession, wish: ServiceWish) -> Release | None:

@@ -128,6 +128,11 @@ class InPlay:
         error = NotHealthy("its balancer holds it for down, after it had been put back")
         return [(item, error) for item in self.finished if item.in_service and Traffic.DOWN in word.get(item.name, ())]
 
+    @property
+    def unbalanced(self) -> list[Finished]:
+        """Finished hosts of which no balancer tells how they are."""
+        return [item for item in self.finished if not (item.run.host.balancer and item.run.host.balancer.all_pools)]
+
     def gone_wrong(self, item: Finished, error: FleetdeployError) -> HostOutcome:
         """A finished host that does not serve any longer is taken back as ``on_failure`` says, if there is room."""
         self.finished.remove(item)

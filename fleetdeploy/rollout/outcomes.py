@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
+from fleetdeploy.errors import HostError, LeaseLost
 from fleetdeploy.planning.waves import FailureBudget
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.work import Work
@@ -22,6 +23,13 @@ def serves(outcome: HostOutcome, bound: BoundPlay, done: Sequence[Work]) -> bool
         return None if outcome.untouched or not bound.touches_traffic else False
     changed = outcome.state in {HostState.CHANGED, HostState.REVERTED}
     return True if changed and any(work.call.task.touches_traffic for work in done) else None
+
+
+def not_seen(name: str, error: HostError) -> HostOutcome:
+    """A host that could not be looked at when its turn came."""
+    lost = isinstance(error, LeaseLost)
+    state = HostState.FAILED if lost else HostState.UNREACHABLE
+    return HostOutcome(name, state, error.message, hint=error.hint, mixed=lost)
 
 
 def merge(before: HostOutcome | None, now: HostOutcome) -> HostOutcome:

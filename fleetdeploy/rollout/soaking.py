@@ -1,4 +1,4 @@
-"""Between two waves: whether what a play finished still serves."""
+"""Between two waves and behind the last: whether what a play finished still serves."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ def soak(seconds: float, clock: Clock, *, over: Callable[[], bool], look: Callab
 def no_longer_serving(
     items: Sequence[Finished], targets: Targets, fleet: Fleet, clock: Clock, *, forks: int
 ) -> list[tuple[Finished, FleetdeployError]]:
-    """A look at each host, and more where something is wrong: those that do not serve what they were proven to serve,
-    with why.
+    """A look at each host that was left in service, and more where something is wrong: those that do not serve what
+    they were proven to serve, with why.
     """
+    items = [item for item in items if item.in_service]
 
     def look(item: Finished) -> FleetdeployError | None:
         try:

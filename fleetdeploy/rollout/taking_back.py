@@ -8,11 +8,12 @@ from functools import partial
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.outcome import HostOutcome, HostState
-from fleetdeploy.errors import FleetdeployError
+from fleetdeploy.errors import FleetdeployError, Unreachable
 from fleetdeploy.rollout.capacity.capacity import Capacity
 from fleetdeploy.rollout.capacity.lookout import Lookout
+from fleetdeploy.rollout.debt.owing import Owing
 from fleetdeploy.rollout.host.acting import as_bug
-from fleetdeploy.rollout.host.host_run import HostRun
+from fleetdeploy.rollout.host.host_run import KEPT_OUT, HostRun
 from fleetdeploy.rollout.side_by_side import side_by_side
 
 
@@ -22,7 +23,7 @@ class TakingBack:
 
     A host for which there is no room any longer, or for which ``check`` raises, is not taken out: it goes on serving
     what it serves now, and its outcome says why. One that does not come back is out for the rest; ``new`` ones go back
-    to serving nothing. ``why`` is what made it necessary.
+    to serving nothing. ``why`` is what made it necessary; by ``owing`` it is remembered who is behind the others again.
     """
 
     capacity: Capacity
@@ -30,6 +31,7 @@ class TakingBack:
     new: Collection[str]
     check: Callable[[], None]
     why: str
+    owing: Owing | None = None
 
     def all(
         self, runs: Sequence[HostRun], outcomes: Mapping[str, HostOutcome], *, forks: int
@@ -45,7 +47,10 @@ class TakingBack:
             outcome = replace(before, reason=f"not taken back: {error.message}", hint=error.hint, taken_back=True)
         else:
             outcome = self._undone(run)
-            self.capacity.settle(run.name, serves=not outcome.mixed and run.name not in self.new)
+            if self.owing and run.kept_out and outcome.state is HostState.REVERTED:
+                self.owing.owe_again(run.host, outcome.reason)
+            serves = not outcome.mixed and not run.kept_out and run.name not in self.new
+            self.capacity.settle(run.name, serves=serves)
         run.emit(Kind.HOST_FINISHED, outcome.reason, host=run.name, state=outcome.state.value, hint=outcome.hint)
         return outcome
 
@@ -61,9 +66,12 @@ class TakingBack:
             return _failed(run.name, error)
         except Exception as error:  # noqa: BLE001  others may be waiting for this one's place
             return _failed(run.name, as_bug(error))
-        return HostOutcome(run.name, HostState.REVERTED, self.why, untouched=False, taken_back=True)
+        why = f"{self.why}{KEPT_OUT if run.kept_out else ''}"
+        return HostOutcome(run.name, HostState.REVERTED, why, untouched=False, taken_back=True)
 
 
 def _failed(host: str, error: FleetdeployError) -> HostOutcome:
+    """One that went away is told like any other that did, so that it is kept out and remembered."""
     told = (f"the revert failed: {error.message}", error.detail, error.hint)
-    return HostOutcome(host, HostState.FAILED, *told, untouched=False, mixed=True, taken_back=True)
+    state = HostState.UNREACHABLE if isinstance(error, Unreachable) else HostState.FAILED
+    return HostOutcome(host, state, *told, untouched=False, mixed=True, taken_back=True)

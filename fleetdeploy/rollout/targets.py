@@ -69,12 +69,14 @@ class Targets:
         return plan
 
     def _with_debt(self, host: Host, observed: ObservedHost) -> ObservedHost:
-        """As if the host had the marker of the run that drained it behind its back."""
+        """As if the host had the marker of the run that drained it behind its back, and told what it is there for."""
         run = self.drained_by(host)
         if not run:
             return observed
         marked = {
-            name: replace(seen, drained_by=Present(run)) if isinstance(seen.drained_by, Absent) else seen
+            name: replace(
+                seen, owes=True, drained_by=Present(run) if isinstance(seen.drained_by, Absent) else seen.drained_by
+            )
             for name, seen in observed.services.items()
         }
         return replace(observed, services=marked)

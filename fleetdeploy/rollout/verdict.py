@@ -86,7 +86,10 @@ def judge(
         code = SOME_SKIPPED if skipped else OK
         text = f"PARTLY: {done}, skipped as unreachable: {named(skipped)}" if skipped else f"OK: {done}"
     if exposed and code in {MIXED, SOME_SKIPPED}:
-        text += f"; {named(exposed)} may still get requests with what {_it(exposed)} served before"
+        late = [name for name in exposed if name in hosts and hosts[name].taken_back]
+        early = [name for name in exposed if name not in late]
+        text += f"; {named(early)} may still get requests with what {_it(early)} served before" if early else ""
+        text += f"; {named(late)} may still get requests, and could not be taken back" if late else ""
     return RunOutcome(run, code, text, hosts)
 
 

@@ -22,11 +22,11 @@ class Arguments(BaseModel):
 
 
 def put_back(step: Step, *, deadline_s: float) -> None:
-    """Undrain a host and clear its marker, whoever of our runs drained it. Raises BalancerFailed."""
-    if step.balancer is None or not step.pools:
-        return
-    step.session.leases().check()
-    step.balancer.undrain(step.pools, step.server, deadline_s=deadline_s)
+    """Undrain a host and clear its marker, whoever of our runs drained it; where it is in no balancer any longer, the
+    marker alone. Raises BalancerFailed.
+    """
+    if step.balancer is not None and step.pools:
+        step.balancer.undrain(step.pools, step.server, deadline_s=deadline_s, check=step.session.leases().check)
     step.files.clear_drained()
 
 
@@ -55,11 +55,17 @@ class Drain:
         if step.balancer is None:
             raise BalancerFailed("no balancer to drain from", where=step.session.host.name)
         step.files.mark_drained(step.run)
-        step.balancer.drain(step.pools, step.server, deadline_s=arguments.timeout)
+        check = step.session.leases().check
+        step.balancer.drain(step.pools, step.server, deadline_s=arguments.timeout, check=check)
 
     def undo(self, step: Step, arguments: Arguments) -> None:  # noqa: ARG002
-        """Back into the balancer, where something served before; elsewhere the next run does it, once it has proof."""
+        """Back into the balancer, where something served before; elsewhere the next run does it, once it has proof.
+
+        A host that was kept out because others have a newer release stays out until it has that release as well.
+        """
         observed = step.plan.observed
+        if observed.owes:
+            return
         ran = isinstance(observed.container, Present) and observed.container.value.running
         if isinstance(observed.release, Present) or (ran and not isinstance(observed.drained_by, Present)):
             put_back(step, deadline_s=UNDRAIN_S)

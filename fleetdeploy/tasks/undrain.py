@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.config.fields.durations import Duration
+from fleetdeploy.domain.observed import Present
 from fleetdeploy.domain.plan import Activation, ServicePlan
 from fleetdeploy.tasks.drain import put_back
 from fleetdeploy.tasks.step import Step
@@ -34,6 +35,8 @@ class Undrain:
 
     def summary(self, plan: ServicePlan, balanced: bool, arguments: Arguments) -> str:  # noqa: ARG002
         needed = plan.undrain or plan.activation not in {Activation.NOTHING, Activation.VERIFY}
+        if needed and not balanced and isinstance(plan.observed.drained_by, Present):
+            return "remove the drain marker: the host is in no balancer any longer"
         return "put the host back into its balancer" if balanced and needed else ""
 
     def act(self, step: Step, arguments: Arguments) -> None:

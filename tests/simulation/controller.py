@@ -224,8 +224,9 @@ def deploy(
     again: bool = False,
     prepare: Callable[[Targets, SimFleet], Targets] = lambda targets, _: targets,
     deed: str = CHANGED,
+    check: bool = False,
 ) -> Run:
-    """What ``fleetdeploy deploy`` does after it has read its input. Lets :class:`Killed` pass."""
+    """What ``fleetdeploy deploy`` does after it has read its input; ``check`` only plans. Lets :class:`Killed` pass."""
     with _workers(threads=threads):
         by_host = dict.fromkeys(world.hosts, wanted) if isinstance(wanted, DesiredService) else dict(wanted)
         interrupts = Interrupts(lambda _: None)
@@ -238,8 +239,8 @@ def deploy(
         bound = run_plays or plays(list(by_host), balanced=balanced)
         targets = Targets(found, stamp, allow_remove, again=again, undecided=partial(fact_refusals, bound))
         targets = replace(targets, drained_by=debts.drained_by) if debts else targets
-        run_id = f"run-{stamp}" if owner == HERE else f"run-{stamp}-{owner}"
-        emit = Emitter(run_id, world.clock, journals=sinks, views=[events.append])
+        wire.who = f"run-{stamp}" if owner == HERE else f"run-{stamp}-{owner}"
+        emit = Emitter(wire.who, world.clock, journals=[wire.record, *sinks], views=[events.append])
         world.count_from_now()
         try:
             targets = prepare(targets, fleet)
@@ -253,9 +254,11 @@ def deploy(
             plan = targets.observe(fleet, emit, forks=1)
             check_free(plan, lambda _: holder)
             refuse_plan(plan, argparse.Namespace(allow_unreachable=allow_unreachable))
+            if check:
+                return Run(None, None, wire.calls, events, plan)
             executor = Executor(targets, plan, fleet, emit, world.clock, interrupts, 8, approve, ask)
             executor.leases = leases
-            executor.owing = Owing(debts, fleet, emit, world.clock) if debts else None
+            executor.owing = Owing(debts, fleet, emit, world.clock, leases.check) if debts else None
             hosts = executor.run(bound)
         except FleetdeployError as error:
             return Run(None, error, wire.calls, events, plan)

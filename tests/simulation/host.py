@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,12 +21,14 @@ from .model_server import ModelServer, Quality
 
 MOST_RESTARTS = 50
 DOG = Holder("-", "the host's watchdog")
+OFF = "off"
+REBOOTED = "the host was rebooted since, so nothing counts down any longer"
 
 
 @dataclass
 class ServiceDirectory:
     """``/srv/fleetdeploy/<service>`` as far as anybody looks at it. An armed ``watch`` goes ``back_to`` a release at
-    the virtual time ``fires_s``.
+    the virtual time ``fires_s``. ``made`` is whether any change was ever asked for.
     """
 
     config_text: str | None = None
@@ -35,9 +38,14 @@ class ServiceDirectory:
     drained_by: str | None = None
     history: list[ProvenRelease] | None = None
     records: dict[str, Release] = field(default_factory=dict)
+    made: bool = False
     watch: Watch | None = None
     back_to: Release | None = None
     fires_s: float = 0.0
+
+    @property
+    def there(self) -> bool:
+        return self.made or bool(self.versions) or self.config_text is not None
 
 
 @dataclass
@@ -66,7 +74,8 @@ class SimHost:
     """``quality`` says what each version does; a version it does not name is good. ``busy`` tells whether the balancer
     sends requests here now, ``cut`` collects the moments in which a server ended under them, ``blind`` names the
     readings of a look that fail. ``gpus`` says whether containers that start get theirs, ``smi`` whether images have an
-    nvidia-smi at all. A ``deaf`` one lets nobody in over a new connection.
+    nvidia-smi at all. A ``deaf`` one lets nobody in over a new connection. The disk of a ``full`` one takes no version;
+    one that is ``off`` has no power. ``docker`` tells whether its engine answers; what runs goes on without it.
     """
 
     name: str
@@ -86,6 +95,9 @@ class SimHost:
     gpus: bool = True
     smi: bool = True
     deaf: bool = False
+    docker: bool = True
+    full: bool = False
+    off: bool = False
     load_s: float = 0.0
     cut: list[str] = field(default_factory=list)
     unproven_unloads: list[str] = field(default_factory=list)
@@ -101,6 +113,8 @@ class SimHost:
 
     def tick(self) -> None:
         """Let servers load, let Docker restart the ones that ended, and watchdogs do what is due by now."""
+        if self.off:
+            return
         for service in self.services:
             self._watch(service)
         for container in self.containers.values():
@@ -146,13 +160,22 @@ class SimHost:
         files.release = files.back_to
 
     def create(self, spec: ContainerSpec, labels: Mapping[str, str]) -> None:
+        if LABEL_SERVICE not in labels:
+            raise DockerFailed(f"container {spec.name} would not carry the label {LABEL_SERVICE}", where=self.name)
         if spec.name in self.containers:
             raise DockerFailed(f"the container name {spec.name} is already in use", where=self.name)
         if spec.image_id not in self.images.values():
             raise DockerFailed(f"no such image: {spec.image_id or spec.image}", where=self.name)
+        if not self.directory(labels[LABEL_SERVICE]).there:
+            raise DockerFailed("bind source path does not exist", where=self.name)
         self.made += 1
-        self.containers[spec.name] = Container(spec, dict(labels), id=f"{self.name}-{self.made}")
-        self.start(spec.name)
+        labelled = {LABEL_SPEC: spec.spec_hash, **labels}
+        self.containers[spec.name] = Container(spec, labelled, id=f"{self.name}-{self.made}")
+        try:
+            self.start(spec.name)
+        except DockerFailed:
+            del self.containers[spec.name]
+            raise
 
     def start(self, name: str) -> None:
         container = self._get(name)
@@ -166,7 +189,7 @@ class SimHost:
         self.tick()
 
     def stop(self, name: str) -> None:
-        container = self.containers.get(name)
+        container = self._get(name) if name in self.containers else None
         if container is None or container.process is None:
             return
         if container.process.listening and self.busy():
@@ -175,9 +198,10 @@ class SimHost:
         container.process, container.status, container.exit_code = None, "exited", 137
 
     def rename(self, name: str, new_name: str) -> None:
+        container = self._get(name)
         if new_name in self.containers:
             raise DockerFailed(f"the container name {new_name} is already in use", where=self.name)
-        self.containers[new_name] = self._get(name)
+        self.containers[new_name] = container
         del self.containers[name]
 
     def remove(self, name: str) -> None:
@@ -191,16 +215,15 @@ class SimHost:
             return None
         return ContainerFacts(
             name, item.id, item.spec.image_id, item.status, dict(item.labels), item.restart_count, item.exit_code,
-            started_at=str(item.starts),
+            started_at=str(item.starts), published=tuple(port for _, port in item.spec.ports.values()),
         )  # fmt: skip
 
     def execute(self, name: str, argv: Sequence[str]) -> Ended:
         """``nvidia-smi -L``, the only program there is."""
-        assert tuple(argv) == ("nvidia-smi", "-L")
         container = self._get(name)
         if container.process is None or container.process.exited:
             raise DockerFailed(f"container {name} is not running", where=self.name)
-        if not self.smi:
+        if tuple(argv) != ("nvidia-smi", "-L") or not self.smi:
             return Ended(127, "OCI runtime exec failed: executable file not found in $PATH")
         if not container.gpus:
             return Ended(255, "Failed to initialize NVML: Unknown Error")
@@ -215,9 +238,28 @@ class SimHost:
 
     def reboot(self) -> None:
         """Power off and on: what ran comes back by its restart policy and reads its configuration again."""
+        self.lose_power()
+        self.get_power()
+
+    def lose_power(self) -> None:
+        """Every process ends, and nobody can reach the host."""
+        self.off, self.reachable = True, False
         for container in self.containers.values():
             if container.process is not None:
+                self.unproven_unloads += container.process.unproven_unloads
+                container.process, container.status = None, OFF
+
+    def get_power(self) -> None:
+        """A watchdog counts down in one boot only; who had the lease when the host went down gets its time again."""
+        self.off, self.reachable = False, True
+        for container in self.containers.values():
+            if container.status == OFF:
                 self._spawn(container)
+        for files in self.services.values():
+            if files.watch is not None and files.watch.state is WatchState.ARMED:
+                files.watch, files.fires_s = replace(files.watch, reason=REBOOTED), math.inf
+        for lease in self.leases.values():
+            lease.since_s = lease.renewed_s = self.clock.monotonic_s()
         self.tick()
 
     def _spawn(self, container: Container) -> None:
@@ -241,4 +283,6 @@ class SimHost:
     def _get(self, name: str) -> Container:
         if name not in self.containers:
             raise DockerFailed(f"no such container: {name}", where=self.name)
+        if not self.containers[name].service:
+            raise DockerFailed(f"container {name} was not made by fleetdeploy and is never touched", where=self.name)
         return self.containers[name]

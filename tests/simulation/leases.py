@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fleetdeploy.domain.lease import Holder, Lease, held_elsewhere
+from fleetdeploy.domain.lease import WHICHEVER, Holder, Lease, held_elsewhere
 from fleetdeploy.domain.observed import Absent, Present, Reading
 from fleetdeploy.domain.service import ServiceWish
-from fleetdeploy.errors import LeaseLost
+from fleetdeploy.errors import LeaseLost, RemoteCommandFailed
 
 if TYPE_CHECKING:
     from .host import SimHost
@@ -84,18 +84,25 @@ class SimLeases:
             self.sim.name, "leases.read", lambda: {name: lease_reading(self.sim, name) for name in names}
         )
 
-    def break_all(self, services: Sequence[ServiceWish], by: Holder, *, reason: str) -> Mapping[str, Lease]:
-        names = [service.name for service in services]
-        return self.wire.call(self.sim.name, "leases.break", lambda: self._break(names, by, reason))
+    def break_all(
+        self, services: Sequence[ServiceWish], by: Holder, *, reason: str, seen: Mapping[str, int] = WHICHEVER
+    ) -> Mapping[str, Lease]:
+        numbers = {service.name: seen.get(service.name, 0) for service in services}
+        return self.wire.call(self.sim.name, "leases.break", lambda: self._break(numbers, by, reason))
 
-    def prove(self) -> None:
-        """What every change carries: refused once somebody else has the lease, or without one while somebody has."""
-        now_s = self.sim.clock.monotonic_s()
-        if self.holder is None:
-            live = [lease for item in self.sim.leases.values() if (lease := item.seen(now_s)) and lease.live]
-            if live:
-                raise self._lost(f"{live[0].holder} holds the lease")
+    def prove(self, service: str = "") -> None:
+        """What every change carries: refused once somebody else has a lease of ours. A change of a ``service``'s
+        directory asks for that one alone, and without it is refused while somebody has it.
+        """
+        if service and service not in self.fences:
+            held = self.sim.leases.get(service)
+            seen = held.seen(self.sim.clock.monotonic_s()) if held else None
+            if seen and seen.live:
+                raise self._lost(f"{seen.holder} holds the lease")
+            return
         for name, fence in self.fences.items():
+            if service not in {"", name}:
+                continue
             lease = self.sim.leases[name]
             if lease.holder.run != (self.holder and self.holder.run) or lease.fence != fence or lease.state != "held":
                 raise self._lost(lease.told)
@@ -105,6 +112,8 @@ class SimLeases:
         for name in names:
             before = self.sim.leases.get(name)
             seen = before.seen(now_s) if before else None
+            if seen and seen.live and seen.holder.run == holder.run and seen.holder.origin != holder.origin:
+                raise RemoteCommandFailed("two hosts of the inventory are one machine", where=self.sim.name)
             if before and seen and seen.holder.run == holder.run:
                 before.renewed_s = now_s
             elif seen and seen.live and not holder.follows(seen.holder):
@@ -123,12 +132,12 @@ class SimLeases:
             if lease is not None and lease.holder.run == holder.run:
                 lease.state = "released"
 
-    def _break(self, names: Sequence[str], by: Holder, reason: str) -> Mapping[str, Lease]:
+    def _break(self, numbers: Mapping[str, int], by: Holder, reason: str) -> Mapping[str, Lease]:
         now_s = self.sim.clock.monotonic_s()
         broken: dict[str, Lease] = {}
-        for name in names:
+        for name, number in numbers.items():
             before = self.sim.leases.get(name)
-            if before is not None and (seen := before.seen(now_s)):
+            if before is not None and (seen := before.seen(now_s)) and number in {0, seen.fence}:
                 broken[name] = seen
                 self.sim.leases[name] = SimLease(by, before.fence + 1, now_s, now_s, 0.0, "broken", reason)
         return broken

@@ -1,6 +1,7 @@
 """One process of a simulated ``tensorflow_model_server``.
 
-What it is faithful to: the port opens only after every model has settled; a version that fails at start ends the
+What it is faithful to: versions that are not on disk are not there, and a model whose listed ones are all missing
+leaves memory; the port opens only after every model has settled; a version that fails at start ends the
 process; a version that fails later is burnt for as long as its model is listed; a reload waits only for names that are
 new; labels are checked before anything is loaded; old versions leave memory only once a new one is AVAILABLE; END
 entries are kept; AVAILABLE says nothing about answers; a reload that never ends holds a lock for ever; a list that is
@@ -51,6 +52,7 @@ class ModelServer:
     """``disk`` gives the quality of a version directory, or None when it is not there; ``busy`` tells whether requests
     come in. A reload holds the lock until the models ``waited_for`` have settled, or when ``stuck`` for ever; with
     ``poisoned`` the remembered list is one that no later one can be held against, ``platforms`` are those in it.
+    ``listed`` is what the configuration names, ``aspired`` what of it is on disk.
     ``unproven_unloads`` collects versions that left memory under requests before the next one had answered.
     """
 
@@ -60,6 +62,7 @@ class ModelServer:
     load_s: float
     busy: Callable[[], bool] = lambda: False
     versions: dict[str, dict[int, Loaded]] = field(default_factory=dict)
+    listed: dict[str, tuple[int, ...]] = field(default_factory=dict)
     aspired: dict[str, tuple[int, ...]] = field(default_factory=dict)
     labels: dict[str, dict[str, int]] = field(default_factory=dict)
     listening: bool = False
@@ -90,6 +93,7 @@ class ModelServer:
         """Let happen what is due by now."""
         if self.exited:
             return
+        self._poll()
         for versions in self.versions.values():
             for number, entry in versions.items():
                 if entry.state is State.LOADING and entry.quality and entry.ready_s <= self.clock.monotonic_s():
@@ -104,7 +108,7 @@ class ModelServer:
         wanted = [self.versions[model][number] for model, numbers in self.aspired.items() for number in numbers]
         if any(entry.state is State.END for entry in wanted):
             self.exited = True
-        elif all(entry.state is State.AVAILABLE for entry in wanted):
+        elif all(self.aspired.values()) and all(entry.state is State.AVAILABLE for entry in wanted):
             self.listening = True
 
     def _unload(self) -> None:
@@ -115,7 +119,7 @@ class ModelServer:
                 if number in wanted or entry.state is not State.AVAILABLE or (wanted and not ready):
                     continue
                 entry.state = State.END
-                if wanted and self.busy() and not any(versions[other].answered for other in ready):
+                if self.listed.get(model) and self.busy() and not any(versions[other].answered for other in ready):
                     self.unproven_unloads.append(f"{model}/{number}")
 
     def _aspire(self, wanted: Mapping[str, model_config.ModelEntry]) -> None:
@@ -123,15 +127,20 @@ class ModelServer:
             del self.aspired[model]
             for entry in self.versions[model].values():
                 entry.error = ""
-        for model, item in wanted.items():
+        self.listed = {model: item.versions for model, item in wanted.items()}
+        self._poll()
+        self.labels = {model: dict(item.labels) for model, item in wanted.items()}
+
+    def _poll(self) -> None:
+        """What the server finds on disk of what is listed, again and again: a directory may come later."""
+        for model, numbers in self.listed.items():
             known = self.versions.setdefault(model, {})
-            for number in item.versions:
+            self.aspired[model] = tuple(number for number in numbers if self.disk(model, number) is not None)
+            for number in self.aspired[model]:
                 before = known.get(number)
                 if before is None or (before.state is State.END and not before.error):
                     ready_s = self.clock.monotonic_s() + self.load_s
                     known[number] = Loaded(self.disk(model, number), State.LOADING, ready_s)
-            self.aspired[model] = item.versions
-        self.labels = {model: dict(item.labels) for model, item in wanted.items()}
 
     def reload(self, config_text: str, deadline_s: float) -> None:
         """HandleReloadConfigRequest."""

@@ -49,10 +49,9 @@ def rollback(
     return deploy(
         world,
         dict.fromkeys(names, inventory),
-        run_plays=back_plays(names),
         prepare=prepare,
         deed=DEED,
-        **options,
+        **{"run_plays": back_plays(names), **options},
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from fleetdeploy.domain.events import Event
 from fleetdeploy.errors import BalancerFailed, BalancerSilent, HostError, Unreachable
 
 from .leases import SimLeases, take_over
@@ -29,47 +30,92 @@ class Killed(BaseException):
 class Trouble:
     """What happens at the ``at``-th call, counted from 1.
 
-    ``kill``: the controller ends before the call. ``refuse``: the call fails and does nothing. ``drop``: it is carried
-    out, but its answer is lost. ``lose``: the host of that call is gone from then on. ``signal``: the call goes well
-    and ``on_signal`` is told. ``takeover``: another run has the leases of the call's host from then on.
+    ``kill``: the controller ends before the call. ``bug``: the call raises what nobody expects. ``refuse``: the call
+    fails and does nothing. ``drop``: it is carried out, but its answer is lost. ``lose``: the host of that call is gone
+    from then on. ``signal``: the call goes well and ``on_signal`` is told. ``takeover``: another run has the leases of
+    the call's host from then on. ``meanwhile``: something else happens before the call, which is told its host.
+
+    ``count`` may be ``acts``, for calls that can change something, or ``records`` of the journal: then it happens
+    before one is written, and what happens to a call happens to the next one.
     """
 
     kind: str = ""
     at: int = 0
     on_signal: Callable[[], None] = lambda: None
+    meanwhile: Callable[[str], object] = lambda _: None
+    count: str = "calls"
 
 
 @dataclass
 class Wire:
-    """``calls`` holds (host, method) of every call that was begun."""
+    """``calls`` holds (host, method) of every call that was begun, ``who`` is the run that makes them."""
 
     world: World
     trouble: Trouble = Trouble()
+    who: str = ""
     calls: list[tuple[str, str]] = field(default_factory=list)
     leases: dict[str, SimLeases] = field(default_factory=dict)
+    acts: int = 0
+    records: int = 0
     dead: bool = False
+    _next: str = ""
 
-    def call(self, host: str, method: str, act: Callable[[], T]) -> T:
-        """Carry out one protocol call, with whatever trouble is due."""
+    def record(self, event: Event) -> None:
+        """The first journal of a run: what is due at this record happens before it is written."""
+        self.records += 1
+        if self.trouble.count != "records" or self.records != self.trouble.at:
+            return
+        kind = self.trouble.kind
+        if kind == "kill":
+            self._die()
+        elif kind == "signal":
+            self.trouble.on_signal()
+        elif kind == "meanwhile":
+            self.trouble.meanwhile(event.host)
+        else:
+            self._next = kind
+
+    def _due(self, method: str) -> str:
+        if self.trouble.count == "records":
+            due, self._next = self._next, ""
+            return due
+        self.acts += changes(method)
+        if self.trouble.count == "acts":
+            return self.trouble.kind if changes(method) and self.acts == self.trouble.at else ""
+        return self.trouble.kind if len(self.calls) == self.trouble.at else ""
+
+    def _die(self) -> None:
+        self.dead = True
+        raise Killed
+
+    def call(self, host: str, method: str, act: Callable[[], T], *, about: str = "", service: str = "") -> T:
+        """Carry out one protocol call, with whatever trouble is due. ``about`` is the host that it is about, if it goes
+        to another one, ``service`` the one whose directory it is about, if it is one's.
+        """
         with self.world.lock:
             if self.dead:
                 raise Killed
             self.calls.append((host, method))
-            due = self.trouble.kind if len(self.calls) == self.trouble.at else ""
+            due = self._due(method)
             if due == "kill":
-                self.dead = True
-                raise Killed
+                self._die()
+            if due == "bug":
+                raise ZeroDivisionError("a bug")
+            if due == "meanwhile":
+                self.trouble.meanwhile(about or host)
             if due == "lose" and host in self.world.hosts:
                 self.world.hosts[host].reachable = False
-            if due == "takeover" and host in self.world.hosts:
-                take_over(self.world.hosts[host])
+            if due == "takeover" and (about or host) in self.world.hosts:
+                take_over(self.world.hosts[about or host])
             self._reach(host, method)
             if changes(method) and host in self.leases:
-                self.leases[host].prove()
+                self.leases[host].prove(service)
             if due == "refuse":
                 raise self._error(host, method)
             self.world.tick()
             result = act()
+            if changes(method):
+                self.world.acts.append((self.who, about or host, method))
             self.world.record()
             if due == "drop":
                 raise self._error(host, method)

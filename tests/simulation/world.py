@@ -28,21 +28,36 @@ class Serving:
     traffic: bool
 
 
+@dataclass(frozen=True)
+class TakenOut:
+    """A controller drained ``host``, which served, while ``others`` did not and it had been told so."""
+
+    host: str
+    others: tuple[str, ...]
+
+
 @dataclass
 class World:
-    """``lies`` may hold ``drain`` or ``undrain``: the balancer then takes the order and does nothing. ``unlisted``
-    hosts stand in none of its pools.
+    """``taken_out`` has each drain, ``told_out`` the hosts that were out when a balancer was last asked,
+    ``lost_before`` those that nobody could reach when the run began, ``acts`` who changed what: (run, host, method).
+    ``lies`` may hold ``drain`` or ``undrain``: the balancer then takes the order and does nothing. ``unlisted`` hosts
+    stand in none of its pools.
     """
 
     clock: VirtualClock = field(default_factory=VirtualClock)
     hosts: dict[str, SimHost] = field(default_factory=dict)
     drained: set[tuple[str, str]] = field(default_factory=set)
+    maintenance: set[tuple[str, str]] = field(default_factory=set)
     lies: set[str] = field(default_factory=set)
     balancer_down: bool = False
     unlisted: set[str] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
     counted: frozenset[str] = frozenset()
     most_out: int = 0
+    taken_out: list[TakenOut] = field(default_factory=list)
+    told_out: frozenset[str] = frozenset()
+    lost_before: frozenset[str] = frozenset()
+    acts: list[tuple[str, str, str]] = field(default_factory=list)
     exposed: list[str] = field(default_factory=list)
     told: list[tuple[str, bytes]] = field(default_factory=list)
     environments: list[dict[str, str]] = field(default_factory=list)
@@ -70,6 +85,8 @@ class World:
 
     def traffic(self, pool: str, server: str) -> Traffic:
         """What the balancer reports: its own switch first, then its health check of the port."""
+        if (pool, server) in self.maintenance:
+            return Traffic.MAINTENANCE
         if (pool, server) in self.drained:
             return Traffic.DRAINED
         host = self.hosts.get(server)
@@ -77,7 +94,7 @@ class World:
 
     def gets_requests(self, name: str) -> bool:
         """By the switch alone: a server that ends is found out only a health check later."""
-        return any((pool, name) not in self.drained for pool in POOLS)
+        return any((pool, name) not in self.drained | self.maintenance for pool in POOLS)
 
     def serves(self, name: str) -> Serving:
         """What clients of ``name`` get now."""
@@ -103,14 +120,31 @@ class World:
     def count_from_now(self) -> None:
         """Begin to watch capacity: the hosts that serve, or once did, are those whose absence counts."""
         self.counted = frozenset(name for name, host in self.hosts.items() if host.directory(SERVICE).release)
-        self.most_out = 0
+        self.most_out, self.acts = 0, []
+        self.clock.forget_waits()
         self.record()
+        self.told_out = self.out_of_service()
+        self.lost_before = frozenset(name for name, host in self.hosts.items() if not host.reachable)
+
+    def tell(self) -> None:
+        """A balancer says who serves. Of a host that went away meanwhile it knows nothing as long as that serves on."""
+        silent = {name for name in self.counted if not self.serves(name).traffic}
+        self.told_out = frozenset(silent | (self.lost_before & self.counted))
+
+    def out_of_service(self) -> frozenset[str]:
+        """The hosts that count and do not serve now."""
+        return frozenset(name for name in self.counted if not self.in_service(name))
+
+    def take_out(self, name: str) -> None:
+        """A controller drains a host: note who else is out, as far as it was told when it asked last."""
+        if name in self.counted and self.in_service(name):
+            others = (self.told_out & self.out_of_service()) - {name}
+            self.taken_out.append(TakenOut(name, tuple(sorted(others))))
 
     def record(self) -> None:
         """Look at the whole fleet, after every call of a controller."""
         self.tick()
-        out = sum(not self.in_service(name) for name in self.counted)
-        self.most_out = max(self.most_out, out)
+        self.most_out = max(self.most_out, len(self.out_of_service()))
         for name, host in self.hosts.items():
             process = host.server(SERVICE)
             if process is None or not self.gets_requests(name):

@@ -6,7 +6,7 @@
 # frees the lock of whoever ends. Time is the host's own, in seconds since it booted.
 #
 # Status 41: the directory is not ours; 45: a tool is missing; 46: another run has the lease; 47: the last holder is
-# still at work.
+# still at work; 49: this run has the lease already, for a host of another name.
 
 LC_ALL=C
 export LC_ALL
@@ -20,8 +20,24 @@ die() {
   exit "$status"
 }
 
-# What reaches the disk before anything is renamed. sync(1) with a file is not everywhere; all of it is always right.
-flush() { sync "$@" 2>/dev/null || sync; }
+synced() { # [-f] PATH...: on the disk before anything is renamed. Status 1 where the disk did not take it
+  said=$(sync "$@" 2>&1) && return
+  # sync(1) with a file is not everywhere, nor can every file system do it; all of it is always right. What lies in
+  # memory alone tells which it is: no disk can fail it.
+  case $1 in -*) option=$1 ;; *) option= ;; esac
+  case $said in
+    *"Invalid argument"*) ;;
+    *)
+      if sync ${option:+"$option"} /dev 2>/dev/null; then
+        printf '%s\n' "$said" >&2
+        return 1
+      fi
+      ;;
+  esac
+  sync
+}
+
+flush() { synced "$@" || die 1 "what was written to $root did not reach the disk"; }
 
 audit() { printf '%s %s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$run" "$fence" "$*" >>"$root/audit.log"; }
 
@@ -29,6 +45,14 @@ plain() { # a path of ours must not be a symbolic link: it would lead what we wr
   for each in "$@"; do
     [ ! -L "$each" ] || die 41 "$each is a symbolic link; nothing is written through it"
   done
+}
+
+look() { # PATH: status 0 it is there, 1 it is not, 2 nobody knows: a directory on the way cannot be entered
+  [ -e "$1" ] || [ -L "$1" ] && return 0
+  up=${1%/*}
+  while [ -n "$up" ] && [ ! -e "$up" ]; do up=${up%/*}; done
+  [ -d "${up:-/}" ] && [ -x "${up:-/}" ] && return 1
+  return 2
 }
 
 folder() {
@@ -61,10 +85,16 @@ clock() { # sets now: seconds since the host booted
 
 guard() { # -s or -x: until this shell and all it started have ended
   command -v flock >/dev/null 2>&1 || die 45 "flock: not found on the host"
-  exec 9<>"$root/lock/guard" || die 1 "cannot write to $root/lock"
+  # `exec` alone would end the shell at a file that cannot be opened.
+  command exec 9<>"$root/lock/guard" || die 1 "cannot write to $root/lock"
   clock
   asked=$now evicted=
-  until flock "$1" -n 9; do
+  while :; do
+    said=$(flock "$1" -n 9 2>&1)
+    status=$?
+    [ "$status" -ne 0 ] || return 0
+    # Busy is 1 without a word; with one it is an error, which some tell by the same status.
+    [ "$status" -eq 1 ] && [ -z "$said" ] || die 1 "$root/lock/guard cannot be locked: ${said:-status $status}"
     clock
     [ "$((now - asked))" -lt 10 ] || { holder && die 47 "a step of run $h_run of $h_owner is still at work in $root"; }
     if [ "$1" = -x ] && [ -z "$evicted" ] && [ "$((now - asked))" -ge 2 ]; then
@@ -77,10 +107,15 @@ guard() { # -s or -x: until this shell and all it started have ended
   done
 }
 
-number() { case $1 in "" | *[!0-9]*) return 1 ;; esac }
+number() { # what the shell can add up as it stands: 18 digits at most, and none that it would read as octal
+  case $1 in "" | *[!0-9]* | 0?* | ???????????????????*) return 1 ;; esac
+}
 
 holder() { # sets h_..., last: the highest fencing number, left: how many seconds the lease still holds, age
   h_fence=0 h_run='' h_owner='' h_origin='' h_boot='' h_since=0 h_renewed=0 h_ttl=0 h_daemon='' h_state='' h_why=''
+  for each in holder fence; do
+    [ ! -e "$root/lock/$each" ] || [ -r "$root/lock/$each" ] || die 1 "$root/lock/$each cannot be read"
+  done
   if [ -f "$root/lock/holder" ]; then
     while IFS=' ' read -r key value; do
       case $key in
@@ -102,7 +137,8 @@ holder() { # sets h_..., last: the highest fencing number, left: how many second
   if [ -f "$root/lock/fence" ]; then read -r last <"$root/lock/fence"; fi
   # Both are replaced whole and synced, so this is damage: a number that could be lower than one in use is not made up.
   number "$last" || die 1 "$root/lock/fence holds no number: write the highest fencing number of $root/audit.log into it"
-  number "$h_fence" && number "$h_since" && number "$h_renewed" && number "$h_ttl" || h_fence=0 h_state=damaged
+  number "$h_fence" && number "$h_since" && number "$h_renewed" && number "$h_ttl" ||
+    h_fence=0 h_since=0 h_renewed=0 h_ttl=0 h_state=damaged
   [ "$h_fence" -le "$last" ] || last=$h_fence
   clock
   read -r boot </proc/sys/kernel/random/boot_id
@@ -119,7 +155,11 @@ mine() { # after holder
 
 lost() {
   case $h_state in
-    held) die 46 "run $h_run of $h_owner took over" ;;
+    held)
+      # Whoever takes writes the number first.
+      [ "$h_run" != "$run" ] || die 46 "another run began to take over with number $last, and was cut off"
+      die 46 "run $h_run of $h_owner took over"
+      ;;
     broken) die 46 "$h_owner broke the lease: $h_why" ;;
     released) die 46 "run $h_run of $h_owner had the lease and has ended" ;;
     *) die 46 "nobody holds it, and neither does this run" ;;
@@ -136,7 +176,11 @@ carried() { # run and fence: those of the lease, or - and 0 where there is none
 }
 
 takeable() { # after holder. Who has the same origin held the same lock of one controller, which its end has freed.
-  [ "$verb" = break ] || [ "$left" -eq 0 ] || { [ "$origin" != - ] && [ "$h_origin" = "$origin" ]; }
+  if [ "$verb" = break ]; then # what was seen, by its number; whichever it is for 0
+    [ "$h_state" = damaged ] || [ "$fence" -eq 0 ] || [ "$h_fence" -eq "$fence" ]
+    return
+  fi
+  [ "$left" -eq 0 ] || { [ "$origin" != - ] && [ "$h_origin" = "$origin" ]; }
 }
 
 started() { # PID: sets start, empty when there is no such process

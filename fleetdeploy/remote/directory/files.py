@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fleetdeploy.domain.observed import Release
 from fleetdeploy.domain.plan import StageItem
+from fleetdeploy.domain.protocols import nothing
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.errors import RemoteCommandFailed
 from fleetdeploy.remote.directory.records import history_line, release_from_json, release_to_json
@@ -20,17 +21,25 @@ class RemoteFiles:
     """:class:`fleetdeploy.domain.protocols.ServiceFiles` over SSH; every method is one remote command, but ``stage``.
 
     The directory is refused when it exists, is not empty and lacks our marker, and so is any symbolic link in it.
+    ``check`` raises LeaseLost, for what carries no fencing number itself.
     """
 
     def __init__(
-        self, connection: SshConnection, wish: ServiceWish, *, ssh_config: SshConfigFile, token: Token = unleased
+        self,
+        connection: SshConnection,
+        wish: ServiceWish,
+        *,
+        ssh_config: SshConfigFile,
+        token: Token = unleased,
+        check: Callable[[], None] = nothing,
     ) -> None:
         self._directory = ServiceDirectory(connection, wish.directory, token=token)
+        self._check = check
         self._ssh_config = ssh_config
 
     def stage(self, item: StageItem) -> None:
         """See :meth:`fleetdeploy.remote.directory.rsync.Stager.stage`."""
-        Stager(self._directory, ssh_config=self._ssh_config).stage(item)
+        Stager(self._directory, ssh_config=self._ssh_config, check=self._check).stage(item)
 
     def write_config(self, text: str) -> None:
         """Replace ``config/model.config``."""
@@ -46,10 +55,10 @@ class RemoteFiles:
             raise RemoteCommandFailed("the host's answer with model.config cannot be understood", where=where)
         return found[1]
 
-    def write_release(self, release: Release) -> None:
+    def write_release(self, release: Release, *, left: str = "") -> None:
         """Write ``releases/<id>.json``, a line of ``releases/history``, then the id to ``releases/current``."""
-        data = release_to_json(release).encode()
-        self._directory.act("release", safe_name(release.id), str(len(data)), history_line(release), stdin=data)
+        data, gone = release_to_json(release).encode(), left and safe_name(left)
+        self._directory.act("release", safe_name(release.id), str(len(data)), history_line(release), gone, stdin=data)
 
     def read_release(self, release_id: str) -> Release | None:
         """The text of ``releases/<id>.json``, understood."""
@@ -66,9 +75,9 @@ class RemoteFiles:
         if ids:
             self._directory.act("forget", *map(safe_name, ids))
 
-    def forget_release(self) -> None:
-        """Remove ``releases/current``; the records stay."""
-        self._directory.act("clear", "releases/current")
+    def forget_release(self, *, left: str = "") -> None:
+        """Remove ``releases/current``; the records stay, but for that of ``left``."""
+        self._directory.act("unrelease", left and safe_name(left))
 
     def mark_drained(self, run: str) -> None:
         """Write the run's id to ``drained``."""

@@ -33,7 +33,10 @@ put() { # LENGTH PATH [MODE]: standard input in place of a file, all or nothing
   new=$2.fleetdeploy-new.$$ # of this process alone: two at a time must not write one file
   (umask 077 && take "$1" "$new") || exit "$?"
   chmod "${3:-0644}" "$new"
-  flush "$new"
+  synced "$new" || {
+    rm -f "$new"
+    die 1 "cannot write $2"
+  }
   mv -f "$new" "$2" || die 1 "cannot replace $2"
   flush "${2%/*}"
 }
@@ -80,18 +83,62 @@ link() { # STAGED OLD OLD_MANIFEST MANIFEST: hard-link what the old version has 
   done <"$4"
 }
 
-remember() { # LINE: the last one of the history, which keeps 50; lines that are not ours go
+remember() { # LINE LEFT: the last one of the history, which keeps 50; LEFT, if any, and lines that are not ours go
   history=$root/releases/history
   plain "$history"
   if [ -e "$history" ]; then
     # A history that cannot be read is left as it is: a new one in its place would lose what was proven.
     { [ -f "$history" ] && [ -r "$history" ]; } || return 0
-    [ "$(tail -n 1 "$history")" != "$1" ] || return 0
+    [ -z "$1" ] || [ "$(tail -n 1 "$history")" != "$1" ] || return 0
   fi
-  lines=$(grep -s '^{"id":".*}$' "$history" | tail -n 49)
-  lines=${lines:+$lines
-}$1
-  printf '%s\n' "$lines" | put "$((${#lines} + 1))" "$history" 0600 || exit "$?"
+  lines=$(grep -s '^{"id":".*}$' "$history" | grep -Fv "{\"id\":\"$2\",")
+  [ "$(printf '%s\n' "$lines" | tail -n 1)" = "$1" ] || lines=$lines${lines:+${1:+
+}}$1
+  while [ "$(printf '%s\n' "$lines" | wc -l)" -gt 50 ]; do
+    lines=$(printf '%s\n' "$lines" | sed "$(printf '%s\n' "$lines" | spare)d")
+  done
+  { [ -n "$lines" ] || [ -e "$history" ]; } || return 0
+  lines=$lines${lines:+
+}
+  printf '%s' "$lines" | put "${#lines}" "$history" 0600 || exit "$?"
+}
+
+# Of a history on standard input, the number of the oldest line that tells nothing: a newer one says the same, and no
+# content is proven for the first time between them, so that all of them stay in their order. 1 where there is none.
+spare() {
+  seen=" " again=" " at=0 oldest=0
+  while IFS= read -r line; do
+    at=$((at + 1))
+    id=${line#'{"id":"'}
+    id=${id%%'"'*}
+    content=${id##*-}
+    took=
+    case $line in *'"took_back":"'*) took=${line##*'"took_back":"'} && took=${took%%'"'*} ;; esac
+    case $seen in
+      *" $content "*) ;;
+      *)
+        seen="$seen$content " again=" "
+        continue
+        ;;
+    esac
+    case $again in
+      *" $content/$took="*)
+        line=${again##*" $content/$took="}
+        line=${line%% *}
+        { [ "$oldest" -gt 0 ] && [ "$oldest" -lt "$line" ]; } || oldest=$line
+        ;;
+      *) again="$again$content/$took=$at " ;;
+    esac
+  done
+  if [ "$oldest" -eq 0 ]; then oldest=1; fi
+  echo "$oldest"
+}
+
+drop() { # ID: the record of a release that was left again; nothing where ID is empty
+  [ -n "$1" ] || return 0
+  plain "$root/releases/$1.json"
+  rm -f "$root/releases/$1.json" || die 1 "cannot remove $root/releases/$1.json"
+  flush "$root/releases"
 }
 
 case $verb in
@@ -133,7 +180,7 @@ case $verb in
     find "$staged" -type f ! -perm 0644 -exec chmod 0644 {} +
     check "$staged" "$staged.sha256" || die 44 "$wrong"
     cd /
-    sync -f "$staged" 2>/dev/null || sync
+    flush -f "$staged"
     folder "$root/models/$model"
     folder "$root/manifests/$model"
     [ ! -e "$root/models/$model/$version" ] || die 42 "$root/models/$model/$version appeared meanwhile"
@@ -163,12 +210,21 @@ case $verb in
       printf '\n%s absent\n' "$1"
     fi
     ;;
-  release) # ID LENGTH LINE <RECORD
+  release) # ID LENGTH LINE LEFT <RECORD: it is current; LEFT, where it is not empty, was left for it and counts no more
     own
     put "$2" "$root/releases/$1.json" 0600 # it holds the container's environment
-    remember "$3"
+    remember "$3" "$4"
     printf '%s\n' "$1" | put "$((${#1} + 1))" "$root/releases/current" || exit "$?"
-    audit "release $1"
+    drop "$4"
+    audit "release $1${4:+, $4 was left}"
+    ;;
+  unrelease) # LEFT: no release is current; LEFT, where it is not empty, counts no more
+    own
+    [ -z "$1" ] || [ ! -e "$root/releases" ] || remember "" "$1"
+    rm -f "$root/releases/current"
+    drop "$1"
+    flush "$root"
+    audit "no release is current${1:+, $1 was left}"
     ;;
   record) # ID: print the record, nothing where there is none
     plain "$root" "$root/releases" "$root/releases/$1.json"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from fleetdeploy.domain.lease import TRY_LATER, Holder, Lease, held_elsewhere
+from fleetdeploy.domain.lease import TRY_LATER, WHICHEVER, Holder, Lease, held_elsewhere
 from fleetdeploy.domain.observed import Absent, Present, Reading, Unknown
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.errors import LockHeld, RemoteCommandFailed
@@ -19,7 +19,9 @@ from fleetdeploy.remote.ssh.channels import CommandResult
 from fleetdeploy.remote.ssh.connection import SshConnection
 
 CALL_S = 30.0
-HELD, TAKEN, RENEWED, SEEN, BROKEN = "held", "taken", "renewed", "seen", "broken"
+HELD, TAKEN, RENEWED, SEEN, UNKNOWN, BROKEN = "held", "taken", "renewed", "seen", "unknown", "broken"
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
+"""As the scripts read one: any other is damage, and nobody's lease."""
 _NO_WORD = re.compile(r"[^A-Za-z0-9@._+-]+")
 
 
@@ -33,6 +35,8 @@ def read_lease(text: str, *, boot_id: str, uptime_s: float) -> Lease | None:
         raise ValueError("lock/holder is damaged")
     if fields.get("state") != "held":
         return None
+    if not all(_NUMBER.fullmatch(fields[name]) for name in ("fence", "since", "renewed", "ttl")):
+        raise ValueError("lock/holder is damaged")
     same_boot = fields.get("boot") == boot_id
     since_s, renewed_s = (min(float(fields[name]), uptime_s) if same_boot else 0.0 for name in ("since", "renewed"))
     holder = Holder(printable(fields["run"]), printable(fields["owner"]), fields.get("origin", "").strip("-"))
@@ -98,8 +102,10 @@ class RemoteLeases:
         self._check("reading leases", done, frames, len(wanted))
         return {service.name: frame.lease for service, frame in zip(services, frames, strict=True)}
 
-    def break_all(self, services: Sequence[ServiceWish], by: Holder, *, reason: str) -> Mapping[str, Lease]:
-        wanted = dict.fromkeys((service.directory for service in services), 0)
+    def break_all(
+        self, services: Sequence[ServiceWish], by: Holder, *, reason: str, seen: Mapping[str, int] = WHICHEVER
+    ) -> Mapping[str, Lease]:
+        wanted = {service.directory: seen.get(service.name, 0) for service in services}
         done, frames = self._run("break", by, wanted, why=printable(reason))
         self._check("breaking leases", done, frames, len(frames))
         found = {services[frame.index].name: frame.lease for frame in frames}
@@ -142,7 +148,9 @@ def _frames(text: str, nonce: str) -> tuple[_Frame, ...]:
     for part in parts:
         head, _, body = part.partition("\n")
         if match := re.fullmatch(r"(\d{1,4}) ([a-z]+) (\d{1,18})", head):
-            found.append(_Frame(int(match[1]), match[2], int(match[3]), _reading(body.strip(), now)))
+            unread = match[2] == UNKNOWN
+            lease = Unknown(printable(body.strip())) if unread else _reading(body.strip(), now)
+            found.append(_Frame(int(match[1]), match[2], int(match[3]), lease))
     return tuple(found)
 
 

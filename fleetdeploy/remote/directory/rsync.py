@@ -34,6 +34,7 @@ RESERVE_KIB = 64 * 1024
 RESERVE_FILES = 64
 _RETRIED = {10, 12, 30, 35, 255}
 _ATTEMPTS = 4
+_AT_LEAST_S = 120.0
 _SLOWEST_BYTES_PER_S = 256 * 1024
 _MEANING = {
     1: "wrong usage",
@@ -58,8 +59,9 @@ _MEANING = {
 class Stager:
     """Copies version directories to one service's directory on one host."""
 
-    def __init__(self, directory: ServiceDirectory, *, ssh_config: SshConfigFile) -> None:
+    def __init__(self, directory: ServiceDirectory, *, ssh_config: SshConfigFile, check: Callable[[], None]) -> None:
         self._directory = directory
+        self._check = check
         self._host = directory.connection.host.name
         self._ssh_config = ssh_config
 
@@ -139,7 +141,7 @@ class Stager:
         self._directory.act("discard", _staged(item), deadline_s=300.0)
 
     def _rsync(self, item: StageItem, paths: Sequence[str], remote_version: str) -> None:
-        end = time.monotonic() + 120.0 + item.version.manifest.size_bytes / _SLOWEST_BYTES_PER_S
+        end = time.monotonic() + _AT_LEAST_S + item.version.manifest.size_bytes / _SLOWEST_BYTES_PER_S
         target = self._directory.directory / "staging" / _staged(item)
         connection = self._directory.connection
         # Of the place, so that a later run finds what an earlier one left.
@@ -157,6 +159,7 @@ class Stager:
                 # The far end of a copy whose link went dead waits for more, and at its end writes what it has: into
                 # this directory, which by then is the version in place.
                 connection.end_marked(mark)
+                self._check()  # rsync carries no fencing number
                 code, said = _run(argv, names, timeout_s=end - time.monotonic(), host=self._host)
             except Unreachable as error:
                 if attempt == _ATTEMPTS or isinstance(error, HostKeyRefused):

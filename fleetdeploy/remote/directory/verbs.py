@@ -13,6 +13,7 @@ from fleetdeploy.remote.ssh.channels import CommandResult
 from fleetdeploy.remote.ssh.connection import SshConnection
 
 NOT_OURS, OTHER_CONTENT, NO_ROOM, WRONG_CONTENT, NO_TOOL, NO_LEASE, AT_WORK = 41, 42, 43, 44, 45, 46, 47
+TAKEN_TWICE = 49
 UNLEASED = ("-", "0")
 """What stands for the run and its fencing number where nothing is leased."""
 
@@ -89,6 +90,9 @@ def error_of(doing: str, done: CommandResult, *, host: str) -> HostError:
         return ContentDiffers(
             "what arrived on the host is not what the manifest says", where=host, detail=done.last_lines()
         )
+    if done.status == TAKEN_TWICE:
+        hint = "name the machine once in the inventory: its two names would be drained and changed as two hosts"
+        return RemoteCommandFailed(f"two hosts of the inventory are one machine: {last}", where=host, hint=hint)
     if done.status == NO_TOOL:
         return RemoteCommandFailed(last, where=host, hint="install the package that brings it on the host")
     return RemoteCommandFailed(

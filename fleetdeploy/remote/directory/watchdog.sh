@@ -15,13 +15,18 @@
 umask 077
 verb=$1 root=$2 run=$3 fence=$4
 home=$root/watchdog
+nl='
+'
 shift 4
 if timeout 1 true >/dev/null 2>&1; then limit="timeout 60"; else limit=; fi
 
 put() { # PATH MODE: standard input in place of a file, all or nothing
   plain "$1"
   new=$1.fleetdeploy-new.$$
-  cat >"$new" && chmod "$2" "$new" && flush "$new" && mv -f "$new" "$1" && flush "${1%/*}"
+  # It ends nobody: what goes back tries again.
+  cat >"$new" && chmod "$2" "$new" && synced "$new" && mv -f "$new" "$1" && synced "${1%/*}" && return
+  rm -f "$new"
+  return 1
 }
 
 of() { sed -n "s/^$2 //p" "$1" 2>/dev/null | head -n 1; } # FILE KEY: its value in a file of ours
@@ -100,16 +105,20 @@ count_down() { # SECONDS: by systemd where it runs and obeys us, else in a proce
 my_own() { [ "$(of "$1" token)" = "$token" ] && [ "$(of "$1" boot)" = "$(boot)" ]; } # FILE
 
 fire() {
-  if ! my_own "$home/armed" || ! mv "$home/armed" "$home/firing" 2>/dev/null; then return; fi
+  my_own "$home/armed" || return
+  # Who it is before what it does: in between, others would conclude that it was ended.
+  { alive && [ "$pid" = "$$" ]; } || it_is_me
+  mv "$home/armed" "$home/firing" 2>/dev/null || return
   if ! my_own "$home/firing"; then # armed anew in between, which is not ours to end
     mv "$home/firing" "$home/armed"
     return
   fi
-  it_is_me
   head_of "$home/firing"
+  patience=$(of "$home/firing" patience)
+  number "$patience" || return # somebody has concluded it
   audit "watchdog of run $w_run over release $w_release: goes back"
   clock
-  patience=$(of "$home/firing" patience) end=$((now + $(of "$home/firing" patience)))
+  end=$((now + patience))
   for step in take_lease restore is_back; do
     until $step; do
       clock
@@ -129,23 +138,39 @@ conclude() { # STATE WHY. Without a verdict it counts as one that was ended whil
 
 # Going back. All of it may be done again from the beginning.
 
+leased() { [ "$(of "$root/lock/holder" run)" = "$w_run" ] && [ "$(of "$root/lock/holder" state)" = held ]; }
+
 take_lease() { # whoever comes back with the number of before changes nothing more, and is told why
-  [ "$(of "$root/lock/holder" run)" = "$w_run" ] && [ "$(of "$root/lock/holder" state)" = held ] || return 0
+  given=$(of "$root/lock/holder" fence)
+  leased || return 0
   why="the lease of run $w_run could not be broken"
-  sh "$home/lease.sh" break - "$w_run" "the host's watchdog" - 0 "release $w_release went back" "$root" 0 >/dev/null 2>&1
+  sh "$home/lease.sh" break - "$w_run" "the host's watchdog" - 0 "release $w_release went back" "$root" "$given" >/dev/null 2>&1 &&
+    ! leased
+}
+
+hear() { # COMMAND...: its status; sets out to the last line of its answer, and said to what it complains of
+  both=$({
+    out=$("$@" 2>&4 4>&-)
+    printf '\n%s %s' "$?" "$(printf '%s\n' "$out" | tail -n 1)"
+  } 4>&1)
+  said=${both%"$nl"*} both=${both##*"$nl"}
+  out=${both#* }
+  return "${both%% *}"
 }
 
 look_at() { # NAME: sets spec to that of our container of this name; empty without one. Status 1: nobody knows
   labels='{{index .Config.Labels "fleetdeploy.service"}}|{{index .Config.Labels "fleetdeploy.spec"}}'
-  if labels=$($limit docker inspect --type container --format "$labels" "$1" 2>&1); then
-    spec=${labels#*|}
-    why="the container $1 is not the service's"
-    [ "${labels%%|*}" = "$(of "$home/firing" service)" ]
+  # The answer alone is read: the client has warnings of its own, which say nothing about the container.
+  # shellcheck disable=SC2086  words
+  if hear $limit docker inspect --type container --format "$labels" "$1"; then
+    spec=${out#*|}
+    why="the container $1 is not the service's${said:+ ($(printf '%s' "$said" | tail -n 1))}"
+    [ "${out%%|*}" = "$(of "$home/firing" service)" ]
     return
   fi
   spec=
-  why="Docker: $(printf '%s' "$labels" | tail -n 1)"
-  case $labels in *"o such container"* | *"o such object"*) return 0 ;; esac
+  why="Docker: $(printf '%s' "$said" | tail -n 1)"
+  case $said in *"o such container"* | *"o such object"*) return 0 ;; esac
   return 1
 }
 

@@ -29,6 +29,7 @@ from fleetdeploy.remote.docker.http import ChannelClient
 from fleetdeploy.remote.ssh.connection import SshConnection
 
 CALL_S = 60.0
+_PULL = "check the image's name and tag, and whether the host reaches its registry; try `docker pull` there"
 _FOREIGN = (
     docker.errors.DockerException,
     requests.exceptions.RequestException,
@@ -233,7 +234,7 @@ def _translate(error: BaseException, host: str, doing: str) -> HostError:
             return DeadlineExceeded(
                 f"Docker gave no answer while {doing}; whether it happened is not known",
                 where=host,
-                hint="look at `systemctl status docker` on the host",
+                hint=_PULL if doing.startswith("pulling") else "look at `systemctl status docker` on the host",
             )
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, docker.errors.APIError):
@@ -255,7 +256,7 @@ def _hint(text: str, doing: str) -> str:
     if "Unknown runtime" in text or "unknown or invalid runtime" in text:
         return "install the NVIDIA Container Toolkit and restart Docker, or set `runtime`"
     if doing.startswith("pulling"):
-        return "check the image's name and tag, and whether the host reaches its registry; try `docker pull` there"
+        return _PULL
     return "look at dockerd's log on the host"
 
 

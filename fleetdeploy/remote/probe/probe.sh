@@ -229,14 +229,14 @@ release() { # NAME DIRECTORY: the text of the current release record
   esac
 }
 
-proven() { # NAME DIRECTORY: the last lines of the history of releases
+proven() { # NAME DIRECTORY: the history of releases, which whoever writes it keeps short
   look "$2/releases/history"
   case $? in
     1) frame "$1" absent "" ;;
     2) frame "$1" unknown "$2/releases: a directory on the way cannot be entered" ;;
     *)
-      if text=$(tail -n 50 "$2/releases/history" 2>&1); then
-        frame "$1" ok "$(printf '%s\n' "$text" | tail -c 500000)"
+      if text=$(tail -c 500000 "$2/releases/history" 2>&1); then
+        frame "$1" ok "$text"
       else
         frame "$1" unknown "$text"
       fi

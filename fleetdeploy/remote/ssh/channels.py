@@ -184,6 +184,13 @@ def _drain(channel: paramiko.Channel, streams: tuple[bytearray, bytearray], *, c
         streams[1].extend(channel.recv_stderr(_CHUNK_BYTES))
 
 
+class _Answer(paramiko.ChannelFile):
+    """What is read from a channel. Nothing waits in it to be written when it goes, whatever of it has gone before."""
+
+    def __del__(self) -> None:
+        """Paramiko's own writes what is left, and fails with words on stderr where its buffer went first."""
+
+
 class OneDeadline:
     """A channel whose timeout is for everything from when it is set, not for each read: one that trickles ends too.
 
@@ -209,7 +216,7 @@ class OneDeadline:
             data = data[self._channel.send(data[:_CHUNK_BYTES]) :]
 
     def makefile(self, mode: str = "r", size: int = -1) -> paramiko.ChannelFile:
-        file: Any = paramiko.ChannelFile
+        file: Any = _Answer
         made: paramiko.ChannelFile = file(self, mode, size)
         return made
 

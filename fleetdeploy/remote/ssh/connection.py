@@ -35,17 +35,29 @@ SWEEP_S = 5.0
 """How long the end of a command that did not heed a signal may take, once its own deadline is over."""
 
 
+TURNS = 10
+"""For how many connections' time a further one waits for its turn to start."""
+
+
 class Handshakes:
     """Lets few connections start at once: sshd drops early connections beyond its MaxStartups (10 by default)."""
 
     def __init__(self, limit: int = 8) -> None:
         self._slots = threading.BoundedSemaphore(limit)
 
-    def __enter__(self) -> None:
-        self._slots.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._slots.release()
+    @contextmanager
+    def turn(self, host: str, *, wait_s: float) -> Iterator[None]:
+        """Start a connection meanwhile. Raises Unreachable where ``wait_s`` seconds bring no turn."""
+        if not self._slots.acquire(timeout=wait_s):
+            raise Unreachable(
+                f"too many connections were starting: it was not this one's turn within {wait_s:g} s",
+                where=host,
+                hint="hosts that do not answer hold up the others: leave them out, or use fewer --forks",
+            )
+        try:
+            yield
+        finally:
+            self._slots.release()
 
 
 class SshConnection:
@@ -70,16 +82,16 @@ class SshConnection:
         self._sessions = threading.BoundedSemaphore(6 if self.becomes else 8)
 
     def another(self, *, connect_timeout_s: float) -> SshConnection:
-        """A further connection to the host, not yet open."""
-        return SshConnection(self.host, connect_timeout_s=connect_timeout_s, handshakes=self._handshakes)
+        """A further connection to the host, not yet open. It waits for no other host's to start."""
+        return SshConnection(self.host, connect_timeout_s=connect_timeout_s, handshakes=Handshakes())
 
     def open(self) -> None:
         """Connect unless connected. Raises HostKeyRefused or Unreachable."""
         self._transport()
 
     def prove_by(self, proof: Callable[[], None] | None) -> None:
-        """From now on, when the connection was lost and is made again, call ``proof`` before anything else goes through
-        the new one. What it raises is raised by everybody who wants to.
+        """When the connection was lost and is made again, ``proof`` is called before anything else goes through the
+        new one. What it raises is raised by everybody who wants to.
         """
         with self._proving:
             self._proof, self._proven = proof, self._opened() if proof else None
@@ -139,9 +151,7 @@ class SshConnection:
             )
 
     def _sweep(self, mark: str) -> None:
-        """The same after a command that failed already, on its connection, as far as it goes: it has a deadline of its
-        own there.
-        """
+        """The same after a command that failed already, on its connection, as far as it goes in its own time."""
         with suppress(HostError, *FOREIGN):
             channel = self._transport().open_session(timeout=SWEEP_S)
             run_on(
@@ -270,12 +280,12 @@ class SshConnection:
     def _connect(self) -> Any:
         """Connect; again after a random pause when sshd hung up before its banner, which is how MaxStartups refuses.
 
-        The time counts from when it is this connection's turn to start.
+        The time counts from when it is this connection's turn to start, which it waits for TURNS times as long.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             link = make_link(self.host, timeout_s=self._connect_timeout_s)
             try:
-                with self._handshakes:
+                with self._handshakes.turn(self.host.name, wait_s=TURNS * self._connect_timeout_s):
                     open_link(link)
                 return link
             except FOREIGN as error:

@@ -21,6 +21,7 @@ from fleetdeploy.remote.ssh.failures import translated
 from fleetdeploy.remote.ssh.hostkeys import KnownHosts, PinnedKeys, PinnedPolicy
 from fleetdeploy.remote.ssh.jumps import gateway
 from fleetdeploy.remote.ssh.pulse import KEEPALIVE_S, KEEPALIVES, keep_alive
+from fleetdeploy.remote.ssh.waits import wait_by_monotonic_clock
 
 LOST_AFTER_S = KEEPALIVE_S * KEEPALIVES
 """A link on which nothing that was sent is acknowledged for this long is lost: the kernel sees it first."""
@@ -59,6 +60,7 @@ class _PinnedClient(paramiko.SSHClient):
 
 def make_link(host: Host, *, timeout_s: float) -> Any:
     """A Fabric connection, not yet open, that trusts only pinned keys, all its gateways included."""
+    wait_by_monotonic_clock()
     wish = host.connection
     with translated(host.name, "reading ssh_config"):
         config = fabric.Config(lazy=True, ssh_config=_ssh_config(wish.ssh_config))

@@ -63,7 +63,7 @@ def _withheld(bound: BoundPlay, held: Sequence[str]) -> Iterator[Barrier]:
     """A host that a person keeps out of the balancer would be put back behind that person's back."""
     if held:
         error = PreflightRefused(
-            f"{named(held)} drained or in maintenance in the balancer, and not by fleetdeploy",
+            f"{named(held)} drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it",
             where=str(bound.play.origin),
             hint="put it back (HAProxy: set server POOL/SERVER state ready), or leave it out with --limit",
         )

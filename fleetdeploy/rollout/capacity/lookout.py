@@ -45,7 +45,7 @@ class Lookout:
         """Raises PreflightRefused for a host that somebody has taken out: we would put it back behind their back."""
         if not self.look(within_s=LOOK_S).get(host, frozenset()).isdisjoint(OUT_BY_ORDER):
             raise PreflightRefused(
-                "drained or in maintenance in the balancer, and not by fleetdeploy",
+                "drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it",
                 where=host,
                 hint="put it back when that is over (HAProxy: set server POOL/SERVER state ready)",
             )

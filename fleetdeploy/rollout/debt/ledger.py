@@ -77,8 +77,10 @@ class Debts:
         sync_directory(self.directory)
 
     def forget(self, host: Host) -> None:
-        """Raises OSError."""
-        self._file(address_of(host)).unlink(missing_ok=True)
+        """For good: a power cut does not bring it back. Raises OSError."""
+        with suppress(FileNotFoundError):
+            self._file(address_of(host)).unlink()
+            sync_directory(self.directory)
 
     def _file(self, address: str) -> Path:
         """By the address alone, which is what two names of one host share; the hash keeps any two apart."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
@@ -13,7 +14,7 @@ from fleetdeploy.domain.observed import Traffic
 from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.errors import HostError
+from fleetdeploy.errors import HostError, InputError
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.in_service import OUT_BY_ORDER, traffic_of
 from fleetdeploy.rollout.debt.ledger import Debt, Debts, address_of
@@ -25,12 +26,36 @@ KEEP_OUT_S = 20.0
 
 @dataclass(frozen=True)
 class Owing:
-    """Makes and settles debts. The file of a debt is written before the balancer is told anything."""
+    """Makes and settles debts. The file of a debt is written before the balancer is told anything.
+
+    ``check`` raises LeaseLost for a host that is known to be another run's by now.
+    """
 
     debts: Debts
     fleet: Fleet
     emit: Emitter
     clock: Clock
+    check: Callable[[str], None] = lambda _: None
+
+    def read(self, plays: Iterable[BoundPlay]) -> None:
+        """Raises InputError for the first host whose debt cannot be read, before a run makes more of them."""
+        for bound in plays:
+            for name in bound.hosts:
+                self.debts.of(bound.everyone[name])
+
+    def make_all(
+        self,
+        plays: Iterable[BoundPlay],
+        outcomes: Mapping[str, HostOutcome],
+        *,
+        out: AbstractSet[str],
+        drained: Collection[str],
+    ) -> tuple[str, ...]:
+        """What :meth:`make` does, for each play; a host that is exposed by more than one of them is told of once."""
+        exposed: tuple[str, ...] = ()
+        for bound in plays:
+            exposed += self.make(bound, outcomes, out=out, drained=drained, but=exposed)
+        return exposed
 
     def make(
         self,
@@ -39,15 +64,20 @@ class Owing:
         *,
         out: AbstractSet[str],
         drained: Collection[str],
+        but: Collection[str] = (),
     ) -> tuple[str, ...]:
-        """A debt for each host of the play that could not be reached, if others were switched over.
+        """A debt for each host of the play that could not be reached, if others were switched over, or if it was itself
+        and did not go back with them.
 
-        ``out`` are hosts that count as out of service, ``drained`` those that this run drained itself.
+        ``out`` are hosts that count as out of service, ``drained`` those that this run drained itself, ``but`` those
+        that an earlier play's debts were told of as exposed.
         Returns the hosts that may still get requests with what they served before.
         """
         ended = [outcomes[name] for name in bound.hosts if name in outcomes]
-        lost = [item for item in ended if item.state is HostState.UNREACHABLE]
-        if not lost or not bound.touches_traffic or not any(item.activated for item in ended):
+        lost = [item for item in ended if item.state is HostState.UNREACHABLE and item.host not in but]
+        if not any(item.activated for item in ended):
+            lost = [item for item in lost if item.taken_back]
+        if not lost or not bound.touches_traffic:
             return ()
         word: Mapping[str, frozenset[Traffic]] = {}
         silence = ""
@@ -62,16 +92,14 @@ class Owing:
             why_not = silence
             if Traffic.UP in seen:
                 why_not = _no_room(host.name, bound, gone | {host.name})
-            if self._make(host, item.reason, seen, ours=host.name in drained, why_not=why_not if host.balancer else ""):
+            if self._make(host, item, seen, ours=host.name in drained, why_not=why_not if host.balancer else ""):
                 exposed.append(host.name)
         return tuple(exposed)
 
-    def _make(self, host: Host, why: str, seen: frozenset[Traffic], *, ours: bool, why_not: str) -> bool:
-        """Whether the host may still get requests. ``why_not`` it is not drained, where it is known that it cannot."""
-        before = self.debts.of(host)
+    def _debt(self, host: Host, why: str) -> Debt:
         since = datetime.fromtimestamp(self.clock.now_s(), tz=timezone.utc).isoformat(timespec="seconds")
         wish = host.balancer
-        debt = before or Debt(
+        return Debt(
             host.name,
             address_of(host),
             self.emit.run,
@@ -80,6 +108,28 @@ class Owing:
             balancer=f"{wish.kind} on {wish.host}, server {wish.server}" if wish else "",
             pools=dict(wish.pools) if wish else {},
         )
+
+    def owe_again(self, host: Host, why: str) -> None:
+        """A host that had what it owed, and was taken back from it: it is out of its balancer and stays there."""
+        try:
+            if self.debts.of(host) is None:
+                self.debts.write(replace(self._debt(host, why), drained=True))
+                self._tell(host.name, "", drained=True)
+        except (InputError, OSError) as error:
+            self.emit(Kind.STEP_FAILED, f"what it owes cannot be remembered: {error}", host=host.name)
+
+    def _make(self, host: Host, outcome: HostOutcome, seen: frozenset[Traffic], *, ours: bool, why_not: str) -> bool:
+        """Whether the host may still get requests. ``why_not`` it is not drained, where it is known that it cannot."""
+        back = outcome.taken_back
+        try:
+            before = self.debts.of(host)
+        except InputError as error:
+            # What is not remembered is not drained either: nobody would put it back.
+            exposed = host.balancer is not None and (not seen or Traffic.UP in seen)
+            self._tell(host.name, f"{error.where} {error.message}" if exposed else "", drained=False, back=back)
+            return exposed
+        wish = host.balancer
+        debt = before or self._debt(host, outcome.reason)
         told = not seen.isdisjoint(OUT_BY_ORDER)
         drains = bool(seen) and not told and not why_not
         # Where the balancer says nothing of the host, what was known of it stands.
@@ -88,14 +138,15 @@ class Owing:
             if debt != before:
                 self.debts.write(debt)
             if drains and wish is not None:
-                self.fleet.balancer(wish).keep_out(wish.all_pools, wish.server, deadline_s=KEEP_OUT_S)
+                check = partial(self.check, host.name)
+                self.fleet.balancer(wish).keep_out(wish.all_pools, wish.server, deadline_s=KEEP_OUT_S, check=check)
         except HostError as error:
             why_not = f"it could not be drained: {error.message}"
             self._rewrite(replace(debt, drained=False))
         except OSError as error:
             why_not = f"nothing can be remembered: {error.strerror} ({self.debts.directory})"
         if debt != before or why_not:
-            self._tell(host.name, why_not, drained=debt.drained and not why_not)
+            self._tell(host.name, why_not, drained=debt.drained and not why_not, back=back)
         return bool(why_not)
 
     def _rewrite(self, debt: Debt) -> None:
@@ -105,12 +156,14 @@ class Owing:
         except OSError:
             return
 
-    def _tell(self, host: str, why_not: str, *, drained: bool) -> None:
+    def _tell(self, host: str, why_not: str, *, drained: bool, back: bool = False) -> None:
         text = "owes what this run switched over to; the next run that reaches it brings it there"
+        if back:
+            text = "was not taken back with the others; the next run that reaches it brings it to what they serve"
         if drained:
             text += ", and puts it back into its balancer, which sends it nothing until then"
         if why_not:
-            text += f"; until then it may get requests with what it served before: {why_not}"
+            text += f"; until then it may get requests with what it {'serves' if back else 'served before'}: {why_not}"
         self.emit(Kind.DEBT_MADE, text, host=host, drained=drained, exposed=bool(why_not))
 
     def pay(self, plan: HostPlan, done: Sequence[Work]) -> None:
@@ -128,11 +181,14 @@ class Owing:
                 self._settle(host.host)
 
     def _settle(self, host: Host) -> None:
-        debt = self.debts.of(host)
-        if debt is None:
-            return
         try:
+            debt = self.debts.of(host)
+            if debt is None:
+                return
             self.debts.forget(host)
+        except InputError as error:
+            self.emit(Kind.STEP_FAILED, f"its debt {error}", host=host.name, hint=error.hint)
+            return
         except OSError as error:
             self.emit(Kind.STEP_FAILED, f"its debt cannot be removed: {error.strerror}", host=host.name)
             return

@@ -10,7 +10,7 @@ from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.observed import ObservedHost
 from fleetdeploy.domain.outcome import HostOutcome, HostState
-from fleetdeploy.domain.plan import HostPlan
+from fleetdeploy.domain.plan import Activation, HostPlan
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import FleetdeployError, LeaseLost, PreflightRefused, Unreachable
@@ -20,6 +20,8 @@ from fleetdeploy.rollout.host.proof import check_proof
 from fleetdeploy.rollout.host.watching import Watching
 from fleetdeploy.rollout.locks.leases import Unleased
 from fleetdeploy.rollout.work import AFTER_FAILURE, Call, Work, work_of
+
+KEPT_OUT = "; it stays out of its balancer: it still owes what others were switched over to"
 
 
 @dataclass
@@ -41,6 +43,8 @@ class HostRun:
     leases: Unleased = field(default_factory=Unleased)
     done: list[Work] = field(default_factory=list)
     _acted: bool = False
+    _plan: HostPlan | None = None
+    _calls: Sequence[Call] = ()
 
     def __post_init__(self) -> None:
         self._acting = Acting(self.host, self.fleet, self.emit, self.clock, self.check_stop, self.ask)
@@ -61,6 +65,7 @@ class HostRun:
         if plan.refusals:
             refusal = plan.refusals[0]
             return HostOutcome(self.name, HostState.FAILED, refusal.message, hint=refusal.hint)
+        self._plan, self._calls = plan, (*calls, *always)
         try:
             plan = self._forward(plan, calls)
             ran = {work.name for work in self.done}
@@ -120,6 +125,7 @@ class HostRun:
             if call.task.touches_traffic and (self.watching.take_over(plan) or prepared):
                 # A container is made from an image's id and versions on disk, which are there only now.
                 plan, prepared, self._acted = self._looked_again(), False, False
+                self._plan = plan
             changed = self.changed_before or self.changes
             for work in work_of(plan, (call,), changed=changed, seen=partial(self._seen, plan)):
                 self._check_decided(work)
@@ -179,7 +185,7 @@ class HostRun:
         state = HostState.FAILED if own_fault else HostState.SKIPPED
         if not self._touched():
             state = HostState.UNREACHABLE if isinstance(error, Unreachable) else state
-            return self._outcome(state, error, more=self.watching.stood_down())
+            return self._outcome(state, error, more=self.watching.stood_down() + self._beside(error))
         self.emit(Kind.REVERT_STARTED, error.message, host=self.name)
         try:
             self.undo()
@@ -191,13 +197,44 @@ class HostRun:
             return self._outcome(
                 state, error, mixed=True, more=f"{self.watching.told}; the revert failed as well: {second.message}"
             )
-        return self._outcome(HostState.REVERTED if own_fault else state, error, more=self.watching.told)
+        more = f"{self.watching.told}{KEPT_OUT if self.kept_out else ''}"
+        return self._outcome(HostState.REVERTED if own_fault else state, error, more=more)
+
+    @property
+    def kept_out(self) -> bool:
+        """Whether its way back leaves the host out of its balancer, being behind the others without what failed."""
+        return any(work.name == "drain" and work.plan.observed.owes for work in self.done)
+
+    def _beside(self, error: FleetdeployError) -> str:
+        """Put back what is fine on a host that failed before anything was begun; what is to be told of it."""
+        if isinstance(error, (*STOPS, Unreachable, PreflightRefused)):
+            return ""
+        try:
+            self.leases.check(self.name)
+            errors: list[FleetdeployError] = []
+            self._put_back_proven(errors, set())
+        except FleetdeployError as second:
+            errors = [second]
+        return f"; nor could what is fine there be put back: {errors[0].message}" if errors else ""
+
+    def _put_back_proven(self, errors: list[FleetdeployError], stuck: set[str]) -> None:
+        """Services that an earlier run drained and proved have nothing to do with what failed on the host now."""
+        begun = {work.plan.desired.name for work in self.done if work.call.task.touches_traffic}
+        calls = [call for call in self._calls if call.task.name == "undrain"]
+        for work in work_of(self._plan, calls, seen=partial(self._seen, self._plan)) if self._plan else ():
+            service = work.plan
+            due = service.undrain and service.activation is Activation.NOTHING and work.undecided is None
+            if due and service.desired.name not in begun | stuck:
+                begun.add(service.desired.name)
+                self.done.append(work)
+                self._attempt(work, errors, stuck)
 
     def undo(self) -> None:
         """Take back every call that was begun, last one first, of every service, whatever fails on the way.
 
         A host that may be in its balancer again leaves it first: nothing is taken back under traffic. A service whose
-        activation cannot be taken back is not put back into its balancer. Raises the first error at the end.
+        activation cannot be taken back is not put back into its balancer; one with nothing to take back is. Raises the
+        first error at the end.
         """
         self._acted = True
         errors: list[FleetdeployError] = []
@@ -214,6 +251,7 @@ class HostRun:
             restored = work.name == "activate" and service in self.watching.restored
             if work.undoable and service not in stuck and not restored:
                 self._attempt(work, errors, stuck, undo=True)
+        self._put_back_proven(errors, stuck)
         if errors:
             raise errors[0]
 

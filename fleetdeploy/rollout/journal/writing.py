@@ -7,19 +7,29 @@ import os
 import shutil
 import stat
 import tempfile
+import time
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from fleetdeploy.domain.events import Event
+from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.errors import FleetdeployError, InputError, PreflightRefused
-from fleetdeploy.rollout.journal.record import JOURNAL, line_of
+from fleetdeploy.rollout.journal.record import JOURNAL, fields_of, line_of
 
 KEPT_RUNS = 500
 """About two days of a cron job that runs every five minutes."""
 
+WAITS_S = 24 * 3600.0
+"""A run that has begun nothing, and written nothing for so long, waits for nobody any more: it was killed."""
+
 RESERVE_BYTES = 1024**2
 """Some three thousand records: what taking back the hosts at hand, and the end of a run, have to tell."""
+
+_LAST = 5
+"""Among so many last records of a journal is the end of its run."""
+_BEGAN = f'"{Kind.PLAY_STARTED.value}"'.encode()
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -29,7 +39,9 @@ class OnReserve(OSError):
 
 
 def open_run(runs: Path, run: str, *, keep: int = KEPT_RUNS) -> Journal:
-    """The journal of a new run in its own directory below ``runs``; the oldest beyond ``keep`` are removed.
+    """The journal of a new run in its own directory below ``runs``, of which ``keep`` are kept.
+
+    Those that began no play are removed first, then the oldest; one that began a play and has no end never is.
 
     Run ids begin with their time, so that names sort by age. Raises InputError, or PreflightRefused on a full disk.
     """
@@ -40,9 +52,7 @@ def open_run(runs: Path, run: str, *, keep: int = KEPT_RUNS) -> Journal:
     except OSError as error:
         raise _cannot_be_made(error, runs) from error
     try:
-        others = sorted(path for path in runs.iterdir() if path.is_dir() and path != directory)
-        for old in others[: max(0, len(others) + 1 - keep)]:
-            shutil.rmtree(old, ignore_errors=True)
+        _forget([path for path in runs.iterdir() if path.is_dir() and path != directory], keep=keep - 1)
         journal = Journal(directory / JOURNAL, own=True)
         for path in (directory, *(path.parent for path in made)):
             sync_directory(path)
@@ -50,6 +60,44 @@ def open_run(runs: Path, run: str, *, keep: int = KEPT_RUNS) -> Journal:
         shutil.rmtree(directory, ignore_errors=True)
         raise _cannot_be_made(error, runs) from error
     return journal
+
+
+def _forget(others: Iterable[Path], *, keep: int) -> None:
+    """Remove what is too much, oldest first. Of all these journals only those are read that are about to go.
+
+    Who was to change something kept beside its journal what for; who was turned away, or had nothing to do, did not.
+    """
+    aged = sorted(others)
+    excess = len(aged) - max(0, keep)
+    if excess <= 0:
+        return
+    gone = set(islice((path for path in aged if _is_bare(path) and _may_go(path, idle=True)), excess))
+    ended = (path for path in aged if path not in gone and _may_go(path, idle=False))
+    for path in (*gone, *islice(ended, excess - len(gone))):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_bare(directory: Path) -> bool:
+    with suppress(OSError):
+        return sum(1 for _ in directory.iterdir()) <= 1
+    return False
+
+
+def _may_go(directory: Path, *, idle: bool) -> bool:
+    """Whether nobody needs the run any more: it ended, or began nothing and was killed. ``idle`` asks that it began
+    nothing in any case.
+    """
+    path = directory / JOURNAL
+    try:
+        quiet_s = time.time() - (path if path.exists() else directory).stat().st_mtime
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError:
+        return False
+    ended = any((fields_of(line) or {}).get("kind") == Kind.RUN_FINISHED for line in lines[-_LAST:])
+    if ended and not idle:
+        return True
+    began = any(_BEGAN in line and (fields_of(line) or {}).get("kind") == Kind.PLAY_STARTED for line in lines)
+    return not began and (ended or quiet_s > WAITS_S)
 
 
 class Journal:

@@ -33,6 +33,11 @@ PER_HOST_S = 0.1
 TICKS = 12
 """How often within a lease's time the keeper looks which renewals are due; one is due after a third of it."""
 
+ROUNDS = 3
+"""In so many rounds all renewals that are due are asked for, so that hosts that go silent together, and are waited for,
+hold up the others no longer than that.
+"""
+
 Result = TypeVar("Result")
 
 
@@ -64,7 +69,8 @@ class LeaseKeeper(Unleased):
     ttl_s: float | None = None
     _taken: list[str] = field(default_factory=list)
     _renewed_s: dict[str, float] = field(default_factory=dict)
-    _silent: set[str] = field(default_factory=set)
+    _silent: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """How often in a row a host did not answer, and when it is asked again."""
     _lost: dict[str, LeaseLost] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -128,7 +134,8 @@ class LeaseKeeper(Unleased):
             self.release()
 
     def renew(self) -> None:
-        """Renew the leases that are due. Where a host does not answer, it is tried again at the next call.
+        """Renew the leases that are due. Hosts that did not answer are tried again behind the others, a few at a call
+        and less and less often: a lease of one that answers is never late for them.
 
         Nothing is given up for that: every act proves by itself that the lease is still this run's.
         """
@@ -136,17 +143,24 @@ class LeaseKeeper(Unleased):
         with self._lock:
             due = [name for name, last_s in self._renewed_s.items() if now_s - last_s >= self.holds_s / 3]
             due = [name for name in due if name not in self._lost]
-        if due:
-            side_by_side(self._renew, due, forks=self.forks)
+            silent = sorted((self._silent[name][1], name) for name in due if name in self._silent)
+        answering = [name for name in due if name not in self._silent]
+        some = [name for again_s, name in silent if again_s <= now_s][: self.forks]
+        for part in (answering, some):
+            if part:
+                side_by_side(self._renew, part, forks=max(self.forks, -(-len(part) // ROUNDS)))
 
     def release(self) -> None:
-        """Let go of everything. One that cannot be released ends by itself."""
-        names = [name for name in self._taken if name not in self._lost]
-        self._taken, self._renewed_s = [], {}
+        """Let go of everything. One that cannot be released ends by itself.
+
+        So are the hosts on which one is lost: those of its other services may still be this run's.
+        """
+        taken, self._taken, self._renewed_s = self._taken, [], {}
+        done = dict(zip(taken, side_by_side(self._release, taken, forks=self.forks), strict=True))
+        names = [name for name in taken if name not in self._lost]
         if not names:
             return
-        left = [name for name, done in zip(names, side_by_side(self._release, names, forks=self.forks), strict=True)
-                if not done]  # fmt: skip
+        left = [name for name in names if not done[name]]
         self.emit(Kind.LEASES_RELEASED, hosts=[name for name in names if name not in left], left=left)
 
     def _renew_until(self, over: threading.Event) -> None:
@@ -172,10 +186,13 @@ class LeaseKeeper(Unleased):
         except LeaseLost as error:
             self.lose(name, error)
         except HostError:
-            self._silent.add(name)
-        else:
-            self._silent.discard(name)
             with self._lock:
+                times = self._silent.get(name, (0, 0.0))[0]
+                wait_s = min(self.holds_s / 3, (2**times - 1) * self.holds_s / TICKS)
+                self._silent[name] = times + 1, self.clock.monotonic_s() + wait_s
+        else:
+            with self._lock:
+                self._silent.pop(name, None)
                 if name in self._renewed_s:
                     self._renewed_s[name] = started_s
 

@@ -7,6 +7,7 @@ however it ends (fcntl(2), "Open file description locks").
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import getpass
 import hashlib
@@ -22,9 +23,10 @@ from pathlib import Path
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.lease import TRY_LATER, Holder
 from fleetdeploy.domain.protocols import Clock
-from fleetdeploy.errors import InputError, LockHeld
+from fleetdeploy.errors import FleetdeployError, InputError, LockHeld, PreflightRefused
 
 _POLL_S = 0.2
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _FLOCK = "hhqqi0q"
 """struct flock of Linux on 64 bits: type, whence, start, length, pid."""
 
@@ -54,19 +56,28 @@ class Note:
 
 def this_owner() -> str:
     """``user@machine``."""
-    return f"{getpass.getuser()}@{os.uname().nodename}"
+    return f"{_user()}@{os.uname().nodename}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # in a container, a user may be a number and nothing else
+        return f"uid-{os.getuid()}"
 
 
 @contextmanager
 def hold(directory: Path, hosts: Collection[Host], run: str, clock: Clock, *, wait_s: float = 0.0) -> Iterator[Held]:
-    """Hold the locks of ``hosts``, all or none. Raises LockHeld, with the owner, after ``wait_s`` seconds."""
+    """Hold the locks of ``hosts``, all or none. Raises LockHeld, with the owner, after ``wait_s`` seconds; InputError
+    or PreflightRefused where nothing can be locked in ``directory``.
+    """
     wanted = {_place(host): host.name for host in hosts}
     descriptor = _open(directory)
     owner = directory / f"{run}.json"
     try:
         _take_all(descriptor, directory, wanted, clock, wait_s)
         _forget_ended(directory, wanted)
-        owner.write_text(json.dumps({**_owner(run, clock), "places": sorted(wanted)}), encoding="utf-8")
+        _write(owner, json.dumps({**_owner(run, clock), "places": sorted(wanted)}))
         yield Held(run, _identity(descriptor))
     finally:
         owner.unlink(missing_ok=True)
@@ -79,9 +90,24 @@ def _open(directory: Path) -> int:
         # Not inherited by rsync and ssh: a child that outlives us must not keep the fleet locked.
         return os.open(directory / "hosts.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise InputError(
-            f"the lock cannot be opened: {error.strerror}", where=str(directory), hint="set XDG_STATE_HOME"
-        ) from error
+        raise _cannot("the lock cannot be opened", error, directory) from error
+
+
+def _write(owner: Path, text: str) -> None:
+    try:
+        owner.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _cannot("who holds the lock cannot be written down", error, owner.parent) from error
+
+
+def _cannot(what: str, error: OSError, directory: Path) -> FleetdeployError:
+    message, place = f"{what}: {error.strerror}", str(directory)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        hint = "nothing was touched; free some space, or set XDG_STATE_HOME to a directory elsewhere"
+        return PreflightRefused(message, where=place, hint=hint)
+    if error.errno in _NO_LOCKS:
+        message += "; its file system has no locks"
+    return InputError(message, where=place, hint="set XDG_STATE_HOME to a directory on a disk of this machine")
 
 
 def held_here(directory: Path, hosts: Collection[Host], clock: Clock) -> Mapping[str, Note]:
@@ -113,7 +139,10 @@ def _take_all(descriptor: int, directory: Path, wanted: dict[int, str], clock: C
     end = clock.monotonic_s() + wait_s
     while True:
         # In one order for everybody; and whoever does not get them all lets go of those it has.
-        busy = next((place for place in sorted(wanted) if not _take(descriptor, place)), None)
+        try:
+            busy = next((place for place in sorted(wanted) if not _take(descriptor, place)), None)
+        except OSError as error:
+            raise _cannot("the lock cannot be taken", error, directory) from error
         if busy is None:
             return
         for place in wanted:
@@ -140,7 +169,7 @@ def _set(descriptor: int, place: int, kind: int) -> None:
 
 def _owner(run: str, clock: Clock) -> dict[str, object]:
     since = datetime.fromtimestamp(clock.now_s(), tz=timezone.utc)
-    return {"run": run, "user": getpass.getuser(), "pid": os.getpid(), "since": since.isoformat(timespec="seconds")}
+    return {"run": run, "user": _user(), "pid": os.getpid(), "since": since.isoformat(timespec="seconds")}
 
 
 def _forget_ended(directory: Path, held: Collection[int]) -> None:

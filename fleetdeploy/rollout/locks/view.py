@@ -9,24 +9,29 @@ from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.lease import Holder, Lease
 from fleetdeploy.domain.observed import Present, Unknown
 from fleetdeploy.domain.protocols import Fleet
-from fleetdeploy.errors import Held, HostError, HostKeyRefused
+from fleetdeploy.errors import Held, HostError, HostKeyRefused, LockHeld
 from fleetdeploy.rollout.naming import named
 from fleetdeploy.rollout.side_by_side import side_by_side
 
 
 @dataclass(frozen=True)
 class Seen:
-    """``leases`` are by host and service; ``failed`` says why a host, or a service on one, could not be asked."""
+    """``leases`` are by host and service; ``failed`` says why a host, or a service on one, could not be asked, and
+    ``anew`` who has taken a lease after it was seen: those are not broken.
+    """
 
     leases: Mapping[tuple[str, str], Lease] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    anew: Mapping[tuple[str, str], Lease] = field(default_factory=dict)
     refused: bool = False
 
     @property
     def exit_code(self) -> int:
         if self.refused:
             return HostKeyRefused.exit_code
-        return HostError.exit_code if self.failed else 0
+        if self.failed:
+            return HostError.exit_code
+        return LockHeld.exit_code if self.anew else 0
 
     @property
     def holders(self) -> tuple[str, ...]:
@@ -54,14 +59,18 @@ def look(hosts: Sequence[Host], fleet: Fleet, *, forks: int) -> Seen:
 
 
 def break_held(seen: Seen, hosts: Sequence[Host], fleet: Fleet, by: Holder, *, reason: str, forks: int) -> Seen:
-    """Break the leases of hosts on which any was seen; what was broken, and what could not be."""
+    """Break the leases that were seen, and no other; what was broken, what could not be, and what is another's now."""
 
     def one(host: Host) -> Seen:
+        numbers = {service: lease.fence for (name, service), lease in seen.leases.items() if name == host.name}
+        services = [service for service in host.services if service.name in numbers]
         try:
-            broken = fleet.session(host).leases().break_all(host.services, by, reason=reason)
+            broken = fleet.session(host).leases().break_all(services, by, reason=reason, seen=numbers)
         except HostError as error:
             return _failed(host, error)
-        return Seen({(host.name, name): lease for name, lease in broken.items()})
+        left = [service for service in services if service.name not in broken]
+        after = look([replace(host, services=tuple(left))], fleet, forks=1) if left else Seen()
+        return replace(after, leases={(host.name, name): lease for name, lease in broken.items()}, anew=after.leases)
 
     meant = [host for host in hosts if any(name == host.name for name, _ in seen.leases)]
     done = _together(side_by_side(one, meant, forks=forks))
@@ -81,4 +90,5 @@ def _failed(host: Host, error: HostError) -> Seen:
 def _together(parts: Sequence[Seen]) -> Seen:
     leases = {key: lease for part in parts for key, lease in part.leases.items()}
     failed = {name: why for part in parts for name, why in part.failed.items()}
-    return Seen(leases, failed, any(part.refused for part in parts))
+    anew = {key: lease for part in parts for key, lease in part.anew.items()}
+    return Seen(leases, failed, anew, any(part.refused for part in parts))

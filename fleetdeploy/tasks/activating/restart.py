@@ -7,6 +7,8 @@ all the same, and then every later list is refused with it. Only a new process i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fleetdeploy.domain.observed import State, Traffic, VersionState
 from fleetdeploy.domain.protocols import Serving
 from fleetdeploy.errors import BalancerFailed, NotHealthy
@@ -31,7 +33,7 @@ def is_hung(serving: Serving, text: str, *, final: bool) -> bool:
     try:
         for model, entry in listed(text).items():
             states = {item.number: item for item in serving.status(model, deadline_s=CALL_S)}
-            if any(item.state in _MOVING for item in states.values()):
+            if any_moves(states.values()):
                 return False
             lacking = [number for number in entry.versions if _not_begun(states.get(number))]
             left = [n for n, item in states.items() if item.state is State.AVAILABLE and n not in entry.versions]
@@ -39,6 +41,11 @@ def is_hung(serving: Serving, text: str, *, final: bool) -> bool:
         return not begun or (final and any(differences(serving, text)))
     except NotHealthy:
         return False
+
+
+def any_moves(states: Iterable[VersionState]) -> bool:
+    """Whether one of them is neither in memory nor out of it."""
+    return any(item.state in _MOVING for item in states)
 
 
 def _not_begun(state: VersionState | None) -> bool:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from fleetdeploy.domain.observed import ContainerFacts, Present, Release
+from fleetdeploy.domain.observed import Absent, ContainerFacts, Present, Release
 from fleetdeploy.domain.plan import Activation
 from fleetdeploy.errors import DeadlineExceeded, DockerFailed, HostError, NotHealthy, ReloadRefused, WrongAnswer
 from fleetdeploy.gates.gpus import asked_for, check_gpus
-from fleetdeploy.gates.readiness import await_available
+from fleetdeploy.gates.readiness import CALL_S, await_available
 from fleetdeploy.planning.before import config_in_force
 from fleetdeploy.planning.container import container_name, previous_name
 from fleetdeploy.tasks.activating.proof import prove
-from fleetdeploy.tasks.activating.reload import RELOAD_CALL_S
+from fleetdeploy.tasks.activating.reload import call_s
 from fleetdeploy.tasks.activating.replacement import runs
-from fleetdeploy.tasks.activating.restart import HUNG, clear, restart
+from fleetdeploy.tasks.activating.restart import HUNG, any_moves, clear, is_hung, restart
 from fleetdeploy.tasks.step import Step
 from fleetdeploy.tfserving import model_config
+from fleetdeploy.tfserving.simulation import listed
 
 
 def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -> None:
@@ -42,7 +43,8 @@ def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -
     except WrongAnswer as error:
         # It answers, as it did before. What it is held to is today's golden file, which may be what is wrong.
         step.say(f"it serves {release.id} again, which today's golden file does not agree with: {error.message}")
-    step.files.write_release(release)
+    # What `verify` had recorded of this run was proven too early: nobody may ever go back to it.
+    step.files.write_release(release, left=step.plan.release_id if step.plan.release_id != release.id else "")
 
 
 def _container_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -> None:
@@ -77,7 +79,7 @@ def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
     before = plan.observed.container.value if isinstance(plan.observed.container, Present) else None
     if before is None or not before.running:
         containers.remove(name)
-        step.files.forget_release()
+        step.files.forget_release(left=plan.release_id)
         return
     text = config_in_force(plan.desired, plan.observed)
     if not text:
@@ -98,6 +100,8 @@ def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
         model: entry.versions for model, entry in model_config.wanted(model_config.parse(text, where=name)).items()
     }
     await_available(step.serving, wanted, step.clock, timeout_s=timeout_s)
+    if isinstance(plan.observed.release, Absent):
+        step.files.forget_release(left=plan.release_id)
 
 
 def _load_again(step: Step, config_text: str, *, timeout_s: float, grace_s: float) -> None:
@@ -109,11 +113,24 @@ def _load_again(step: Step, config_text: str, *, timeout_s: float, grace_s: floa
     try:
         _load_labels_last(step, config_text, timeout_s=timeout_s)
     except DeadlineExceeded:
-        clear(step, HUNG, grace_s=grace_s)
+        if is_hung(step.serving, config_text, final=True) or _held_up(step, config_text):
+            clear(step, HUNG, grace_s=grace_s)
     except ReloadRefused as error:
         clear(step, f"the server refuses even what served before ({error.message})", grace_s=grace_s)
     except HostError:
         return
+
+
+def _held_up(step: Step, config_text: str) -> bool:
+    """Whether a model that is to go is still being loaded: the reload that brought it waits for it, and holds the lock.
+    Where a version of ``config_text`` moves, this reload has begun.
+    """
+    back, new = listed(config_text), listed(step.plan.desired.config_text)
+    try:
+        moving = {model for model in {*back, *new} if any_moves(step.serving.status(model, deadline_s=CALL_S))}
+    except NotHealthy:
+        return False
+    return bool(moving) and not moving & set(back)
 
 
 def _load_labels_last(step: Step, config_text: str, *, timeout_s: float) -> None:
@@ -121,18 +138,18 @@ def _load_labels_last(step: Step, config_text: str, *, timeout_s: float) -> None
     labels are checked before anything is loaded (server_core.cc, UpdateModelVersionLabelMap). Versions come first then.
     """
     try:
-        step.serving.reload(config_text, deadline_s=RELOAD_CALL_S)
+        step.serving.reload(config_text, deadline_s=call_s(step))
         return
     except (DeadlineExceeded, NotHealthy):
         raise
     except HostError as error:  # refused, or its answer was lost: it may be sent again as often as one likes
         step.say(f"sent again, labels last, as it was not taken at once: {error.message}")
-    step.serving.reload(model_config.without_labels(config_text), deadline_s=RELOAD_CALL_S)
+    step.serving.reload(model_config.without_labels(config_text), deadline_s=call_s(step))
     entries = model_config.wanted(model_config.parse(config_text, where=step.plan.desired.name))
     wanted = {model: entry.versions for model, entry in entries.items()}
     with suppress(DeadlineExceeded, NotHealthy):  # for the caller to find in the states
         await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, others_allowed=True)
-        step.serving.reload(config_text, deadline_s=RELOAD_CALL_S)
+        step.serving.reload(config_text, deadline_s=call_s(step))
 
 
 def _with_gpus(step: Step, release: Release, *, timeout_s: float, grace_s: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 from fleetdeploy.balancers import kinds, make_balancer
 from fleetdeploy.balancers.haproxy import HAProxy
 from fleetdeploy.domain.observed import Traffic
-from fleetdeploy.errors import BalancerFailed, BalancerSilent, InputError
+from fleetdeploy.errors import BalancerFailed, BalancerSilent, InputError, LeaseLost
 from tests.simulation.clock import VirtualClock
 
 POOLS = ("rest", "grpc")
@@ -104,6 +104,13 @@ def test_a_lost_server_is_kept_out_with_requests_in_flight(proxy: Proxy, balance
     proxy.deaf = True
     with pytest.raises(BalancerFailed, match="not kept out in time"):
         balancer.keep_out(POOLS, "h2", deadline_s=0.2)
+
+
+def test_a_lost_server_in_maintenance_stays_there(proxy: Proxy, balancer: HAProxy) -> None:
+    """It is out by somebody's word already: to drain it would take it out of maintenance."""
+    proxy.admin["rest", "h1"] = "maint"
+    balancer.keep_out(POOLS, "h1", deadline_s=1)
+    assert traffic(balancer, "h1") == [Traffic.MAINTENANCE, Traffic.DRAINED]
 
 
 def test_a_silent_haproxy_is_asked_again_to_put_a_host_back(proxy: Proxy) -> None:
@@ -209,3 +216,54 @@ def test_a_long_answer_is_not_cut_within_a_word(proxy: Proxy, balancer: HAProxy)
     with pytest.raises(BalancerFailed, match=r"x x \.\.\.$") as caught:
         balancer.drain(POOLS, "h1", deadline_s=1)
     assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("way", ["drain", "keep_out", "undrain"])
+@pytest.mark.parametrize("told", [0, 1])
+def test_who_lost_the_lease_tells_haproxy_nothing_more(proxy: Proxy, balancer: HAProxy, way: str, told: int) -> None:
+    """The lease is asked right before every change, and after its loss there is none, not even back."""
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(len(proxy.commands))
+        if len(proxy.commands) == told:
+            raise LeaseLost("somebody took over", where="h1")
+
+    with pytest.raises(LeaseLost):
+        getattr(balancer, way)(POOLS, "h1", deadline_s=5, check=check)
+    assert len(proxy.commands) == told
+    assert asked == list(range(told + 1))
+
+
+def test_a_drain_that_failed_is_not_taken_back_without_the_lease(proxy: Proxy, balancer: HAProxy) -> None:
+    """A lease that is lost while requests end stays lost: the run that took over finds the server as it was."""
+    proxy.sessions["rest", "h1"] = [3]
+
+    def check() -> None:
+        if len(proxy.commands) == len(POOLS):
+            raise LeaseLost("somebody took over", where="h1")
+
+    with pytest.raises(LeaseLost):
+        balancer.drain(POOLS, "h1", deadline_s=0.2, check=check)
+    assert [command.rsplit(maxsplit=1)[-1] for command in proxy.commands] == ["drain", "drain"]
+
+
+def test_an_undrain_asks_for_the_lease_at_every_try(proxy: Proxy) -> None:
+    """While HAProxy is silent a minute may pass: what was ours at first need not be so then."""
+    answers = iter([True, False])
+
+    def exchange(command: str) -> str:
+        if command.startswith("set") and next(answers, False):
+            raise BalancerSilent("no reply")
+        return proxy.exchange(command)
+
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(1)
+        if len(asked) > 1:
+            raise LeaseLost("somebody took over", where="h1")
+
+    with pytest.raises(LeaseLost):
+        HAProxy(exchange, host="lb", clock=VirtualClock()).undrain(POOLS, "h1", deadline_s=60, check=check)
+    assert proxy.commands == []

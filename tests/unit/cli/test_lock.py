@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from simulation.leases import ELSEWHERE, SimLease, take_over
 from simulation.world import SERVICE
@@ -9,6 +11,7 @@ from simulation.world import SERVICE
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.lease import Holder
 from fleetdeploy.rollout.locks import local as lock
+from fleetdeploy.rollout.locks import view
 
 from .conftest import Project
 
@@ -82,6 +85,22 @@ def test_break_says_what_it_broke(held: Project) -> None:
     again = held.run("lock", "break", "--reason", "once more")
     assert (again.code, again.out) == (0, "LOCKS: nobody held a lease\n")
     assert held.run("deploy").code == 0
+
+
+def test_who_came_after_the_look_is_not_broken(held: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what was seen is broken: another holder by then keeps its lease, is named, and the exit code is 6."""
+    real = view.check_agreed
+
+    def meanwhile(*arguments: Any) -> None:
+        take_over(held.world.hosts["gpu2"], Holder("run-next", "next@x"))
+        real(*arguments)
+
+    monkeypatch.setattr(view, "check_agreed", meanwhile)
+    done = held.run("lock", "break", "--reason", "x")
+    assert done.code == 6
+    assert f"gpu2: NOT BROKEN: {SERVICE} is leased by run run-next of next@x by now" in done.out
+    assert done.out.splitlines()[-1] == "LOCKS: no lease was broken"
+    assert held.world.hosts["gpu2"].leases[SERVICE].state == "held"
 
 
 def test_break_wants_a_reason(held: Project) -> None:

@@ -209,7 +209,9 @@ def test_what_forbids_any_run_is_told_in_its_own_words(project: Project) -> None
     project.world.balancer_down = False
     project.world.drained |= {(pool, "gpu2") for pool in POOLS}
     result = refused(project, path)
-    assert "gpu2 drained or in maintenance in the balancer, and not by fleetdeploy" in result.err
+    assert (
+        "gpu2 drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it" in result.err
+    )
     assert "put it back (HAProxy: set server POOL/SERVER state ready)" in result.err
     assert "comes out otherwise" not in result.err
     project.world.drained.clear()

@@ -76,7 +76,7 @@ def test_a_host_that_changes_before_its_files_are_put_in_place(
     at_look(2, lambda sim: sim.directory("ranking").versions["ranker"].pop(1), monkeypatch)
     result = project.run("deploy", str(path))
     assert result.code == 3
-    assert "services.ranking.observed.versions.ranker.1" in result.err
+    assert "services.ranking.observed.served.ranker.1: AVAILABLE -> END" in result.err
     assert not [act for act in project.acts if act.startswith("gpu2 ")]
 
 
@@ -111,12 +111,12 @@ def test_an_image_that_is_another_one_when_the_turn_comes(project: Project, monk
 
 
 def test_a_host_that_was_only_looked_at_is_compared_in_full(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A play of ``preflight`` puts nothing in place, so that a version which is gone from disk is a difference."""
+    """A play of ``preflight`` puts nothing in place: a version that is gone from disk, and memory, is a difference."""
     (project.path / "playbooks/deploy.yml").write_text(TWO_PLAYS)
     path = planned(project)
     at_look(3, lambda sim: sim.directory("ranking").versions["ranker"].pop(1), monkeypatch)
     result = project.run("deploy", "--json", str(path))
-    assert "services.ranking.observed.versions.ranker.1" in of_gpu2(result)
+    assert "services.ranking.observed.served.ranker.1: AVAILABLE -> END" in of_gpu2(result)
     assert not [act for act in project.acts if act.startswith("gpu2 ")]
 
 

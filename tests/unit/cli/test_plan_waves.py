@@ -56,7 +56,7 @@ def test_plan_is_refused_where_deploy_would_be(served: Project) -> None:
     """A host drained by hand: both exit 5 with the same sentence, the plan shows everything else as well."""
     served.world.drained |= {(pool, "gpu2") for pool in POOLS}
     plan, deploy = served.run("plan"), served.run("deploy")
-    sentence = "gpu2 drained or in maintenance in the balancer, and not by fleetdeploy"
+    sentence = "gpu2 drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it"
     assert (plan.code, deploy.code) == (5, 5)
     assert sentence in plan.out
     assert sentence in deploy.err

@@ -20,6 +20,7 @@ from fleetdeploy.domain.service import LABEL_SPEC, ContainerSpec
 from fleetdeploy.errors import DockerFailed
 
 from .conftest import INVENTORY, Project, Result
+from .resumes import KILLED, Shell
 
 pytestmark = pytest.mark.programs
 SENTINELS = {
@@ -268,6 +269,22 @@ def test_a_plan_file_holds_no_secret(secretive: Project, monkeypatch: pytest.Mon
     assert "a secret" in results["refused"].err
     assert "another sentinel" not in results["refused"].err
     assert hunted(everything(secretive, results)) == set()
+
+
+def test_a_run_that_is_carried_on_keeps_no_secret(secretive: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed run leaves holds no secret, nor a value typed with -e; `resume` finds the password where it was."""
+    monkeypatch.delenv("ANSIBLE_VAULT_PASSWORD_FILE")
+    shell = Shell(secretive, monkeypatch)
+    typed, password = ("-e", f"typed={SENTINELS['command']}"), ("--vault-password-file", "secrets/password")
+    results = {"killed": shell.killed(("gpu2", "containers.create_and_start"), "deploy", *typed, *password)}
+    monkeypatch.chdir(secretive.path / "templates")
+    shell.state = "../state"
+    results["missing"] = shell("resume")
+    results["resumed"] = shell("resume", "-vv", *typed)
+    assert [result.code for result in results.values()] == [KILLED, 2, 0], results["resumed"].err
+    texts = everything(secretive, results)
+    assert sum(name.endswith("wanted.json") for name in texts) == 2
+    assert hunted(texts) == set()
 
 
 def _label(project: Project) -> str:

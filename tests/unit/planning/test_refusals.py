@@ -67,6 +67,27 @@ def test_new_ports_are_looked_at_before_a_replacement() -> None:
     assert "port 9500 is taken" in only(plan(observed, moved))
 
 
+def test_ports_of_an_own_container_that_no_record_tells_of() -> None:
+    """What our container publishes is its own whatever the record says, unless it has ended or is not ours."""
+    observed = replace(settled_host(V1), listening=Present((8500, 8501, 9500, 9501)))
+    moved = replace(V1, wish=replace(V1.wish, ports=Ports(grpc=9500, rest=9501)))
+    seen = observed.services[V1.name]
+    assert isinstance(seen.container, Present)
+    new = replace(seen.container.value, published=(9500, 9501))
+
+    def with_new(container: ContainerFacts) -> ObservedHost:
+        return replace(observed, services={V1.name: replace(seen, container=Present(container))})
+
+    assert plan(with_new(new), moved).refusals == ()
+    assert plan(with_new(replace(new, status="restarting")), moved).refusals == ()
+    ended = plan(with_new(replace(new, status="exited")), moved).refusals
+    assert [refusal.message for refusal in ended] == [
+        f"port {port} is taken by something else" for port in (9500, 9501)
+    ]
+    theirs = plan(with_new(replace(new, labels={})), moved).refusals
+    assert "port 9500 is taken by something else" in [refusal.message for refusal in theirs]
+
+
 def test_a_model_that_does_not_fit_its_gpus_is_refused() -> None:
     """What a model requires is held against the cards that its service gets."""
     model = replace(V1.wish.models[0], requires=Requirements(gpu_memory_bytes=2**60))

@@ -56,10 +56,13 @@ def past(*contents: str, unfinished: bool = False) -> Past:
         ("a b b c c", "b"),
         ("a b c a", ""),
         ("a b c b<c a<b b<a", ""),
+        ("a b a c", "a"),
+        ("a b c a b c", "b"),
+        ("a b c b<c c", "b"),
     ],
 )
-def test_the_last_good_release_is_the_one_proven_before(history: str, goal: str) -> None:
-    """Contents count in the order of their first proof, once each; those that were taken back are passed over."""
+def test_the_last_good_release_is_the_one_that_the_current_one_came_after(history: str, goal: str) -> None:
+    """What was there before the first proof of the current one; what was taken back is passed over."""
     assert last_good(past(*history.split())) == goal
 
 
@@ -88,6 +91,24 @@ def test_a_host_beside_the_way_of_the_others_is_refused() -> None:
     found = goals(pasts, "")
     assert (found["one", "s"].content, found["two", "s"].content) == ("b", "b")
     assert "neither what the other hosts leave nor what they go back to" in found["three", "s"].problem
+
+
+def test_hosts_that_would_come_to_different_releases_are_refused() -> None:
+    """One step back that ends in a mixed fleet is no way back, and each host tells where it would go."""
+    pasts = {("one", "s"): past("a", "b", "c"), ("two", "s"): past("a", "c")}
+    for goal in goals(pasts, "").values():
+        assert goal.content == ""
+        assert "differ from host to host: one to T1-b (ranker 2); two to T0-a (ranker 1)" in goal.problem
+        assert goal.hint.startswith("name the release; proven here: ")
+    assert {goal.content for goal in goals(pasts, "a").values()} == {"a"}
+    apart = {("one", "s"): past("a", "d"), ("two", "s"): past("a", "c", "e")}
+    assert {goal.content for goal in goals(apart, "").values()} == {""}
+
+
+def test_hosts_with_nothing_in_common_go_back_each_for_itself() -> None:
+    """Where a service's containers differ from host to host, so do all of its releases."""
+    pasts = {("one", "s"): past("a", "b"), ("two", "s"): past("x", "y")}
+    assert [goal.content for goal in goals(pasts, "").values()] == ["a", "x"]
 
 
 def test_an_unfinished_rollback_is_finished() -> None:

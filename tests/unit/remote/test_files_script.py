@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 from pathlib import Path
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulation.history import remembered
+
+from fleetdeploy.domain.observed import ProvenRelease
+from fleetdeploy.planning.rollback import Past, last_good, taken_back
+from fleetdeploy.remote.directory.records import history_from_text
 from fleetdeploy.remote.directory.verbs import UNLEASED, script_of
 
 SCRIPT = script_of("files.sh")
@@ -82,23 +90,70 @@ def test_a_directory_of_somebody_else_is_told_by_the_inventorys_key(tmp_path: Pa
     assert "the task `prune`" in error.hint
 
 
-def remember(home: Path, number: int, record: bytes = b"{}\n") -> None:
-    line = f'{{"id":"T{number}-abc","models":{{"ranker":[{number}]}},"took_back":""}}'
-    done(verb("release", home, f"T{number}-abc", str(len(record)), line), record)
+def remember(home: Path, number: int, record: bytes = b"{}\n", *, left: str = "", of: str = "abc") -> None:
+    line = f'{{"id":"T{number}-{of}","models":{{"ranker":[{number}]}},"took_back":""}}'
+    done(verb("release", home, f"T{number}-{of}", str(len(record)), line, left), record)
+
+
+def remembered_ids(home: Path) -> list[str]:
+    return [line.split('"')[3] for line in (home / "releases/history").read_text().splitlines()]
 
 
 def test_each_proven_release_is_a_line_of_the_history(tmp_path: Path) -> None:
     """The newest 50 stay, oldest first; the same one twice in a row is one line, and lines of others go."""
     home = tmp_path / "service"
     for number in (*range(1, 53), 52, 3):
-        remember(home, number)
+        remember(home, number, of=f"c{number}")
         if number == 1:
             with (home / "releases/history").open("a") as history:
                 history.write('what somebody wrote\n{"id":"T0-torn"')
-    lines = (home / "releases/history").read_text().splitlines()
-    assert [line.split('"')[3] for line in lines] == [f"T{number}-abc" for number in (*range(4, 53), 3)]
+    assert remembered_ids(home) == [f"T{number}-c{number}" for number in (*range(4, 53), 3)]
     assert (home / "releases/history").stat().st_mode & 0o777 == 0o600
-    assert (home / "releases/current").read_text() == "T3-abc\n"
+    assert (home / "releases/current").read_text() == "T3-c3\n"
+
+
+def test_a_release_that_was_left_again_counts_as_never_proven(tmp_path: Path) -> None:
+    """Its line and its record go, whatever other release has its content; the one that is back stands there once."""
+    home = tmp_path / "service"
+    for number, of in ((1, "a"), (2, "b"), (3, "a"), (4, "b")):
+        remember(home, number, of=of)
+    remember(home, 3, of="a", left="T4-b")
+    assert remembered_ids(home) == ["T1-a", "T2-b", "T3-a"]
+    assert sorted(path.name for path in (home / "releases").glob("*.json")) == ["T1-a.json", "T2-b.json", "T3-a.json"]
+    assert (home / "releases/current").read_text() == "T3-a\n"
+    done(verb("unrelease", home, "T3-a"))
+    assert remembered_ids(home) == ["T1-a", "T2-b"]
+    assert not (home / "releases/current").exists()
+    assert not (home / "releases/T3-a.json").exists()
+
+
+def test_the_first_release_of_all_can_be_left_again(tmp_path: Path) -> None:
+    """The history is empty then, and where there never was one none is made."""
+    home = tmp_path / "service"
+    done(verb("unrelease", home, "T1-a"))
+    assert not (home / "releases/history").exists()
+    remember(home, 1, of="a")
+    done(verb("unrelease", home, "T1-a"))
+    assert (home / "releases/history").read_text() == ""
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xy ")), min_size=3, max_size=9))
+def test_a_history_keeps_what_a_rollback_asks_of_it(tmp_path: Path, tail: list[tuple[str, str]]) -> None:
+    """Whatever comes again and again pushes out no content, its first proof, or what was taken back."""
+    home = tmp_path / secrets.token_hex(4)
+    remember(home, 0)
+    steps = [("1", ""), ("2", ""), *[(of, took.strip()) for of, took in tail], *[("2", ""), ("3", "")] * 24]
+    whole = [ProvenRelease(f"T{at}-{of}", {"m": (1,)}, took) for at, (of, took) in enumerate(steps)]
+    texts = [f'{{"id":"{item.id}","models":{{"m":[1]}},"took_back":"{item.took_back}"}}' for item in whole]
+    (home / "releases/history").write_text("".join(f"{text}\n" for text in texts[:-1]))
+    done(verb("release", home, whole[-1].id, "3", texts[-1], ""), b"{}\n")
+    found, damaged = history_from_text((home / "releases/history").read_text())
+    assert (len(found), damaged) == (50, 0)
+    assert list(found) == remembered(whole[:-1], whole[-1])
+    for content in {item.content_hash for item in whole}:
+        assert last_good(Past(found, content)) == last_good(Past(tuple(whole), content))
+    assert taken_back(found) == taken_back(whole)
 
 
 def test_a_history_that_cannot_be_read_is_left_as_it_is(tmp_path: Path) -> None:

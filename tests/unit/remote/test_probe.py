@@ -66,6 +66,7 @@ def test_a_service_is_read_whole() -> None:
     assert isinstance(service.container, Present)
     assert service.container.value.running
     assert service.container.value.labels["fleetdeploy.service"] == "ranking"
+    assert service.container.value.published == (8500, 8501)
     assert service.previous == Absent()
     assert service.served == {"ranker": Present((VersionState(1, State.AVAILABLE),))}
     assert isinstance(service.config_text, Present)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 
 import pytest
 
+from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import Manifest, ManifestFile, ModelVersion
-from fleetdeploy.errors import DeadlineExceeded, HostKeyRefused, RemoteCommandFailed, TransferFailed
-from fleetdeploy.remote.directory import rsync
+from fleetdeploy.errors import DeadlineExceeded, HostKeyRefused, LeaseLost, RemoteCommandFailed, TransferFailed
+from fleetdeploy.remote.directory import files, rsync
 from fleetdeploy.remote.directory.verbs import safe_name
 
 
@@ -91,3 +93,66 @@ def test_a_copy_that_hangs_is_ended_with_its_ssh(
         with pytest.raises(DeadlineExceeded, match="the copy did not end in time"):
             rsync._run(["sh", "-c", f'sleep 300 & echo $! >"{started}"; wait'], b"", timeout_s=deadline_s, host="gpu1")
     await_end(started)
+
+
+class Directory:
+    """A service's directory, for a copy whose every attempt ends as it is told; ``said`` is what was done, in order."""
+
+    directory = PurePosixPath("/srv/s")
+
+    def __init__(self) -> None:
+        self.connection = self
+        self.host = Host("gpu1", Connection("x"))
+        self.said: list[str] = []
+
+    def as_started(self, *_: object, **__: object) -> str:
+        return "exec rsync"
+
+    def end_marked(self, _: str) -> None:
+        self.said.append("ended")
+
+
+def test_no_copy_is_begun_without_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """rsync knows of no lease: it is asked for before every attempt, and its loss is the end of the copy."""
+    directory = Directory()
+    codes = iter([12, 12])
+
+    def copy(*_: object, **__: object) -> tuple[int, str]:
+        directory.said.append("copied")
+        return next(codes), "the connection broke"
+
+    def check() -> None:
+        directory.said.append("asked")
+        if directory.said.count("copied") == 2:
+            raise LeaseLost("somebody took over", where="gpu1")
+
+    monkeypatch.setattr(rsync, "_run", copy)
+    monkeypatch.setattr(rsync, "_local_version", lambda: "3.2.7")
+    monkeypatch.setattr(rsync.time, "sleep", lambda _: None)
+    monkeypatch.setattr(rsync.Stager, "_is_full", lambda *_: False)
+    stager = rsync.Stager(directory, ssh_config=lambda: Path("/cfg"), check=check)  # type: ignore[arg-type]
+    item = StageItem("ranker", ModelVersion(7, Path("/m"), Manifest((ManifestFile("a", 1, "0" * 64),))), 1)
+    with pytest.raises(LeaseLost):
+        stager._rsync(item, ["a"], "3.2.7")
+    assert directory.said == ["ended", "asked", "copied"] * 2 + ["ended", "asked"]
+
+
+def test_the_lease_that_files_ask_for_reaches_the_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a service's files are given to prove their lease with is what the copy is begun with."""
+    begun: list[object] = []
+
+    class Begun:
+        def __init__(self, _: object, *, check: object, **__: object) -> None:
+            begun.append(check)
+
+        def stage(self, _: object) -> None:
+            begun.append("staged")
+
+    def check() -> None:
+        raise LeaseLost("somebody took over")
+
+    monkeypatch.setattr(files, "Stager", Begun)
+    wish = SimpleNamespace(directory=PurePosixPath("/srv/s"))
+    kept = files.RemoteFiles(None, wish, ssh_config=lambda: Path("/cfg"), check=check)  # type: ignore[arg-type]
+    kept.stage(None)  # type: ignore[arg-type]
+    assert begun == [check, "staged"]

@@ -518,3 +518,31 @@ def test_a_line_that_means_nothing_is_refused(line: str) -> None:
     """What is no verdict is an error, never a state."""
     with pytest.raises(ValueError, match="not"):
         watch_from_line(line)
+
+
+def test_what_docker_warns_of_is_no_answer(machine: Machine) -> None:
+    """A client that complains on stderr and answers all the same is understood."""
+    warning = '#!/bin/sh\necho "WARNING: Error loading config file: permission denied" >&2\n'
+    machine.program("docker", warning + DOCKER.split("\n", 1)[1])
+    machine.arm(after_s=1)
+    assert machine.verdict().state is WatchState.RESTORED
+    assert machine.runs() == {"fleetdeploy-ranking": "anew"}
+
+
+def test_a_timer_says_who_it_is_before_it_fires(one: Machine) -> None:
+    """From the moment that nobody can disarm it any more, whoever asks finds it alive and awaits its verdict."""
+    one.arm(after_s=600)
+    kept = one.service / "watchdog"
+    for guard in one.guards():
+        os.kill(guard, signal.SIGKILL)
+    one.none_left()
+    (kept / "by").write_text("unit fleetdeploy-watch-ranking-x\n")
+    # It stands still at its first rename of what is armed, and again after it.
+    one.program(
+        "mv", f'#!/bin/sh\n/usr/bin/mv "$@" || exit 1\ncase $1 in */armed) cp {kept}/by {one.home}/by-then ;; esac\n'
+    )
+    token = next(line.split()[1] for line in (kept / "armed").read_text().splitlines() if line.startswith("token"))
+    fire = [*one.shell, str(kept / "guard.sh"), "fire", str(one.service), RUN, "0", token]
+    with subprocess.Popen(fire, env=one.environment, start_new_session=True) as timer:
+        assert one.verdict().state is WatchState.RESTORED
+    assert (one.home / "by-then").read_text().startswith(f"process {timer.pid} ")

@@ -105,7 +105,10 @@ def test_a_host_that_a_person_drained_meanwhile_is_not_put_back() -> None:
     run = rolled(world, after("gpu1", lambda: drain(world, "gpu2")), max_unavailable=Quantity(2))
     assert run.code == 4
     assert run.outcome is not None
-    assert run.outcome.hosts["gpu2"].reason == "drained or in maintenance in the balancer, and not by fleetdeploy"
+    assert (
+        run.outcome.hosts["gpu2"].reason
+        == "drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it"
+    )
     assert run.outcome.hosts["gpu2"].state is HostState.FAILED
     assert "gpu2" not in touched(run)
     assert not world.serves("gpu2").traffic

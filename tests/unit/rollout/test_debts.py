@@ -15,8 +15,9 @@ from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.inventory import Connection
 from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.playbook import Quantity
-from fleetdeploy.errors import InputError
+from fleetdeploy.errors import InputError, LeaseLost
 from fleetdeploy.rollout.debt.ledger import Debt, Debts, address_of
+from fleetdeploy.rollout.locks.leases import LeaseKeeper
 
 from .fleets import V1, V2, V3, dangers, settled
 from .test_failures import states
@@ -275,3 +276,19 @@ def test_a_damaged_entry_is_refused_not_forgotten(debts: Debts, text: str) -> No
     with pytest.raises(InputError) as caught:
         debts.of(sim_host("gpu2"))
     assert caught.value.where == str(path)
+
+
+def test_who_lost_a_hosts_lease_does_not_take_it_out(debts: Debts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run has a host that this one does not reach: its balancer is left to that run, and that is told."""
+
+    def check(_: LeaseKeeper, name: str) -> None:
+        if name == "gpu2":
+            raise LeaseLost("somebody took over", where=name)
+
+    monkeypatch.setattr(LeaseKeeper, "check", check)
+    world = settled(*THREE)
+    run = without(world, "gpu2", debts)
+    assert drained(world) == set()
+    (made,) = [event for event in run.events if event.kind is Kind.DEBT_MADE]
+    assert made.data["exposed"]
+    assert "somebody took over" in made.message

@@ -111,6 +111,7 @@ def test_a_run_never_removes_its_own_journal(tmp_path: Path) -> None:
     """A controller whose clock was set back keeps the journal of the run at hand, whatever is newer by name."""
     for number in range(4):
         (tmp_path / f"2026010{number}T000000Z-aa").mkdir()
+        os.utime(tmp_path / f"2026010{number}T000000Z-aa", (0, 0))
     journal = open_run(tmp_path, "19700101T000000Z-aa", keep=1)
     journal(STARTED)
     journal.close()

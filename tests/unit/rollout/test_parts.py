@@ -346,7 +346,9 @@ def test_a_host_with_another_key_is_refused_not_gone_without() -> None:
 def test_old_journals_are_forgotten(tmp_path: Path) -> None:
     """A cron job that runs for years keeps only its newest runs, and a new one is always among them."""
     for number in range(5):
-        open_run(tmp_path, f"2026010{number}T000000Z-aa", keep=3).close()
+        journal = open_run(tmp_path, f"2026010{number}T000000Z-aa", keep=3)
+        journal(Event(Kind.RUN_FINISHED, 1.0, "r"))
+        journal.close()
     assert sorted(path.name[:8] for path in tmp_path.iterdir()) == ["20260102", "20260103", "20260104"]
 
 

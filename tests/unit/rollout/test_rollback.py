@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from unittest import mock
 
 import pytest
-from simulation.controller import deploy, desired
+from simulation.controller import deploy, desired, plays
 from simulation.model_server import Quality
 from simulation.rollback import rollback
 from simulation.wire import Killed, Trouble
 from simulation.world import SERVICE, World, converged
 
+from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.observed import Release
+from fleetdeploy.domain.playbook import OnFailure, Quantity
 from fleetdeploy.domain.secret import Secret
-from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.domain.service import DesiredService, GoldenRequest, ModelWish
+from fleetdeploy.errors import InputError
 
 from .fleets import V1, V2, V3, dangers, settled, spoil, untrue
 from .test_sweeps import deaths
@@ -308,3 +312,109 @@ def test_prune_never_takes_what_a_rollback_needs() -> None:
         tried = world.copy()
         assert rollback(tried, wanted).code == 0
         assert converged(tried, desired(number - 1)) == []
+
+
+def flap(world: World, wanted: DesiredService, times: int) -> None:
+    """Rollouts that fail on the last host and are taken back from all of them."""
+    spoilt = int(wanted.models[0].wanted[-1])
+    world.hosts[PAIR[-1]].quality[("ranker", spoilt)] = Quality.WRONG
+    for _ in range(times):
+        run = deploy(world, wanted, run_plays=plays(PAIR, serial=(Quantity(1),), on_failure=OnFailure.REVERT_ALL))
+        assert run.code == 3
+    world.hosts[PAIR[-1]].quality.clear()
+
+
+def test_what_a_rollout_took_back_itself_is_no_last_good_one() -> None:
+    """A release that was proven on one host and reverted with the others is gone back to by nobody."""
+    world = settled(*PAIR)
+    flap(world, V2, 1)
+    assert deploy(world, V3).code == 0
+    assert rollback(world, V3).code == 0
+    assert converged(world, V1) == []
+
+
+def test_a_release_that_could_not_be_put_back_under_traffic_is_no_last_good_one() -> None:
+    """The record that `verify` wrote before the balancer refused counts for nothing, and its file is gone."""
+    world = settled(*PAIR)
+    world.lies = {"undrain"}
+
+    def heal(event: Event) -> None:
+        if event.kind is Kind.REVERT_STARTED:
+            world.lies = set()
+
+    assert deploy(world, V2, sinks=[heal]).code == 3
+    files = world.hosts["gpu1"].directory(SERVICE)
+    assert files.history is not None
+    assert [item.models["ranker"] for item in files.history] == [(1,)]
+    assert set(files.records) == {item.id for item in files.history}
+    assert deploy(world, V3).code == 0
+    assert rollback(world, V3).code == 0
+    assert converged(world, V1) == []
+
+
+def test_a_first_release_that_was_reverted_is_no_last_good_one() -> None:
+    """Where there was nothing before it, there is nothing to go back to after the next one either."""
+    world = World.of(*PAIR)
+    flap(world, V1, 1)
+    assert world.hosts["gpu1"].directory(SERVICE).release is None
+    assert deploy(world, V2).code == 0
+    refused = rollback(world, V2)
+    assert (refused.code, refused.acts) == (5, [])
+    assert "nothing good was proven here before" in refused.last_line
+
+
+def test_a_git_revert_is_what_comes_back() -> None:
+    """A release that was left by a deploy of an older one is passed over: what served last counts."""
+    world = upgraded(V2, V1, V3)
+    assert rollback(world, V3).code == 0
+    assert converged(world, V1) == []
+
+
+def test_a_rollout_that_fails_again_and_again_pushes_nothing_out_of_the_history() -> None:
+    """Each one leaves the history as it was."""
+    world = upgraded(V2)
+    before = world.hosts["gpu1"].directory(SERVICE).history
+    flap(world, V3, 3)
+    assert world.hosts["gpu1"].directory(SERVICE).history == before
+    assert rollback(world, V2).code == 0
+    assert converged(world, V1) == []
+
+
+def test_different_last_good_releases_are_refused_without_a_name() -> None:
+    """A rollback never makes a mixed fleet of one that is not: exit 5 with the releases of each host."""
+    world = settled(*PAIR)
+    assert deploy(world, {"gpu1": V2}).code == 0
+    assert deploy(world, V3).code == 0
+    refused = rollback(world, V3)
+    assert (refused.code, refused.acts) == (5, [])
+    assert "the last good releases differ from host to host: gpu1 to " in refused.last_line
+    assert rollback(world, V3, "ranker=1").code == 0
+    assert converged(world, V1) == []
+
+
+@pytest.mark.parametrize("wanted", [V3, desired(2, image="serving:2")], ids=["versions", "image"])
+def test_over_a_deploy_that_was_killed_nobody_goes_back_unnamed(wanted: DesiredService) -> None:
+    """Where something runs that no record tells of, the last good release may be what is recorded."""
+    world = upgraded(V2)
+    calls = deploy(world.copy(), wanted).calls
+    at = next(at for at, call in enumerate(calls, 1) if call == ("gpu1", "files.write_release"))
+    with pytest.raises(Killed):
+        deploy(world, wanted, trouble=Trouble("kill", at))
+    refused = rollback(world, wanted)
+    assert (refused.code, refused.acts) == (5, [])
+    assert "is neither" in refused.last_line
+    assert rollback(world, wanted, content(world, -1)).code == 0
+    assert converged(world, V2) == []
+
+
+def test_a_damaged_golden_file_holds_up_no_rollback() -> None:
+    """AVAILABLE has to do then, as where there is no golden file."""
+    world = upgraded(V2)
+
+    def damaged(wish: ModelWish) -> tuple[GoldenRequest, ...]:
+        raise InputError(f"golden/{wish.name}.jsonl:3: not JSON")
+
+    with mock.patch("simulation.rollback._golden", damaged):
+        run = rollback(world, V2)
+    assert run.code == 0
+    assert converged(world, V1) == []

@@ -107,7 +107,7 @@ def test_a_version_that_leaves_while_it_is_watched_is_not_healthy(monkeypatch: p
     def reloaded(seconds: float) -> None:
         wait(seconds)
         if seconds == 0.5:
-            server(world).aspired["ranker"] = ()
+            server(world).listed["ranker"] = ()
 
     monkeypatch.setattr(world.clock, "wait", reloaded)
     run = deploy(world, V2)

@@ -46,9 +46,9 @@ class Watched(Wire):
 
     phases: list[Phase] = field(default_factory=list)
 
-    def call(self, host: str, method: str, act: Callable[[], T]) -> T:
+    def call(self, host: str, method: str, act: Callable[[], T], *, about: str = "", service: str = "") -> T:
         before = self.memory()
-        result = super().call(host, method, act)
+        result = super().call(host, method, act, about=about, service=service)
         self.world.tick()
         after = self.memory()
         if method == "serving.reload" or before != after:

@@ -53,7 +53,7 @@ def test_a_release_that_changes_no_version_pushes_none_out() -> None:
 
 def test_the_last_good_one_stays_whatever_came_between() -> None:
     """What a rollback would go to is kept beyond ``keep``, past everything that was taken back."""
-    history = (release(1), release(2), release(3), release(1, "c1", "c3"), release(5))
+    history = (release(1), release(2), release(3), release(2, "c2", "c3"), release(5))
     assert stays(plan(5, *history), 1) == [2, 5]
 
 

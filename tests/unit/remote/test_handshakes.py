@@ -1,0 +1,46 @@
+"""Whose turn it is to start a connection, and how long that is waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fleetdeploy.domain.inventory import Connection, Host
+from fleetdeploy.errors import Unreachable
+from fleetdeploy.remote.ssh import connection as ssh
+from fleetdeploy.remote.ssh.connection import Handshakes, SshConnection
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[SshConnection]:
+    """A connection whose turn never comes; those that may start are open at once."""
+    handshakes = Handshakes(2)
+    monkeypatch.setattr(ssh, "make_link", lambda *_, **__: "a link")
+    monkeypatch.setattr(ssh, "open_link", lambda _: None)
+    monkeypatch.setattr(ssh, "close_link", lambda _: None)
+    with handshakes.turn("dead1", wait_s=0), handshakes.turn("dead2", wait_s=0):
+        yield SshConnection(Host("gpu1", Connection("x")), connect_timeout_s=0.01, handshakes=handshakes)
+
+
+def test_a_turn_that_does_not_come_is_an_error(held: SshConnection) -> None:
+    """Where hosts that do not answer hold every turn, the wait has an end, which names the host and the reason."""
+    with pytest.raises(Unreachable, match=r"too many connections were starting.*within 0\.1 s") as caught:
+        held._connect()
+    assert caught.value.where == "gpu1"
+    assert "--forks" in caught.value.hint
+
+
+def test_a_turn_is_given_back() -> None:
+    """Whoever has connected, or failed to, lets the next one start."""
+    one = Handshakes(1)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), one.turn("gpu1", wait_s=0):
+            raise ZeroDivisionError
+    with one.turn("gpu1", wait_s=0):
+        pass
+
+
+def test_a_confirm_waits_for_no_other_host(held: SshConnection) -> None:
+    """A further connection, over which a watchdog is told that all is well, starts whatever else is waited for."""
+    assert held.another(connect_timeout_s=0.01)._connect() == "a link"
