@@ -10,10 +10,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-dep
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit simulation ansible contract seeded upstream fleet bench lint lock packages clean
+.PHONY: help demo test unit simulation ansible contract seeded upstream fleet soak crash-table bench lint lock packages clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (root)
 	@$(BIN)/python -m fleetdeploy demo
@@ -38,8 +38,15 @@ seeded: packages $(DEV) ## known bugs put into the product, each of which the te
 upstream: packages $(DEV) ## tensorflow/serving's own test against the stand-in; TFS_CHECKOUT=DIR names a checkout
 	$(BIN)/python -m pytest tests/upstream
 
-fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy (root)
-	$(BIN)/python -m pytest tests/fleet
+fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy; two labs at a time (root)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/fleet
+
+soak: packages $(DEV) ## properties with 2,000 examples, a fleet through 500 lives of 60 faults; hours
+	FLEETDEPLOY_EXAMPLES=40 $(BIN)/python -m pytest --numprocesses 2 \
+	  $$(grep -rl --include='test_*.py' hypothesis tests/unit)
+
+crash-table: packages $(DEV) ## a run cut off at every record of its journal, in every way; prints the table
+	FLEETDEPLOY_CRASH_TABLE=1 $(BIN)/python -m pytest --quiet --capture=no tests/unit/rollout/test_crash_table.py
 
 bench: packages $(DEV) ## what the stand-in manages, in figures; some minutes
 	$(BIN)/python tests/bench

@@ -10,7 +10,7 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab, leftovers
 from tests.fleet.onlooker import make_new, tell_everything
-from tests.fleet.project import Project
+from tests.fleet.project import Project, load, nothing_failed
 from tests.fleet.tiny_image import TinyImage
 
 
@@ -55,3 +55,11 @@ def served(project: Project) -> Project:
     """The project after its first deploy: every host serves version 1 of the ranker from the first image."""
     project.deploy("playbooks/at_once.yml")
     return project
+
+
+@pytest.fixture
+def steady(served: Project) -> Iterator[None]:
+    """Requests run through the balancer for the whole test, and none of them may fail."""
+    with load(served) as report:
+        yield
+    nothing_failed(report)

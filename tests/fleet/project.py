@@ -116,6 +116,8 @@ class Project:
         self.lab = lab
         self.root = root
         self.state = state or root / "state"
+        self.environment: Mapping[str, str] = {}
+        """What its commands find in their environment besides."""
         self._count = itertools.count(1)
         for folder in ("playbooks", "templates"):
             shutil.copytree(REPOSITORY / folder, root / folder)
@@ -166,7 +168,7 @@ class Project:
         with (outputs / "stdout").open("wb") as stdout, (outputs / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "fleetdeploy", *argv],
-                cwd=self.root, env={**_environment(), "XDG_STATE_HOME": str(self.root / "home")},
+                cwd=self.root, env={**_environment(), "XDG_STATE_HOME": str(self.root / "home"), **self.environment},
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
             )  # fmt: skip
         return Started(process, argv, outputs)

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
-from tests.fleet.faults.means import partitioned
-from tests.fleet.onlooker import POOLS, available, drained, identity, serves, traffic
+from tests.fleet.faults.means import errors_by_host, partitioned
+from tests.fleet.onlooker import available, drained, identity, serves, traffic
 from tests.fleet.project import PLAYBOOK, Project, load, nothing_failed
 
 
-def errors_by_host(lab: Lab) -> Mapping[str, int]:
-    """Requests that the balancer could not bring to a host or got no answer for, since it began to count."""
-    head, *lines = lab.balancer_command("show stat").lstrip("# ").splitlines()
-    names = head.split(",")
-    found: dict[str, int] = {}
-    for line in lines:
-        row = dict(zip(names, line.split(","), strict=False))
-        if row.get("pxname") in POOLS and row["svname"].startswith("gpu"):
-            count = sum(int(row[name] or 0) for name in ("econ", "eresp", "srv_abrt"))
-            found[row["svname"]] = found.get(row["svname"], 0) + count
-    return found
-
-
+@pytest.mark.fault("F29")
 def test_an_unreachable_host_under_serial_with_max_fail_percentage_0_stops_the_rollout(
     lab: Lab, served: Project
 ) -> None:
@@ -34,7 +22,7 @@ def test_an_unreachable_host_under_serial_with_max_fail_percentage_0_stops_the_r
     served.want(version=2)
     later, before = identity(lab, "gpu3"), errors_by_host(lab)
     with load(served):
-        started = served.deploy_until(kind="soak_started")
+        started = served.deploy_until("--timeout", "4s", kind="soak_started")
         lab.power_off("gpu2")
         result = started.end()
         after = errors_by_host(lab)
@@ -59,6 +47,7 @@ def test_an_unreachable_host_under_serial_with_max_fail_percentage_0_stops_the_r
     assert served.deploy().last_line == "OK: 3 hosts, nothing to do"
 
 
+@pytest.mark.fault("F6")
 def test_a_drained_host_that_drops_comes_back_into_its_balancer(lab: Lab, served: Project) -> None:
     """A host that loses its network right after its drain is told, exit 4; once it is back, the next run brings it to
     the release and into its balancer. It gets no request meanwhile, so that none at all is lost.
@@ -67,7 +56,7 @@ def test_a_drained_host_that_drops_comes_back_into_its_balancer(lab: Lab, served
     served.edit("    - drain:\n", "    - drain:\n    - pause: {seconds: 5s}\n", file=PLAYBOOK)
     served.want(version=2)
     with load(served) as report:
-        started = served.deploy_until(kind="step_finished", task="drain", host="gpu1")
+        started = served.deploy_until("--timeout", "4s", kind="step_finished", task="drain", host="gpu1")
         with partitioned(lab, "gpu1"):
             result = started.end(timeout_s=300)
             assert result.code == 4, str(result)

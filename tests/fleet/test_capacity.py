@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.faults.means import lost_only_on
 from tests.fleet.onlooker import available, container, identity, most_out, on, serves, tell, traffic
 from tests.fleet.project import CONTAINER, PLAYBOOK, Project, load, nothing_failed
 
@@ -39,9 +40,10 @@ def test_a_server_that_ends_while_soaking_is_taken_back(lab: Lab, served: Projec
     served.edit("soak: 0s", "soak: 8s", file=PLAYBOOK)
     served.want(version=2)
     before = {host: identity(lab, host) for host in ("gpu2", "gpu3")}
-    started = served.deploy_until(kind="soak_started")
-    on(lab, "gpu1", "sh", "-c", f"kill -9 $(docker inspect --format '{{{{.State.Pid}}}}' {CONTAINER})")
-    result = started.end()
+    with lost_only_on(lab, served, "gpu1"):
+        started = served.deploy_until(kind="soak_started")
+        on(lab, "gpu1", "sh", "-c", f"kill -9 $(docker inspect --format '{{{{.State.Pid}}}}' {CONTAINER})")
+        result = started.end()
     assert result.code == 3, str(result)
     assert "every host that was touched" in result.last_line or "every host serves" in result.last_line
     assert {host: identity(lab, host) for host in before} == before

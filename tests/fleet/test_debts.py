@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.faults.means import lost_only_on
 from tests.fleet.onlooker import available, drained, serves, traffic
 from tests.fleet.project import PLAYBOOK, Project, load, nothing_failed
 
@@ -14,9 +15,10 @@ def test_a_host_that_was_away_serves_nothing_old_when_it_is_back(lab: Lab, serve
     """Back on power it has the old release and gets no request; `status` names it, and the next run makes it good."""
     served.edit("max_unavailable: 1 ", "max_unavailable: 2 ", file=PLAYBOOK)
     served.want(version=2)
-    lab.power_off("gpu2")
-    wait_until(lambda: traffic(lab)["gpu2"] == {"DOWN"}, "the balancer finds gpu2 down", deadline_s=15)
-    result = served.deploy(*WORDS, expect=8)
+    with lost_only_on(lab, served, "gpu2"):
+        lab.power_off("gpu2")
+        wait_until(lambda: traffic(lab)["gpu2"] == {"DOWN"}, "the balancer finds gpu2 down", deadline_s=15)
+        result = served.deploy(*WORDS, expect=8)
     assert result.last_line == "PARTLY: 2 of 3 hosts changed, skipped as unreachable: gpu2"
     assert "owes what this run switched over to" in result.stderr
     (entry,) = (served.state / "debts").iterdir()

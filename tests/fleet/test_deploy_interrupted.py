@@ -35,6 +35,7 @@ def stopped(lab: Lab, result: Result, *, told: str) -> None:
     assert drained(lab) == []
 
 
+@pytest.mark.fault("F2")
 def test_an_interrupt_while_staging_changes_nothing_that_serves(lab: Lab, served: Project) -> None:
     """Ctrl-C while files are copied ends the run with exit 130 before a host is drained; the next run converges."""
     before = identities(lab)
@@ -49,6 +50,7 @@ def test_an_interrupt_while_staging_changes_nothing_that_serves(lab: Lab, served
     nothing_failed(report)
 
 
+@pytest.mark.fault("F2")
 def test_an_interrupt_while_activating_finishes_that_host(lab: Lab, served: Project) -> None:
     """Ctrl-C while a host is activated ends with that host proven and back in service, and no other begun."""
     served.want(version=2, image="fleetdeploy/standin:1.1")
@@ -92,6 +94,7 @@ def _in_flight(lab: Lab) -> Mapping[str, int]:
     return {row[1]: int(row[4]) for row in rows if row[0] == "ranking_rest" and row[1].startswith("gpu")}
 
 
+@pytest.mark.fault("F2")
 def test_an_interrupt_while_draining_puts_the_host_back(lab: Lab, served: Project) -> None:
     """Ctrl-C while a drain waits for a request in flight ends with the host undrained and serving what it did."""
     before = identities(lab)
@@ -112,6 +115,7 @@ def test_an_interrupt_while_draining_puts_the_host_back(lab: Lab, served: Projec
     converges(lab, served, 2)
 
 
+@pytest.mark.fault("F2")
 def test_a_second_interrupt_ends_the_run_at_once(lab: Lab, served: Project) -> None:
     """A second signal ends the process at once, 143 for SIGTERM; the next run takes care of what it left."""
     served.want(version=2)
@@ -158,6 +162,7 @@ def kill_somewhere(project: Project, chance: random.Random) -> str:
     return f"event {event} + {delay_s:.2f} s: {last['kind']} {last.get('task', '')} {last.get('host', '')}"
 
 
+@pytest.mark.fault("F1")
 @pytest.mark.parametrize(("change", "seed"), [("reload", 1), ("replace", 2), ("both", 3)])
 def test_a_killed_run_is_made_good_by_the_next(lab: Lab, served: Project, change: str, seed: int) -> None:
     """SIGKILL at two random points, then the same command: converged, no request lost, never two hosts out."""
@@ -172,6 +177,7 @@ def test_a_killed_run_is_made_good_by_the_next(lab: Lab, served: Project, change
         assert len(on(lab, host, "docker", "ps", "--quiet").split()) == 1
 
 
+@pytest.mark.fault("F1")
 def test_what_a_killed_run_drained_comes_back(lab: Lab, served: Project) -> None:
     """A host that was done but for the undrain is put back into its balancer by the next run, and nothing else is done.
 
@@ -190,6 +196,7 @@ def test_what_a_killed_run_drained_comes_back(lab: Lab, served: Project) -> None
     assert traffic(lab) == {"gpu1": {"UP"}, "gpu2": {"DRAIN"}, "gpu3": {"UP"}}
 
 
+@pytest.mark.fault("F26")
 def test_a_second_run_at_the_same_time_is_turned_away(lab: Lab, served: Project) -> None:
     """While a run is under way another one ends with exit 6 and without a wait, names the first, and harms nothing."""
     served.want(version=2)

@@ -74,6 +74,7 @@ def started(lab: Lab, host: str) -> str:
 # Reloads that hang
 
 
+@pytest.mark.fault("F19")
 def test_a_hung_server_is_restarted_while_it_is_drained(lab: Lab, served: Project) -> None:
     """A server whose reload lock somebody's reload holds for ever (serving#1565) is restarted once, and serves the new
     version; the others are reloaded as ever, and no request is lost.
@@ -219,6 +220,7 @@ def test_a_container_that_loses_its_gpu_is_found(lab: Lab, served: Project) -> N
     assert on(lab, "gpu1", "docker", "exec", CONTAINER, "nvidia-smi", "-L").startswith("GPU 0: ")
 
 
+@pytest.mark.fault("F19")
 @pytest.mark.fault("F18")
 def test_a_version_that_answers_too_slowly_is_taken_back(lab: Lab, served: Project) -> None:
     """Right answers that come after the bound are none: the error says how long it waited and what is allowed."""

@@ -12,7 +12,6 @@ from fleetdeploy.lab.waiting import wait_until
 from tests.fleet.onlooker import (
     SshdLog,
     admin_state,
-    available,
     container,
     drained,
     everything,
@@ -24,6 +23,7 @@ from tests.fleet.onlooker import (
     serves,
     service_files,
     traffic,
+    wait_docker,
 )
 from tests.fleet.project import CONTAINER, DIRECTORY, PLAYBOOK, Project, Result, load, nothing_failed
 
@@ -48,6 +48,7 @@ def powered_off(lab: Lab, host: str) -> Iterator[None]:
         lab.power_on(host)
 
 
+@pytest.mark.fault("F28")
 def test_a_host_that_is_down_at_start_stops_the_run(lab: Lab, served: Project) -> None:
     """One host that cannot be reached is exit 5 with nothing touched; `--allow-unreachable` heeds max_unavailable."""
     before = {host: identity(lab, host) for host in ("gpu1", "gpu3")}
@@ -95,6 +96,7 @@ def _sshd_answers(lab: Lab, host: str) -> bool:
     return next(status for status in lab.status().hosts if status.name == host).sshd
 
 
+@pytest.mark.fault("F33")
 def test_a_changed_host_key_is_refused_before_any_login(lab: Lab, served: Project) -> None:
     """A host with another key than the pinned one is exit 2, told with both fingerprints, and no login is tried."""
     pinned = on(lab, "gpu2", "sh", "-c", "ssh-keygen -y -f /etc/ssh/fdlab_host_ed25519 | ssh-keygen -l -f -").split()[1]
@@ -111,6 +113,7 @@ def test_a_changed_host_key_is_refused_before_any_login(lab: Lab, served: Projec
     serves(lab, 1)
 
 
+@pytest.mark.fault("F12")
 def test_a_host_without_docker_stops_the_run(lab: Lab, served: Project) -> None:
     """A host whose Docker engine is dead is exit 5 with a clear error, nothing drained and nothing touched anywhere."""
     served.want(version=2)
@@ -125,7 +128,7 @@ def test_a_host_without_docker_stops_the_run(lab: Lab, served: Project) -> None:
     assert {host: identity(lab, host) for host in before} == before
     assert {host: service_files(lab, host) for host in machines(lab)} == files
     lab.start_service("gpu2", "docker")
-    wait_until(lambda: available(lab, "gpu2") == [1], "gpu2 serves again", deadline_s=60)
+    wait_docker(lab, "gpu2")  # without live-restore it has ended the container, and does not start it again
     served.deploy()
     serves(lab, 2)
 
@@ -147,6 +150,7 @@ def _versions_there(lab: Lab, host: str) -> tuple[list[str], list[str]]:
             on(lab, host, "ls", "-A", f"{DIRECTORY}/staging").split())  # fmt: skip
 
 
+@pytest.mark.fault("F10")
 def test_a_full_disk_is_found_before_anything_is_copied(lab: Lab, small_disk: str, project: Project) -> None:
     """A host without room for the new version is exit 5 with the numbers, and nothing is copied to any host."""
     project.deploy("playbooks/at_once.yml")
@@ -161,6 +165,7 @@ def test_a_full_disk_is_found_before_anything_is_copied(lab: Lab, small_disk: st
     serves(lab, 1)
 
 
+@pytest.mark.fault("F10")
 def test_a_disk_that_fills_up_while_copying_leaves_nothing_half_done(
     lab: Lab, small_disk: str, project: Project
 ) -> None:
@@ -188,6 +193,7 @@ def test_a_disk_that_fills_up_while_copying_leaves_nothing_half_done(
     serves(lab, 2)
 
 
+@pytest.mark.fault("F32")
 def test_a_port_that_is_taken_stops_a_first_deploy(lab: Lab, project: Project) -> None:
     """A port that something else listens on is exit 5 before anything is touched, and the message names the port."""
     address = lab.host("gpu3").address
@@ -199,6 +205,7 @@ def test_a_port_that_is_taken_stops_a_first_deploy(lab: Lab, project: Project) -
     assert "gpu3: port 8501 is taken by something else" in result.stderr
 
 
+@pytest.mark.fault("F32")
 @pytest.mark.parametrize("name", [CONTAINER, f"{CONTAINER}.previous"])
 @pytest.mark.parametrize("image", ["fleetdeploy/standin:1.0", "fleetdeploy/standin:1.1"], ids=["start", "replace"])
 def test_a_container_that_is_not_ours_is_never_touched(lab: Lab, project: Project, name: str, image: str) -> None:

@@ -17,6 +17,7 @@ from fleetdeploy.rollout.journal.reading import Records
 from fleetdeploy.rollout.journal.record import JOURNAL, Record
 from fleetdeploy.rollout.journal.recorded_run import RecordedRun, RunState
 from fleetdeploy.rollout.journal.writing import RESERVE_BYTES
+from tests.fleet.faults.means import rounds
 from tests.fleet.onlooker import available, drained, everything, machines, most_out, serves, traffic
 from tests.fleet.project import Project, Result, load, nothing_failed
 
@@ -125,7 +126,8 @@ def safe(lab: Lab, result: Result) -> None:
     assert drained(lab) == []
 
 
-@pytest.mark.parametrize("kib", [8, 12, 16])
+@pytest.mark.fault("F11")
+@pytest.mark.parametrize("kib", rounds([8, 12, 16], in_ci=1))
 def test_a_disk_that_fills_in_the_middle_stops_before_the_next_host(lab: Lab, served: Project, kib: int) -> None:
     """The host at hand is finished or taken back, no other is begun, the end is recorded; with room it converges."""
     roomy, served.state = served.state, served.root / "small"
@@ -150,6 +152,8 @@ def test_a_disk_that_fills_in_the_middle_stops_before_the_next_host(lab: Lab, se
     assert served.deploy().last_line == "OK: 3 hosts, nothing to do"
 
 
+@pytest.mark.fault("F11")
+@pytest.mark.usefixtures("steady")
 def test_a_full_disk_of_the_events_file_is_told_in_the_journal(lab: Lab, served: Project) -> None:
     """Where ``--events`` cannot be written the run stops as well, and its own journal holds all of it."""
     roomy, served.state = served.state, served.root / "another"
@@ -164,6 +168,8 @@ def test_a_full_disk_of_the_events_file_is_told_in_the_journal(lab: Lab, served:
     serves(lab, 2)
 
 
+@pytest.mark.fault("F11")
+@pytest.mark.usefixtures("steady")
 def test_a_disk_without_room_for_a_journal_is_refused_first(lab: Lab, served: Project) -> None:
     """A few KiB are not enough to record how a run ends: exit 5, nothing is touched, and nothing is left there."""
     before = everything(lab)

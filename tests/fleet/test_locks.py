@@ -16,11 +16,12 @@ from fleetdeploy.lab.fleet import Lab
 from tests.fleet.onlooker import everything, machines, on, serves
 from tests.fleet.project import DIRECTORY, Project, Result, Started
 
-ROUNDS = int(os.environ.get("FLEETDEPLOY_LOCK_ROUNDS", "3"))
-"""Races of two controllers: a few in CI, 100 in a night."""
+ROUNDS = 3 * int(os.environ.get("FLEETDEPLOY_EXAMPLES", "1"))
+"""Races of two controllers: a few in CI, over 100 in a night, where that is 40."""
 
+pytestmark = pytest.mark.usefixtures("steady")
 TTL_S = 6
-KILLED_TTL_S = 25
+KILLED_TTL_S = 15
 """Long enough for another command to begin meanwhile, on a busy machine as well."""
 
 
@@ -69,6 +70,7 @@ def owner() -> str:
     return f"{os.environ.get('USER') or 'root'}@{os.uname().nodename}"
 
 
+@pytest.mark.fault("F24")
 def test_of_two_controllers_one_works(lab: Lab, served: Project, other: Project) -> None:
     """Started at once, one converges and the other ends with exit 6 and harms nothing; no host saw two at work."""
     for number in range(ROUNDS):
@@ -86,6 +88,7 @@ def test_of_two_controllers_one_works(lab: Lab, served: Project, other: Project)
             one_at_a_time(lab, host)
 
 
+@pytest.mark.fault("F25")
 @pytest.mark.parametrize("task", ["stage", "activate"])
 def test_a_holder_that_was_late_changes_nothing_more(lab: Lab, served: Project, other: Project, task: str) -> None:
     """Stopped in the middle past its TTL, overtaken, and let go on: it exits 4, says who took over, and leaves every
@@ -106,6 +109,7 @@ def test_a_holder_that_was_late_changes_nothing_more(lab: Lab, served: Project, 
     assert other.deploy().last_line == "OK: 3 hosts, nothing to do"
 
 
+@pytest.mark.fault("F26")
 def test_overlapping_runs_print_one_line(lab: Lab, served: Project, other: Project) -> None:
     """Every run that begins while another one works exits 6 within 5 s with one line, here and elsewhere."""
     served.want(version=2, image="fleetdeploy/standin:1.1")
@@ -129,6 +133,7 @@ def test_overlapping_runs_print_one_line(lab: Lab, served: Project, other: Proje
     serves(lab, 2)
 
 
+@pytest.mark.fault("F25")
 def test_a_killed_holder_holds_for_its_time_and_no_longer(lab: Lab, served: Project, other: Project) -> None:
     """After a SIGKILL another controller is told who held it and for how long still; then it works without a hand."""
     for each in (served, other):
@@ -143,6 +148,7 @@ def test_a_killed_holder_holds_for_its_time_and_no_longer(lab: Lab, served: Proj
     serves(lab, 2)
 
 
+@pytest.mark.fault("F1")
 def test_a_killed_run_is_followed_at_once_on_its_controller(lab: Lab, served: Project) -> None:
     """The lock that died with the run proves to the next one here that nobody holds the lease: it does not wait."""
     served.want(version=2)
@@ -155,6 +161,7 @@ def test_a_killed_run_is_followed_at_once_on_its_controller(lab: Lab, served: Pr
         one_at_a_time(lab, host)
 
 
+@pytest.mark.fault("F25")
 def test_a_broken_lease_fences_its_holder(lab: Lab, served: Project, other: Project) -> None:
     """`lock show` names the holder, `lock break` ends its hold for a reason that it is told, and it changes nothing."""
     served.want(version=2)

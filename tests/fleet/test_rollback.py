@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from fleetdeploy.lab.fleet import Lab
 from tests.fleet.onlooker import (
     available,
@@ -85,6 +87,7 @@ def test_a_version_goes_back_by_reload(lab: Lab, served: Project) -> None:
     serves(lab, 2)
 
 
+@pytest.mark.fault("F14")
 def test_an_image_goes_back_by_a_new_container(lab: Lab, served: Project) -> None:
     """Image, flags and version come back together, by the image's id, with no request lost."""
     images = {host: (container(lab, host) or {})["Image"] for host in machines(lab)}
@@ -106,6 +109,8 @@ def test_an_image_goes_back_by_a_new_container(lab: Lab, served: Project) -> Non
         assert "--num_load_threads=2" in found["Config"]["Cmd"]
 
 
+@pytest.mark.fault("F34")
+@pytest.mark.usefixtures("steady")
 def test_one_host_without_the_version_stops_the_rollback(lab: Lab, served: Project) -> None:
     """What one host lacks is told before any host is touched: exit 5; with `--limit` the others go back."""
     served.want(version=2)
@@ -125,6 +130,7 @@ def test_one_host_without_the_version_stops_the_rollback(lab: Lab, served: Proje
     serves(lab, 2, hosts=["gpu2"])
 
 
+@pytest.mark.fault("F14")
 def test_a_failed_deploy_needs_neither_source_nor_registry_to_go_back(lab: Lab, served: Project) -> None:
     """With models and image name gone in the middle of a deploy, configuration, version and container come back."""
     kept, written = identities(lab), configurations(lab)

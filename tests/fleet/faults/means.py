@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
-from tests.fleet.onlooker import on
+from tests.fleet.onlooker import POOLS, on
+from tests.fleet.project import Project, Started, load
 
+T = TypeVar("T")
 _REACHED, _GO_ON = "/srv/fault-reached", "/srv/fault-go-on"
 _CHILDREN_OF_SSHD = 'cat "/proc/$(cat /run/sshd.pid)/task/"*/children'
+
+
+def rounds(values: Sequence[T], *, in_ci: int) -> Sequence[T]:
+    """The first ``in_ci`` of them; all in a night, where FLEETDEPLOY_EXAMPLES is more than 1."""
+    return values if int(os.environ.get("FLEETDEPLOY_EXAMPLES", "1")) > 1 else values[:in_ci]
 
 
 def is_on(lab: Lab, host: str) -> bool:
@@ -87,6 +98,48 @@ class HeldCopy:
 
     def let_go(self) -> None:
         on(self._lab, self._host, "touch", _GO_ON)
+
+
+def errors_by_host(lab: Lab) -> dict[str, int]:
+    """Requests that the balancer could not bring to a host or got no answer for, since it began to count."""
+    head, *lines = lab.balancer_command("show stat").lstrip("# ").splitlines()
+    names = head.split(",")
+    found: dict[str, int] = {}
+    for line in lines:
+        row = dict(zip(names, line.split(","), strict=False))
+        if row.get("pxname") in POOLS and row["svname"].startswith("gpu"):
+            count = sum(int(row[name] or 0) for name in ("econ", "eresp", "srv_abrt"))
+            found[row["svname"]] = found.get(row["svname"], 0) + count
+    return found
+
+
+@contextmanager
+def lost_only_on(lab: Lab, project: Project, *hosts: str) -> Iterator[None]:
+    """Requests run through the balancer. They may be lost on ``hosts``, which are off or out of reach, by the
+    balancer's own count for each server; on every other one none is.
+    """
+    before = errors_by_host(lab)
+    with load(project):
+        yield
+    after = errors_by_host(lab)
+    lost = {host for host in after if after[host] > before[host]}
+    assert lost <= set(hosts), (before, after)
+
+
+@contextmanager
+def stopped(started: Started) -> Iterator[None]:
+    """The controller does nothing meanwhile, in none of its threads."""
+    tasks = Path(f"/proc/{started.process.pid}/task")
+
+    def all_stopped() -> bool:
+        return all(task.joinpath("stat").read_text().rpartition(") ")[2][0] in "TtZ" for task in tasks.iterdir())
+
+    started.signal(signal.SIGSTOP)
+    try:
+        wait_until(all_stopped, "the controller stands still", deadline_s=20)
+        yield
+    finally:
+        started.signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,15 @@ class CrashDisk:
         # ext4 would commit every five seconds by itself: on a slow machine that would do our flushing for us.
         _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(self._image))
         self.place.mkdir()
+        _run("mount", "-o", "loop,commit=300", str(self._image), str(self.place))
+
+    def lose_power(self, *, then: Callable[[], None]) -> None:
+        """The power goes, and what used the disk ends in ``then``; it comes back with what had been flushed."""
+        found = self._directory / "found.img"
+        shutil.copyfile(self._image, found)
+        then()
+        _run("umount", "--lazy", str(self.place))
+        found.replace(self._image)
         _run("mount", "-o", "loop,commit=300", str(self._image), str(self.place))
 
     def close(self) -> None:

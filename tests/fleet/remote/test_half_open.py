@@ -55,6 +55,7 @@ def error_of(call: Future[Any]) -> HostError:
     return error
 
 
+@pytest.mark.fault("F6")
 def test_a_command_on_a_silent_link(lab: Lab, session: SshSession, aside: Callable[..., Future[Any]]) -> None:
     """A command whose link goes silent ends by its deadline in the host's name, and the next one works again."""
     link = session.connection
@@ -71,6 +72,7 @@ def test_a_command_on_a_silent_link(lab: Lab, session: SshSession, aside: Callab
     assert link.run(["echo", "on"], deadline_s=60).text == "on\n"
 
 
+@pytest.mark.fault("F6")
 def test_a_silent_link_is_given_up(lab: Lab, session: SshSession, aside: Callable[..., Future[Any]]) -> None:
     """A link whose other end answers no keepalive is lost long before a long command's deadline."""
     link = session.connection
@@ -81,6 +83,7 @@ def test_a_silent_link_is_given_up(lab: Lab, session: SshSession, aside: Callabl
     assert link.run(["echo", "on"], deadline_s=60).text == "on\n"
 
 
+@pytest.mark.fault("F6")
 def test_a_jump_hosts_silent_link_is_given_up(
     lab: Lab, fleet: SshFleet, aside: Callable[..., Future[Any]], tmp_path: Path
 ) -> None:
@@ -101,6 +104,7 @@ def test_a_jump_hosts_silent_link_is_given_up(
     assert link.run(["echo", "on"], deadline_s=60).text == "on\n"
 
 
+@pytest.mark.fault("F6")
 def test_a_docker_call_on_a_silent_link(lab: Lab, session: SshSession, aside: Callable[..., Future[Any]]) -> None:
     """A question to Docker whose link goes silent ends by its deadline, and the next one is answered."""
     containers = session.containers()
@@ -112,6 +116,7 @@ def test_a_docker_call_on_a_silent_link(lab: Lab, session: SshSession, aside: Ca
     wait_until(lambda: answers(lambda: containers.inspect(NAME)), "Docker is asked again", deadline_s=END_S)
 
 
+@pytest.mark.fault("F6")
 def test_a_call_to_a_model_server_on_a_silent_link(
     lab: Lab, session: SshSession, aside: Callable[..., Future[Any]]
 ) -> None:
@@ -130,6 +135,7 @@ def test_a_call_to_a_model_server_on_a_silent_link(
     wait_until(refused, "the host says that nothing listens there", deadline_s=END_S)
 
 
+@pytest.mark.fault("F6")
 def test_a_balancer_on_a_silent_link(lab: Lab, aside: Callable[..., Future[Any]]) -> None:
     """A balancer whose host goes silent is an error with that host's name, and answers again afterwards."""
     fleet = SshFleet(hosts={"lb": lab_host(lab, "lb")})
@@ -145,6 +151,7 @@ def test_a_balancer_on_a_silent_link(lab: Lab, aside: Callable[..., Future[Any]]
         fleet.close()
 
 
+@pytest.mark.fault("F6")
 def test_a_copy_on_a_silent_link(
     lab: Lab, session: SshSession, wish: ServiceWish, aside: Callable[..., Future[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +177,7 @@ def test_a_copy_on_a_silent_link(
     assert sorted(there.splitlines()) == sorted(f"./{name}" for name in FILES)
 
 
+@pytest.mark.fault("F13")
 @pytest.mark.parametrize("verb", ["inspect", "create", "stop"])
 def test_a_docker_that_hangs(
     lab: Lab, session: SshSession, aside: Callable[..., Future[Any]], verb: str, monkeypatch: pytest.MonkeyPatch

@@ -174,6 +174,7 @@ def test_a_group_ends_on_a_host_without_setpriv(lab: Lab, hosts: Hosts, group: G
         lab.run_on("gpu1", ["mv", "/usr/bin/setpriv.away", "/usr/bin/setpriv"])
 
 
+@pytest.mark.fault("F5")
 @pytest.mark.parametrize("kind", ["root", "user", "become"])
 def test_a_group_ends_with_its_sshd(lab: Lab, hosts: Hosts, group: Group, fleet: SshFleet, kind: str) -> None:
     """When the session's sshd dies the call says that the connection was lost, and the command ends as well."""

@@ -1,0 +1,105 @@
+"""The balancer: each case on a simulated one and on the lab's HAProxy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fleetdeploy.domain.observed import Traffic
+from fleetdeploy.domain.protocols import Balancer
+from fleetdeploy.errors import BalancerFailed
+from tests.fleet.contract.places import HOST, IDLE, Place, Server
+from tests.simulation.world import POOLS
+
+SHORT_S = 0.5
+
+
+def traffic(balancer: Balancer, server: str = HOST) -> list[Traffic]:
+    """Pool by pool."""
+    found = {member.pool: member.traffic for member in balancer.members(POOLS) if member.server == server}
+    return [found[pool] for pool in POOLS]
+
+
+@pytest.fixture
+def balancer(place: Place, server: Server) -> Iterator[Balancer]:
+    """One that holds the host for healthy, and was told nothing of any."""
+    made = place.balancer()
+    place.until(lambda: traffic(made) == [Traffic.UP] * 2, "the balancer finds the host healthy")
+    yield made
+    for each in (HOST, IDLE):
+        place.operator(each, "ready")
+
+
+def test_every_server_of_the_pools_is_told(balancer: Balancer) -> None:
+    """Each in each pool: one that serves is up, one that does not is down; nothing is in flight."""
+    found = balancer.members(POOLS)
+    assert {member.pool for member in found} == set(POOLS)
+    assert [member.sessions for member in found if member.server == HOST] == [0, 0]
+    assert (traffic(balancer), traffic(balancer, IDLE)) == ([Traffic.UP] * 2, [Traffic.DOWN] * 2)
+    assert {member.pool for member in balancer.members(POOLS[:1])} == {POOLS[0]}
+
+
+@pytest.mark.parametrize("way", ["drain", "keep_out"])
+def test_taken_out_and_put_back(balancer: Balancer, way: str) -> None:
+    """Out of all its pools and back; said twice it is the same; nobody else is touched."""
+    for _ in range(2):
+        getattr(balancer, way)(POOLS, HOST, deadline_s=20)
+        assert traffic(balancer) == [Traffic.DRAINED] * 2
+    assert traffic(balancer, IDLE) == [Traffic.DOWN] * 2
+    for _ in range(2):
+        balancer.undrain(POOLS, HOST, deadline_s=20)
+        assert traffic(balancer) == [Traffic.UP] * 2
+
+
+def test_one_pool_alone(balancer: Balancer) -> None:
+    """Only the pools that are named are drained. (In the lab the other way round would take both: one follows.)"""
+    balancer.drain(POOLS[1:], HOST, deadline_s=20)
+    assert traffic(balancer) == [Traffic.UP, Traffic.DRAINED]
+
+
+@pytest.mark.parametrize("way", ["drain", "keep_out"])
+def test_one_that_is_down_is_taken_out_too(balancer: Balancer, way: str) -> None:
+    """It counts as drained, although nothing answers there."""
+    getattr(balancer, way)(POOLS, IDLE, deadline_s=20)
+    assert traffic(balancer, IDLE) == [Traffic.DRAINED] * 2
+
+
+def test_one_that_is_down_is_not_back(balancer: Balancer) -> None:
+    """BalancerFailed at the deadline; it is told all the same, and would get its requests once it is healthy."""
+    balancer.drain(POOLS, IDLE, deadline_s=20)
+    with pytest.raises(BalancerFailed):
+        balancer.undrain(POOLS, IDLE, deadline_s=SHORT_S)
+    assert traffic(balancer, IDLE) == [Traffic.DOWN] * 2
+
+
+@pytest.mark.parametrize("way", ["drain", "keep_out", "undrain"])
+def test_what_the_balancer_does_not_know_is_refused(balancer: Balancer, way: str) -> None:
+    """A server that stands in none of the pools, and a pool that there is not: BalancerFailed, and nothing was told."""
+    for pools, server in ((POOLS, "gpu9"), ((*POOLS, "nowhere"), HOST)):
+        with pytest.raises(BalancerFailed):
+            getattr(balancer, way)(pools, server, deadline_s=SHORT_S)
+        assert traffic(balancer) == [Traffic.UP] * 2
+    with pytest.raises(BalancerFailed):
+        balancer.members(["nowhere"])
+
+
+def test_a_drain_by_hand_is_seen(place: Place, balancer: Balancer) -> None:
+    """What a person drained is told as drained; undrained it is back."""
+    place.operator(HOST, "drain")
+    assert traffic(balancer) == [Traffic.DRAINED] * 2
+    balancer.undrain(POOLS, HOST, deadline_s=20)
+    assert traffic(balancer) == [Traffic.UP] * 2
+
+
+def test_maintenance_by_hand_is_never_turned_into_a_drain(place: Place, balancer: Balancer) -> None:
+    """A drain is refused and leaves it; who is kept out is out already, and stays in maintenance."""
+    place.operator(HOST, "maint")
+    assert traffic(balancer) == [Traffic.MAINTENANCE] * 2
+    with pytest.raises(BalancerFailed):
+        balancer.drain(POOLS, HOST, deadline_s=SHORT_S)
+    assert traffic(balancer) == [Traffic.MAINTENANCE] * 2
+    balancer.keep_out(POOLS, HOST, deadline_s=20)
+    assert traffic(balancer) == [Traffic.MAINTENANCE] * 2
+    balancer.undrain(POOLS, HOST, deadline_s=20)
+    assert traffic(balancer) == [Traffic.UP] * 2
