@@ -43,7 +43,7 @@ def test_a_plan_without_differences() -> None:
     """``-q`` leaves the lines of the configuration out."""
     text = printed(*text_of_plan.lines(Forecast(Plan({"gpu1": plan_of(V2, V1)})), diff=False))
     assert "config/model.config" in text
-    assert "" not in text
+    assert "@@" not in text
 
 
 def test_hosts_that_change_alike_stand_together() -> None:
@@ -65,7 +65,7 @@ def test_first_deploys_of_alike_hosts_stand_together() -> None:
     assert text.splitlines()[0] == "gpu1, gpu2"
     assert text.count("service ranking: start") == 1
     assert "+ ports: gRPC 8500 on 10.0.0.0/8, REST 8501 on 10.0.0.0/8" in text
-    assert "{" not in text.partition("config_list")[0].partition("")[0]
+    assert "{" not in text.partition("config_list")[0].partition("@@")[0]
 
 
 def stopped(wanted: DesiredService, before: DesiredService) -> str:

@@ -58,12 +58,9 @@ class Scene:
             found.world.hosts[name].reachable = False
         return found
 
-    def run(self, place: Place, **more: Any) -> Run:
-        return self.command(place, **more)
-
     def kinds(self) -> list[Kind]:
         """The records of the command's journal when nothing comes between."""
-        run = self.run(self.place(), allow_unreachable=bool(self.away))
+        run = self.command(self.place(), allow_unreachable=bool(self.away))
         assert run.code in {self.code, 8}, run.last_line
         return [event.kind for event in run.events]
 
@@ -116,7 +113,7 @@ def _owing() -> Place:
     """A host that others have left behind, and that nobody sends requests to, is back."""
     scene = SCENES["without a host"]
     place = scene.place()
-    assert scene.run(place, allow_unreachable=True).code == 8
+    assert scene.command(place, allow_unreachable=True).code == 8
     place.world.hosts["gpu2"].reachable = True
     place.world.taken_out.clear()
     return place
@@ -173,7 +170,7 @@ class Cut:
         came_back = [name for name in place.world.hosts if not place.world.in_service(name)]
         due = {name: self._due(place, name) for name in place.world.hosts}
         place.world.clock.skip(1)
-        again = self.scene.run(place)
+        again = self.scene.command(place)
         self.found.extend([] if again.code == self.scene.code else [f"the second run: {again.code}, {again.last_line}"])
         self.found.extend(converged(place.world, self.scene.goal))
         self._dangers(place.world, allowed, 0)
@@ -182,7 +179,7 @@ class Cut:
             self.found.extend(self._out_of_order(again, due, came_back))
         self.found.extend([f"{debt.host} still owes" for _, debt in place.debts.everybodys()])
         place.world.clock.skip(1)
-        third = self.scene.run(place)
+        third = self.scene.command(place)
         if third.code != self.scene.code or (third.acts and third.code == 0):
             self.found.extend([f"the third run: {third.code}, {third.last_line}, {third.acts}"])
         return self.found
@@ -197,7 +194,7 @@ class Cut:
 
         kind = {"kill": "kill", "SIGINT": "signal", "exception": "bug", "power cut": "meanwhile"}[self.kind]
         try:
-            return self.scene.run(
+            return self.scene.command(
                 place,
                 trouble=Trouble(kind, self.at, meanwhile=power, count="records"),
                 allow_unreachable=bool(self.scene.away),

@@ -27,6 +27,7 @@ BAD = 9
 STRANGE = 77
 """A version directory that nobody of ours made."""
 ROTTEN = {"saved_model.pb": 1}
+LOAD_S = 1.0
 IMAGES = ("serving:1", "serving:2")
 
 
@@ -129,4 +130,11 @@ def by_hand(world: World, host: str, *, out: bool) -> None:
     """A person drains a host in its balancer, or puts it back."""
     pools = {(pool, host) for pool in POOLS}
     world.drained = world.drained | pools if out else world.drained - pools
+    world.record()
+
+
+def reboot_whole(world: World, host: str) -> None:
+    """Off and on again, and its server has loaded everything by then."""
+    world.hosts[host].reboot()
+    world.clock.skip(2 * LOAD_S)
     world.record()

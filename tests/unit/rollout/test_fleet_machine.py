@@ -26,6 +26,7 @@ from .fleet_faults import (
     GOOD,
     HOSTS,
     HOWS,
+    LOAD_S,
     POINTS,
     RECORDS,
     SOME_HOSTS,
@@ -36,6 +37,7 @@ from .fleet_faults import (
     by_hand,
     full_from,
     ours_to_put_back,
+    reboot_whole,
     rot,
     strange_container,
     strange_files,
@@ -61,7 +63,7 @@ class FleetMachine(FleetLife):
     def a_first_deploy(self) -> None:
         for host in self.world.hosts.values():
             host.quality["ranker", BAD] = Quality.NO_VARIABLES
-            host.load_s = 1.0  # what a reload was answered with is no proof yet
+            host.load_s = LOAD_S  # what a reload was answered with is no proof yet
         run = self.run(self.wanted)
         assert run is not None
         assert run.code == 0
@@ -110,7 +112,7 @@ class FleetMachine(FleetLife):
     def a_host_reboots_meanwhile(self, wanted: Key, how: How, point: Point) -> None:
         def reboot(name: str) -> None:
             if name in HOSTS and self.world.hosts[name].reachable:
-                self.world.hosts[name].reboot()
+                reboot_whole(self.world, name)
 
         self.wanted = EVERYTHING[wanted]
         self.run(self.wanted, how, _at(point, "meanwhile", reboot))
@@ -153,7 +155,7 @@ class FleetMachine(FleetLife):
     @rule(host=ANY_HOST)
     def reboots(self, host: str) -> None:
         reachable = self.world.hosts[host].reachable
-        self.world.hosts[host].reboot()
+        reboot_whole(self.world, host)
         self.world.hosts[host].reachable = reachable
 
     @rule(host=ANY_HOST, full=st.booleans())
