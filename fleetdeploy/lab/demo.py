@@ -134,7 +134,10 @@ class Demo:
         self._edit(broken, good)
         if self._containers() != before:
             raise ExpectationFailed("the revert of a reload made new containers")
-        self._say("the edit taken back, as in git: the fleet is what it was")
+        self._say("the edit taken back, as in git: what was never proven is removed, and nothing else is done")
+        self._deploy(expect=0)
+        if self._containers() != before:
+            raise ExpectationFailed("to tidy up made new containers")
         self._expect_no_change()
 
     def _expect_no_change(self) -> None:
