@@ -127,7 +127,7 @@ def safe(lab: Lab, result: Result) -> None:
 
 
 @pytest.mark.fault("F11")
-@pytest.mark.parametrize("kib", rounds([8, 12, 16], in_ci=1))
+@pytest.mark.parametrize("kib", rounds([16, 20, 24], in_ci=1))
 def test_a_disk_that_fills_in_the_middle_stops_before_the_next_host(lab: Lab, served: Project, kib: int) -> None:
     """The host at hand is finished or taken back, no other is begun, the end is recorded; with room it converges."""
     roomy, served.state = served.state, served.root / "small"
@@ -158,7 +158,7 @@ def test_a_full_disk_of_the_events_file_is_told_in_the_journal(lab: Lab, served:
     """Where ``--events`` cannot be written the run stops as well, and its own journal holds all of it."""
     roomy, served.state = served.state, served.root / "another"
     served.want(version=2)
-    with disk(served.root / "small", kib=12) as place:
+    with disk(served.root / "small", kib=20) as place:
         result = served.deploy("--events", str(place / "events.jsonl"), expect=None)
         safe(lab, result)
         assert f"{FULL} ({place}/events.jsonl)" in result.last_line
@@ -174,7 +174,7 @@ def test_a_disk_without_room_for_a_journal_is_refused_first(lab: Lab, served: Pr
     """A few KiB are not enough to record how a run ends: exit 5, nothing is touched, and nothing is left there."""
     before = everything(lab)
     served.want(version=2)
-    with disk(served.root / "small", kib=16) as served.state:
+    with disk(served.root / "small", kib=24) as served.state:
         result = served.deploy(expect=5)
         assert "the journal cannot be made: No space left on device" in result.stderr
         assert "--state-dir" in result.stderr
