@@ -159,7 +159,7 @@ def test_a_full_disk_of_the_events_file_is_told_in_the_journal(lab: Lab, served:
     """Where ``--events`` cannot be written the run stops as well, and its own journal holds all of it."""
     roomy, served.state = served.state, served.root / "another"
     served.want(version=2)
-    with disk(served.root / "small", kib=20) as place:
+    with disk(served.root / "small", kib=12) as place:
         result = served.deploy("--events", str(place / "events.jsonl"), expect=None)
         safe(lab, result)
         assert f"{FULL} ({place}/events.jsonl)" in result.last_line
