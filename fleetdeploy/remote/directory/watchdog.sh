@@ -95,7 +95,7 @@ count_down() { # SECONDS: by systemd where it runs and obeys us, else in a proce
   setsid sh "$home/guard.sh" wait "$root" "$w_run" "$fence" "$token" </dev/null >/dev/null 2>&1 9>&- &
   clock
   end=$((now + 10))
-  until alive; do
+  until alive || ! my_own "$home/armed"; do # a short time may be over before anybody looked
     clock
     [ "$now" -lt "$end" ] || die 1 "what counts down did not start within 10 s"
     nap 0.1
@@ -250,11 +250,11 @@ case $verb in
       tail -n "+$((lines + more + 1))" "$home/payload" | put "$home/previous.config" 0600 &&
       rm -f "$home/payload" || die 1 "cannot write to $home"
     token=$nonce
-    clock
+    clock # in whole seconds, rounded down: one more, so that it never fires early
     {
       printf 'armed %s %s %s\n' "$w_run" "$w_release" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
       printf 'token %s\nfence %s\nboot %s\n' "$token" "$fence" "$(boot)"
-      printf 'after %s\ndeadline %s\n%s\n' "$after" "$((now + after))" "$telling"
+      printf 'after %s\ndeadline %s\n%s\n' "$after" "$((now + after + 1))" "$telling"
     } | put "$home/armed" 0600 || die 1 "cannot write to $home"
     count_down "$after"
     audit "watchdog of run $w_run over release $w_release: armed, $after s"

@@ -546,3 +546,14 @@ def test_a_timer_says_who_it_is_before_it_fires(one: Machine) -> None:
     with subprocess.Popen(fire, env=one.environment, start_new_session=True) as timer:
         assert one.verdict().state is WatchState.RESTORED
     assert (one.home / "by-then").read_text().startswith(f"process {timer.pid} ")
+
+
+def test_a_short_time_may_be_over_before_arming_looked(one: Machine) -> None:
+    """What fired and ended before the command that armed it looked again did start: it is no failure to arm."""
+    verdict = one.service / "watchdog/verdict"
+    # 0.1 is how long arming waits before it looks again.
+    waits = f"until [ -e {verdict} ]; do /bin/sleep 0.05; done"
+    one.program("sleep", f'#!/bin/sh\ncase $1 in 0.1) {waits} ;; *) exec /bin/sleep "$1" ;; esac\n')
+    one.program("setsid", '#!/bin/sh\n/bin/sleep 0.3\nexec /usr/bin/setsid "$@"\n')
+    one.arm(after_s=1)
+    assert one.verdict().state is WatchState.RESTORED
