@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fleetdeploy.domain.service import GoldenRequest, ModelWish
     from fleetdeploy.rollout.bound_play import BoundPlay
     from fleetdeploy.rollout.going_back import GoingBack, Request
+    from fleetdeploy.rollout.targets import Free
 
 TASKS = ("drain", "activate", "verify", "undrain")
 """What a host goes through on its way back: nothing is copied to it and nothing is pulled."""
@@ -212,19 +213,21 @@ def _request(arguments: argparse.Namespace) -> Request:
     return Request(arguments.release, arguments.forks, golden, secret, tuple(arguments.service))
 
 
-def _went_back(project: Project, arguments: argparse.Namespace, fleet: Fleet) -> tuple[Project, GoingBack]:
+def _went_back(
+    project: Project, arguments: argparse.Namespace, fleet: Fleet, check: Free = lambda _host, _observed: None
+) -> tuple[Project, GoingBack]:
     """The project with the targets that the hosts' own records give. Raises InputError for an unknown release."""
     from fleetdeploy.rollout.going_back import going_back
 
-    going = going_back(project.targets, fleet, _request(arguments))
+    going = going_back(project.targets, fleet, _request(arguments), check=check)
     for note in going.notes if not arguments.quiet else ():
         print(f"note: {note}", file=sys.stderr)
     return replace(project, targets=going.targets), going
 
 
-def _prepared(rollout: Rollout, fleet: Fleet) -> Rollout:
+def _prepared(rollout: Rollout, fleet: Fleet, check: Free) -> Rollout:
     """The rollout with its release named, so that doing it again goes no further back."""
-    project, going = _went_back(rollout.project, rollout.arguments, fleet)
+    project, going = _went_back(rollout.project, rollout.arguments, fleet, check)
     words = shlex.split(rollout.again)
     if not rollout.arguments.release and len(going.releases) == 1 and "rollback" in words:
         place = words.index("rollback") + 1

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.interrupt import Interrupts
     from fleetdeploy.rollout.locks.local import Held
+    from fleetdeploy.rollout.targets import Free
 
 MASKED = "***"
 """What stands in a journal for a value of ``-e``, which may be secret."""
@@ -39,7 +40,7 @@ class Rollout:
 
     ``again`` is the command line that continues it. ``agree`` is told how many hosts would change, and raises where
     nobody agrees to that. ``deed`` is what it does to a host, in one word. ``prepare`` makes of this rollout the one
-    that is done, by what it reads on the hosts.
+    that is done, by what it reads on the hosts; it raises LockHeld where one of them is another run's.
     """
 
     arguments: argparse.Namespace
@@ -49,7 +50,7 @@ class Rollout:
     agree: Callable[[int], None] = lambda _: None
     planned: Planned | None = None
     deed: str = "changed"
-    prepare: Callable[[Rollout, Fleet], Rollout] | None = None
+    prepare: Callable[[Rollout, Fleet, Free], Rollout] | None = None
 
 
 def carry_out(rollout: Rollout) -> int:
@@ -144,10 +145,10 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
     from fleetdeploy.rollout.locks.leases import LeaseKeeper, check_free
     from fleetdeploy.rollout.verdict import judge
 
-    rollout = rollout.prepare(rollout, fleet) if rollout.prepare else rollout
+    free = partial(check_free, holder_of=held.holder_of)
+    rollout = rollout.prepare(rollout, fleet, free) if rollout.prepare else rollout
     arguments, project, asking, planned = rollout.arguments, rollout.project, rollout.asking, rollout.planned
-    plan = project.targets.observe(fleet, emit, forks=arguments.forks)
-    check_free(plan, held.holder_of)
+    plan = project.targets.observe(fleet, emit, forks=arguments.forks, check=free)
     if planned:
         planned = planned.check_fleet(project, _expected(plan, project, arguments, fleet))
     refuse_plan(plan, arguments, every_name=bool(arguments.verbose or arguments.json))

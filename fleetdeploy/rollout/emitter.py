@@ -15,9 +15,11 @@ ANNOUNCING = frozenset(
     {
         Kind.RUN_STARTED,
         Kind.PLAN_MADE,
+        Kind.LEASES_TAKING,
         Kind.PLAY_STARTED,
         Kind.WAVE_STARTED,
         Kind.STEP_STARTED,
+        Kind.WATCH_ARMING,
         Kind.SOAK_STARTED,
     }
 )
@@ -33,7 +35,8 @@ class Emitter:
     before the act; ``failure`` says why, and ends the run. What tells of something that has happened never raises, nor
     does anything about a host that failed or is taken back: getting hosts back into a safe state goes on without a
     journal. A view that fails, such as a terminal that went away, is only dropped. Secrets are taken out here, before
-    anybody is told anything.
+    anybody is told anything. Behind the run's end nothing is told: a look that nobody waits for any longer may still
+    come to its own.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Emitter:
         self._journals = list(journals)
         self._views = list(views)
         self._returning: set[str] = set()
+        self._ended = False
         self._lock = threading.Lock()
 
     def __call__(self, kind: Kind, message: str = "", *, host: str = "", task: str = "", **data: object) -> None:
@@ -59,6 +63,9 @@ class Emitter:
         text = self._redactor.text(message)
         event = Event(kind, self._clock.now_s(), self.run, host=host, task=task, message=text, data=clean)
         with self._lock:
+            if self._ended:
+                return
+            self._ended = kind is Kind.RUN_FINISHED
             error = self._feed(self._journals, event)
             self._feed(self._views, event)
             if error is not None and not self.failure:

@@ -14,7 +14,7 @@ from fleetdeploy.domain.plan import HostPlan, Refusal
 from fleetdeploy.domain.protocols import Fleet, HostSession
 from fleetdeploy.domain.secret import Secret
 from fleetdeploy.domain.service import LABEL_SPEC, DesiredService, GoldenRequest, ModelWish, ServiceWish, spec_hash
-from fleetdeploy.errors import HostError, InputError
+from fleetdeploy.errors import HostError, InputError, LockHeld
 from fleetdeploy.planning.recorded import (
     Golden,
     as_refusals,
@@ -29,7 +29,7 @@ from fleetdeploy.planning.recorded import (
 from fleetdeploy.planning.rollback import Goal, Key, goals, past_of, proven_here
 from fleetdeploy.rollout.naming import named
 from fleetdeploy.rollout.side_by_side import side_by_side
-from fleetdeploy.rollout.targets import Target, Targets
+from fleetdeploy.rollout.targets import Free, Target, Targets
 from fleetdeploy.tfserving.golden import for_version
 
 
@@ -71,16 +71,19 @@ class _Found:
         self.refusals.append(Refusal(self.host.name, message, hint))
 
 
-def going_back(hosts: Targets, fleet: Fleet, request: Request) -> GoingBack:
+def going_back(
+    hosts: Targets, fleet: Fleet, request: Request, *, check: Free = lambda _host, _observed: None
+) -> GoingBack:
     """The targets of a rollback of ``hosts``, which have nothing to be done yet.
 
     A host that cannot be looked at stays so: whoever observes the targets finds that out again. Raises InputError where
-    what was asked for stands for no release, or for several.
+    what was asked for stands for no release, or for several, and LockHeld, by ``check``, for a host of another run.
     """
     found = side_by_side(
-        partial(_look, fleet=fleet, request=request),
+        partial(_look, fleet=fleet, request=request, check=check),
         [target.host for target in hosts.by_name.values()],
         forks=request.forks,
+        at_once=LockHeld,
     )
     pasts = {(item.host.name, name): past_of(seen) for item in found for name, seen in _readable(item)}
     _check_services(pasts, request)
@@ -105,12 +108,14 @@ def going_back(hosts: Targets, fleet: Fleet, request: Request) -> GoingBack:
     return GoingBack(targets, frozenset(goal.content for goal in aims.values() if goal.content), tuple(_notes(found)))
 
 
-def _look(host: Host, *, fleet: Fleet, request: Request) -> _Found:
+def _look(host: Host, *, fleet: Fleet, request: Request, check: Free) -> _Found:
     found = _Found(host)
     try:
         found.observed = fleet.session(host).observe(_meant(host, request))
     except HostError as error:
         found.refuse(f"it could not be looked at: {error.message}", error.hint)
+        return found
+    check(host, found.observed)
     return found
 
 

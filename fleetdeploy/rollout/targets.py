@@ -11,10 +11,13 @@ from fleetdeploy.domain.observed import Absent, ObservedHost, Present, Unknown
 from fleetdeploy.domain.plan import HostPlan, Plan, Refusal
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.domain.service import DesiredService
-from fleetdeploy.errors import HostError, HostKeyRefused
+from fleetdeploy.errors import HostError, HostKeyRefused, LockHeld
 from fleetdeploy.planning.host import plan_host
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.side_by_side import side_by_side
+
+Free = Callable[[Host, ObservedHost], None]
+"""Raises LockHeld for a host that is another run's."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,28 @@ class Targets:
         observed = fleet.session(target.host).observe([service.wish for service in target.desired])
         return self._plan(target, self._with_debt(target.host, observed))
 
-    def observe(self, fleet: Fleet, emit: Emitter, *, forks: int, names: Sequence[str] | None = None) -> Plan:
-        """Probe all hosts, at most ``forks`` at a time. A host that cannot be probed is listed as unreachable."""
+    def observe(
+        self,
+        fleet: Fleet,
+        emit: Emitter,
+        *,
+        forks: int,
+        names: Sequence[str] | None = None,
+        check: Free = lambda _host, _observed: None,
+    ) -> Plan:
+        """Probe all hosts, at most ``forks`` at a time. A host that cannot be probed is listed as unreachable.
+
+        Where ``check`` raises LockHeld, the hosts that have not answered yet are not waited for.
+        """
         wanted = list(self.by_name) if names is None else list(names)
-        results = side_by_side(lambda name: self._try(fleet, emit, name), wanted, forks=forks)
+
+        def look(name: str) -> HostPlan | HostError:
+            found = self._try(fleet, emit, name)
+            if isinstance(found, HostPlan):
+                check(found.host, found.observed)
+            return found
+
+        results = side_by_side(look, wanted, forks=forks, at_once=LockHeld)
         plans = {plan.host.name: plan for plan in results if isinstance(plan, HostPlan)}
         failed = {name: error for name, error in zip(wanted, results, strict=True) if isinstance(error, HostError)}
         return Plan(plans, {name: _why(error) for name, error in failed.items()})

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy.lab.fleet import Lab
+from tests.fleet.faults.means import without_ssh
 from tests.fleet.onlooker import everything, machines, on, serves
 from tests.fleet.project import DIRECTORY, Project, Result, Started
 
@@ -130,6 +131,22 @@ def test_overlapping_runs_print_one_line(lab: Lab, served: Project, other: Proje
     assert started.end().code == 0
     assert len(took_s) >= 2
     assert min(took_s) < 5
+    serves(lab, 2)
+
+
+@pytest.mark.fault("F26")
+def test_a_host_that_does_not_answer_keeps_nobody_waiting_for_the_owners_name(
+    lab: Lab, served: Project, other: Project
+) -> None:
+    """Who comes second is told who works there by the hosts that answer, however long the others may be waited for."""
+    for each in (served, other):
+        each.want(version=2)
+    started = served.deploy_until(kind="leases_taken")
+    run, patience_s = served.events()[0]["run"], 300
+    with stopped(started), without_ssh(lab, "gpu3"):
+        result = other.deploy("-q", "--timeout", str(patience_s), expect=None, timeout_s=patience_s / 4)
+        assert f"run {run} of {owner()}" in told_of(result)
+    assert started.end().code == 0
     serves(lab, 2)
 
 

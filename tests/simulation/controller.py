@@ -151,7 +151,7 @@ def plays(
     return tuple(bound)
 
 
-def one_by_one(work: Callable[[Any], Any], items: Iterable[Any], *, forks: int) -> list[Any]:
+def one_by_one(work: Callable[[Any], Any], items: Iterable[Any], *, forks: int, at_once: object = ()) -> list[Any]:
     """In place of threads: calls come in the same order every time, so that the Nth one is always the same."""
     assert forks > 0
     return [work(item) for item in items]
@@ -251,8 +251,7 @@ def deploy(
         leases = LeaseKeeper(targets, fleet, emit, world.clock, lambda _: holder, 8)
         plan: Plan | None = None
         try:
-            plan = targets.observe(fleet, emit, forks=1)
-            check_free(plan, lambda _: holder)
+            plan = targets.observe(fleet, emit, forks=1, check=partial(check_free, holder_of=lambda _: holder))
             refuse_plan(plan, argparse.Namespace(allow_unreachable=allow_unreachable))
             if check:
                 return Run(None, None, wire.calls, events, plan)

@@ -74,6 +74,7 @@ class SshConnection:
         self._handshakes = handshakes
         self._lock = threading.Lock()
         self._fabric: Any = None
+        self._unwanted = False
         self._proof: Callable[[], None] | None = None
         self._proven: paramiko.Transport | None = None
         self._proving = threading.RLock()
@@ -233,9 +234,16 @@ class SshConnection:
         return route(self._fabric)
 
     def close(self) -> None:
-        """End the connection and those to its gateways."""
-        with self._lock:
+        """End the connection and those to its gateways. One that is being opened at this moment is not waited for: who
+        opens it ends it.
+        """
+        if not self._lock.acquire(blocking=False):
+            self._unwanted = True
+            return
+        try:
             link, self._fabric = self._fabric, None
+        finally:
+            self._lock.release()
         close_link(link)
 
     def _channel(self, opening: Callable[[paramiko.Transport], paramiko.Channel]) -> paramiko.Channel:
@@ -274,6 +282,8 @@ class SshConnection:
                 close_link(self._fabric)
                 self._fabric = None
             self._fabric = self._connect()
+            if self._unwanted:
+                close_link(self._fabric)
             opened: paramiko.Transport = self._fabric.client.get_transport()
             return opened
 

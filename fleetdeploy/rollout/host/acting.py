@@ -22,7 +22,9 @@ STOPS = (Interrupted, RolloutFailed, Held)
 
 @dataclass
 class Acting:
-    """Acts on one host. ``trouble`` is why the host failed, for what is told and run afterwards."""
+    """Acts on one host. ``prove`` raises LeaseLost where it is another run's by now, for acts that do not go there.
+    ``trouble`` is why the host failed, for what is told and run afterwards.
+    """
 
     host: Host
     fleet: Fleet
@@ -30,6 +32,7 @@ class Acting:
     clock: Clock
     check_stop: Callable[[], None]
     ask: Callable[[Call, str], bool]
+    prove: Callable[[], None] = lambda: None
     trouble: str = ""
     _told: list[FleetdeployError] = field(default_factory=list)
 
@@ -41,6 +44,8 @@ class Acting:
         started_s = self.clock.monotonic_s()
         do = work.call.task.undo if undo else work.call.task.act
         try:
+            if work.call.delegate is not None:
+                self.prove()
             do(self._step(work, committed=committed), work.call.arguments)
         except Exception as error:
             found = error if isinstance(error, FleetdeployError) else as_bug(error)

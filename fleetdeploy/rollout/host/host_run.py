@@ -47,7 +47,8 @@ class HostRun:
     _calls: Sequence[Call] = ()
 
     def __post_init__(self) -> None:
-        self._acting = Acting(self.host, self.fleet, self.emit, self.clock, self.check_stop, self.ask)
+        prove = partial(self.leases.prove, self.name)
+        self._acting = Acting(self.host, self.fleet, self.emit, self.clock, self.check_stop, self.ask, prove)
         self.watching = Watching(self.name, lambda: self.fleet.session(self.host), self.emit, self.confirm_timeout_s)
 
     @property

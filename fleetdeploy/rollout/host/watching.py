@@ -78,11 +78,12 @@ class Watching:
             return  # nothing is changed, and requests come in: to go back would cost some
         services = sum(item.activation is not Activation.NOTHING for item in host.services)
         after_s = watched_s(calls, self.host, services=services, confirm_s=self.confirm_timeout_s)
+        text = f"goes back to release {release.value.id} by itself unless confirmed within {after_s:g} s"
+        data: dict[str, Any] = {"release": plan.release_id, "back_to": release.value.id, "seconds": after_s}
+        self.emit(Kind.WATCH_ARMING, host=self.host, service=plan.desired.name, **data)
         # Before the call: one whose answer is lost may have armed it.
         self._armed[plan.desired.name] = plan
         self._watchdog(plan).arm(release.value, run=self.emit.run, release=plan.release_id, after_s=after_s)
-        text = f"goes back to release {release.value.id} by itself unless confirmed within {after_s:g} s"
-        data: dict[str, Any] = {"release": plan.release_id, "back_to": release.value.id, "seconds": after_s}
         self.emit(Kind.WATCH_ARMED, text, host=self.host, service=plan.desired.name, **data)
 
     def after(self, work: Work) -> None:
@@ -90,6 +91,7 @@ class Watching:
         name = work.plan.desired.name
         if work.name != "verify" or name not in self._armed:
             return
+        self._ending(name, "confirm")
         self._watchdog(work.plan).confirm(run=self.emit.run, deadline_s=self.confirm_timeout_s)
         release = self._armed.pop(name).release_id
         self._ended(Watch(WatchState.CONFIRMED, self.emit.run, release), f"release {release} confirmed", name)
@@ -100,6 +102,7 @@ class Watching:
         """
         found = [service for service in plan.services if _armed_before(service)]
         for service in found:
+            self._ending(service.desired.name, "disarm")
             watch = self._watchdog(service).disarm()
             if watch is not None and watch.state in _ENDED:
                 self._ended(watch, watch.told, service.desired.name)
@@ -116,6 +119,7 @@ class Watching:
         Where the host has gone back already, its service is ``restored``. Gives the services of which nobody knows.
         """
         for name, plan in list(self._armed.items()):
+            self._ending(name, "disarm")
             try:
                 watch = self._watchdog(plan).disarm()
             except HostError as error:
@@ -148,6 +152,9 @@ class Watching:
 
     def _watchdog(self, plan: ServicePlan) -> Watchdog:
         return self.session().watchdog(plan.desired.wish)
+
+    def _ending(self, service: str, how: str) -> None:
+        self.emit(Kind.WATCH_ENDING, host=self.host, service=service, how=how)
 
     def _ended(self, watch: Watch, text: str, service: str) -> None:
         self.emit(Kind.WATCH_ENDED, text, host=self.host, service=service, **_data(watch))

@@ -11,8 +11,7 @@ from typing import TypeVar
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.lease import Holder, held_elsewhere
-from fleetdeploy.domain.observed import Present
-from fleetdeploy.domain.plan import Plan
+from fleetdeploy.domain.observed import ObservedHost, Present
 from fleetdeploy.domain.protocols import Clock, Fleet, Leases
 from fleetdeploy.errors import (
     FleetdeployError,
@@ -52,6 +51,9 @@ class Unleased:
     def check(self, name: str) -> None:
         """Raise LeaseLost where the host's lease is known to be lost."""
 
+    def prove(self, name: str) -> None:
+        """The same by asking the host itself, for what is done in its name where nobody else asks."""
+
     def lose(self, name: str, error: LeaseLost) -> None:
         """Remember that it is: no further step is begun there."""
 
@@ -89,6 +91,8 @@ class LeaseKeeper(Unleased):
         Raises LockHeld, HostKeyRefused, or PreflightRefused where a lease cannot be taken for another reason; then none
         is held.
         """
+        if names:
+            self.emit(Kind.LEASES_TAKING, hosts=sorted(names))
         self._taken = sorted(names)
         try:
             for part in (self._taken[:1], self._taken[1:]):
@@ -112,6 +116,19 @@ class LeaseKeeper(Unleased):
             error = self._lost.get(name)
         if error is not None:
             raise error
+
+    def prove(self, name: str) -> None:
+        """A host that does not answer is this run's for as long as its lease was renewed for, and no longer."""
+        self._renew(name)
+        self.check(name)
+        with self._lock:
+            last_s = self._renewed_s.get(name)
+        if last_s is not None and self.clock.monotonic_s() - last_s >= self.holds_s:
+            raise LeaseLost(
+                f"the lease is over: the host has not answered for {self.holds_s:g} s; nothing more is done in its name",
+                where=name,
+                hint="when it answers again, run again",
+            )
 
     def lose(self, name: str, error: LeaseLost) -> None:
         with self._lock:
@@ -156,6 +173,8 @@ class LeaseKeeper(Unleased):
         So are the hosts on which one is lost: those of its other services may still be this run's.
         """
         taken, self._taken, self._renewed_s = self._taken, [], {}
+        if taken:
+            self.emit(Kind.LEASES_RELEASING, hosts=taken)
         done = dict(zip(taken, side_by_side(self._release, taken, forks=self.forks), strict=True))
         names = [name for name in taken if name not in self._lost]
         if not names:
@@ -210,17 +229,12 @@ class LeaseKeeper(Unleased):
         return self.fleet.session(self.targets.by_name[name].host).leases()
 
 
-def check_free(plan: Plan, holder_of: Callable[[Host], Holder]) -> None:
-    """Raise LockHeld where another run has the lease of a host that was looked at; who has ended holds nothing."""
-    held = [
-        (name, service.lease.value)
-        for name, host in plan.hosts.items()
-        for service in host.observed.services.values()
-        if isinstance(service.lease, Present) and service.lease.value.live
-        and not holder_of(host.host).follows(service.lease.value.holder)
-    ]  # fmt: skip
-    if held:
-        raise held_elsewhere(*held[0])
+def check_free(host: Host, observed: ObservedHost, *, holder_of: Callable[[Host], Holder]) -> None:
+    """Raise LockHeld where another run has a lease on a host that was looked at; who has ended holds nothing."""
+    for service in observed.services.values():
+        lease = service.lease.value if isinstance(service.lease, Present) else None
+        if lease and lease.live and not holder_of(host).follows(lease.holder):
+            raise held_elsewhere(host.name, lease)
 
 
 def patiently(attempt: Callable[[], Result], *, clock: Clock, wait_s: float, check: Callable[[], None]) -> Result:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,3 +46,28 @@ def test_a_turn_is_given_back() -> None:
 def test_a_confirm_waits_for_no_other_host(held: SshConnection) -> None:
     """A further connection, over which a watchdog is told that all is well, starts whatever else is waited for."""
     assert held.another(connect_timeout_s=0.01)._connect() == "a link"
+
+
+def test_nobody_waits_for_a_connection_that_is_being_opened_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is closed meanwhile is ended by who opens it, once it is open."""
+    at_it, go_on, ended = threading.Event(), threading.Event(), list[object]()
+
+    def open_link(_: object) -> None:
+        at_it.set()
+        assert go_on.wait(20)
+
+    link = SimpleNamespace(client=SimpleNamespace(get_transport=lambda: None))
+    monkeypatch.setattr(ssh, "make_link", lambda *_, **__: link)
+    monkeypatch.setattr(ssh, "open_link", open_link)
+    monkeypatch.setattr(ssh, "close_link", ended.append)
+    connection = SshConnection(Host("gpu1", Connection("x")), connect_timeout_s=1, handshakes=Handshakes())
+    opening = threading.Thread(target=connection.open, daemon=True)
+    opening.start()
+    assert at_it.wait(20)
+    closing = threading.Thread(target=connection.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    go_on.set()
+    opening.join(20)
+    assert ended == [link]

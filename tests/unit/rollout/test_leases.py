@@ -268,6 +268,38 @@ def test_a_renewal_finds_out_that_the_lease_is_lost() -> None:
     assert states(scene.world) == {"gpu1": "released", "gpu2": "held"}
 
 
+def test_what_is_done_in_a_hosts_name_elsewhere_needs_its_lease() -> None:
+    """The host is asked itself; one that does not answer is this run's as long as its lease holds, and no longer."""
+    scene = Scene(ttl_s=30.0)
+    scene.keeper.take(PAIR)
+    scene.world.hosts["gpu1"].reachable = False
+    scene.world.clock.wait(29.0)
+    scene.keeper.prove("gpu1")
+    scene.world.clock.wait(1.0)
+    with pytest.raises(LeaseLost, match="has not answered for 30 s"):
+        scene.keeper.prove("gpu1")
+    scene.keeper.prove("gpu2")
+    take_over(scene.world.hosts["gpu2"])
+    with pytest.raises(LeaseLost, match=str(ELSEWHERE)):
+        scene.keeper.prove("gpu2")
+    assert [event.host for event in scene.events if event.kind is Kind.LEASE_LOST] == ["gpu2"]
+
+
+def test_a_delegated_command_is_not_run_for_a_host_that_was_taken_over(tmp_path: Path) -> None:
+    """It runs elsewhere, where nobody asks whose host it is for; so that host is asked before."""
+    path = tmp_path / "play.yml"
+    path.write_text(
+        "- hosts: gpu1\n  tasks: [{run: {argv: [x]}, delegate_to: gpu2}, stage, drain, activate, verify, undrain]\n"
+    )
+    first, second = settled(*PAIR), settled(*PAIR)
+    calls = deploy(first, V2, run_plays=plays(PAIR, path=path)).calls
+    assert first.hosts["gpu2"].commands == [("x",)]
+    asked = calls.index(("gpu2", "command"))  # counted from one it is the call before
+    run = deploy(second, V2, run_plays=plays(PAIR, path=path), trouble=Trouble("takeover", asked))
+    assert second.hosts["gpu2"].commands == []
+    assert (run.code, str(ELSEWHERE) in reasons(run)) == (4, True)
+
+
 @pytest.mark.parametrize("trouble", ["held", "unreachable"])
 def test_all_or_none(trouble: str) -> None:
     """Where one lease cannot be taken the others are let go of, and the error is the one that fits."""
