@@ -20,8 +20,9 @@ from fleetdeploy.errors import BalancerFailed, BalancerSilent
 
 KIND: Final = "haproxy"
 POLL_S: Final = 0.05
+"""Between two questions: HAProxy tells nothing by itself, and answers one in about a millisecond."""
 SILENT_S: Final = 1.0
-"""Between two tries to put a host back through a HAProxy that does not answer."""
+"""Between two tries to put a host back through a HAProxy that does not answer: it is restarted in about that time."""
 QUIET_READS: Final = 3
 """So many reads in a row must show no request in flight: one that was on its way through the proxy shows up late."""
 

@@ -10,9 +10,9 @@ from fleetdeploy.domain.protocols import Serving
 from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.errors import NotHealthy
 from fleetdeploy.gates.readiness import CALL_S, describe
+from fleetdeploy.planning.before import CONFIG_FILE
 from fleetdeploy.tfserving.simulation import listed
 
-FILE = "config/model.config"
 _COMING_OR_THERE = frozenset({State.START, State.LOADING, State.AVAILABLE})
 
 
@@ -27,7 +27,7 @@ def check_file(found: str | None, meant: str, *, secret: bool) -> None:
     else:
         said = _first_difference(found, meant)
     raise NotHealthy(
-        f"{FILE} on the host {said}: a server that starts again would not serve what this one does",
+        f"{CONFIG_FILE} on the host {said}: a server that starts again would not serve what this one does",
         hint="something else writes that file: find out what, then deploy again",
     )
 
@@ -49,7 +49,7 @@ def check_memory(serving: Serving, meant: str, *, before: Sequence[str]) -> None
     found = tuple(differences(serving, meant, before=before))
     if found:
         raise NotHealthy(
-            f"the server's memory is not what {FILE} says: {'; '.join(found)}",
+            f"the server's memory is not what {CONFIG_FILE} says: {'; '.join(found)}",
             hint="something else reloads this server, or its last reload did not count; deploy again, and if that does "
             "not help, restart the container",
         )

@@ -11,6 +11,8 @@ from fleetdeploy.errors import DeadlineExceeded, NotHealthy, WrongAnswer
 from fleetdeploy.tfserving import golden, status
 
 POLL_S = 0.2
+"""Between two questions: little beside the seconds in which a model loads, and no server says by itself that it has it.
+Rounds of golden requests are as far apart, so that they see more than one moment."""
 WAY_OUT = (
     "mend what does not load (the server's log below says more) and publish it under a new number: this process never "
     "tries a number again that failed, only a new container or a restarted one does"

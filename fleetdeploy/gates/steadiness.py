@@ -10,7 +10,9 @@ from fleetdeploy.gates.readiness import CALL_S
 from fleetdeploy.tfserving import status
 
 LOOK_S = 0.5
+"""A flap is told within a second; what comes and goes between two looks stands in Docker's count of restarts."""
 LOOKS_AT_END = 4
+"""So many looks, LOOK_S apart, Docker gets to see that a server has ended."""
 
 
 def stays_available(

@@ -30,6 +30,8 @@ _PORT_STEP = 20000
 _CLONE_NEWNET = 0x40000000
 _CONNECT_TIMEOUT_S = 20.0
 _CHUNK_BYTES = 64 * 1024
+_OUT_OF_BREATH_S = 0.05
+"""After a failed accept: without descriptors the next one would fail at once, for as long as nobody hangs up."""
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -116,7 +118,7 @@ async def serve(door: Door) -> None:
         try:
             connection, _ = await loop.sock_accept(door.listener)
         except OSError:  # out of descriptors, or the client has gone again
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_OUT_OF_BREATH_S)
             continue
         connection.setblocking(False)
         task = asyncio.create_task(relay(connection, door.target))

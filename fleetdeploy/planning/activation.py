@@ -95,10 +95,10 @@ def _config_changes(desired: DesiredService, observed: ObservedService) -> tuple
     text = before.our_config(observed)
     if text == desired.config_text:
         return ()
-    changes = [Change(before.FILE, text, desired.config_text)]
+    changes = [Change(before.CONFIG_FILE, text, desired.config_text)]
     if desired.config_shown:
         # What is on the host may hold an earlier secret, which nobody here knows to mask.
-        changes = [Change(before.FILE, "(not shown)" if text else "", "(changed; holds a secret)")]
+        changes = [Change(before.CONFIG_FILE, "(not shown)" if text else "", "(changed; holds a secret)")]
     old = before.models_before(desired, observed)
     for model in desired.models:
         was = old.get(model.name, ())

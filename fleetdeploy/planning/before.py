@@ -10,7 +10,7 @@ from fleetdeploy.planning.container import MODELS_TARGET
 from fleetdeploy.tfserving.in_force import in_force, recorded_text
 from fleetdeploy.tfserving.simulation import listed, ours
 
-FILE = "config/model.config"
+CONFIG_FILE = "config/model.config"
 
 
 def config_on_host(observed: ObservedService) -> str:
@@ -56,10 +56,10 @@ def fault(observed: ObservedService) -> str:
     if listed(text):
         return ""
     if not isinstance(observed.config_text, Present):
-        return f"{FILE} is missing on the host"
+        return f"{CONFIG_FILE} is missing on the host"
     if not text.strip():
-        return f"{FILE} on the host is empty"
-    return f"{FILE} on the host lists no models" if ours(text) else f"{FILE} on the host is not a list of models"
+        return f"{CONFIG_FILE} on the host is empty"
+    return f"{CONFIG_FILE} on the host {'lists no models' if ours(text) else 'is not a list of models'}"
 
 
 def untold(observed: ObservedService) -> str:

@@ -19,7 +19,7 @@ from fleetdeploy.domain.observed import (
 )
 from fleetdeploy.domain.plan import Refusal, ServicePlan
 from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_SERVICE, DesiredService
-from fleetdeploy.planning.before import removed_models, shown_name, untold
+from fleetdeploy.planning.before import CONFIG_FILE, removed_models, shown_name, untold
 from fleetdeploy.planning.container import bind_address
 from fleetdeploy.planning.gpu_fit import differences, indexes, misfits
 from fleetdeploy.planning.rollback import proven_here, taken_back
@@ -100,7 +100,7 @@ def _unknown(observed: ObservedService) -> Iterator[tuple[str, str]]:
     for what, reading in (
         ("the container", observed.container),
         ("the previous container", observed.previous),
-        ("config/model.config", observed.config_text),
+        (CONFIG_FILE, observed.config_text),
         ("the release record", observed.release),
         ("the version directories", observed.versions),
         ("the drain marker", observed.drained_by),

@@ -16,8 +16,9 @@ from fleetdeploy.tfserving.status import settled
 LOOK_S = 5.0
 """How often the balancers are asked meanwhile."""
 _AWAKE_S = 0.5
+"""How often it is asked whether it is over: a person who presses Ctrl-C does not notice the wait."""
 _LOOKS, _PAUSE_S = 3, 1.0
-"""A server that is busy may miss one question; one that misses so many in a row does not serve."""
+"""A server that is busy may miss one question; one that misses so many in a row, this far apart, does not serve."""
 
 
 def soak(seconds: float, clock: Clock, *, over: Callable[[], bool], look: Callable[[], None]) -> None:

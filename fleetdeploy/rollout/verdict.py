@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState, RunOutcome
 from fleetdeploy.rollout.naming import named
@@ -34,68 +35,132 @@ def judge(
     touched host is back on what it served before; a host that was changed and stays so while another failed makes the
     fleet mixed. So does a failure after all of them were switched over: nothing is back, and a person is needed.
     """
-    mixed = [name for name, item in hosts.items() if item.mixed]
-    failed = [name for name, item in hosts.items() if item.state in FAILURES and name not in allowed]
-    changed = [name for name, item in hosts.items() if item.state is HostState.CHANGED]
-    activated = [name for name, item in hosts.items() if item.activated]
-    reverted = [name for name, item in hosts.items() if item.state is HostState.REVERTED]
-    left_out = [name for name, item in hosts.items() if item.state is HostState.SKIPPED]
-    blame = named(own) if (own := [name for name in failed if not hosts[name].taken_back]) else stopped
-    behind = [name for name in (*failed, *left_out) if name not in activated]
-    kept = [name for name, item in hosts.items() if item.taken_back and item.state is HostState.CHANGED]
-    if mixed:
-        code = MIXED
-        text = (
-            f"FAILED: {named(mixed)}: not known to serve what it served before"
-            + (f", {named(kept)} {deed} and not taken back; " if kept else "; ")
-            + f"look with `fleetdeploy status`, mend it, then: {again}"
-        )
-    elif interrupted:
-        code = 128 + interrupted
-        also = f", failed {named(failed)}" if failed else ""
-        switched = f"{named(activated)} switched over" if activated else "nothing was switched over"
-        text = f"INTERRUPTED: {switched}{also}; continue with: {again}"
-    elif held and not failed:
-        code = HELD
-        switched = f"{named(activated)} switched over" if activated else "nothing was switched over"
-        text = f"HELD: {stopped}; {switched}; go on with: {again}"
-    elif behind and activated:
-        code = MIXED
-        text = f"FAILED: {blame}; the fleet is mixed: {named(activated)} {deed}; mend it, then: {again}"
-    elif behind:
-        code = FAILED
-        state = f"{named(reverted)} reverted, " if reverted else ""
-        # Of hosts that were not touched nobody says that they serve: one of them may be why it stopped.
-        lost = not failed or any(hosts[name].state is HostState.UNREACHABLE for name in failed)
-        every = "every host that was touched" if lost else "every host"
-        undone = "" if deed == CHANGED else f"nothing was {deed}; "
-        text = f"FAILED: {blame}; {undone}{state}{every} serves what it served before"
-    elif failed or (stopped and activated):
-        code = MIXED
-        what = named(failed) if failed else stopped
-        text = f"FAILED: {what}, after every host was switched over; mend it, then: {again}"
-    elif stopped:
-        code = FAILED
-        text = f"FAILED: {stopped}; every host serves what it served before"
-    else:
-        skipped = [name for name in hosts if name in allowed]
-        total = "1 host" if len(hosts) == 1 else f"{len(hosts)} hosts"
-        done = f"{len(changed)} of {total} {deed}" if changed else f"{total}, nothing to do"
-        if pending:
-            done += f"{'' if changed else ' with these tasks'}; {len(pending)} {_need(pending)} tasks not chosen"
-        code = SOME_SKIPPED if skipped else OK
-        text = f"PARTLY: {done}, skipped as unreachable: {named(skipped)}" if skipped else f"OK: {done}"
-    if exposed and code in {MIXED, SOME_SKIPPED}:
-        late = [name for name in exposed if name in hosts and hosts[name].taken_back]
-        early = [name for name in exposed if name not in late]
-        text += f"; {named(early)} may still get requests with what {_it(early)} served before" if early else ""
-        text += f"; {named(late)} may still get requests, and could not be taken back" if late else ""
+    ended = _Ended(hosts, allowed, interrupted, again, stopped, held, pending, deed)
+    code, text = next(told(ended) for holds, told in _ENDS if holds(ended))
+    if code in {MIXED, SOME_SKIPPED}:
+        text += _exposed(exposed, hosts)
     return RunOutcome(run, code, text, hosts)
 
 
-def _it(hosts: Collection[str]) -> str:
-    return "it" if len(hosts) == 1 else "they"
+@dataclass(frozen=True)
+class _Ended:
+    """A run that is over, with the names of its hosts by what became of them; the fields are those of `judge`."""
+
+    hosts: Mapping[str, HostOutcome]
+    allowed: Collection[str]
+    interrupted: int
+    again: str
+    stopped: str
+    held: bool
+    pending: Collection[str]
+    deed: str
+
+    def those(self, are: Callable[[HostOutcome], bool]) -> list[str]:
+        return [name for name, item in self.hosts.items() if are(item)]
+
+    @property
+    def mixed(self) -> list[str]:
+        return self.those(lambda item: item.mixed)
+
+    @property
+    def activated(self) -> list[str]:
+        return self.those(lambda item: item.activated)
+
+    @property
+    def failed(self) -> list[str]:
+        return [name for name in self.those(lambda item: item.state in FAILURES) if name not in self.allowed]
+
+    @property
+    def behind(self) -> list[str]:
+        """Those that were to be switched over and are not."""
+        left_out = self.those(lambda item: item.state is HostState.SKIPPED)
+        return [name for name in (*self.failed, *left_out) if not self.hosts[name].activated]
+
+    @property
+    def blame(self) -> str:
+        """The hosts that failed by themselves, or else what ended the run."""
+        own = [name for name in self.failed if not self.hosts[name].taken_back]
+        return named(own) if own else self.stopped
+
+    @property
+    def switched(self) -> str:
+        return f"{named(self.activated)} switched over" if self.activated else "nothing was switched over"
 
 
-def _need(hosts: Collection[str]) -> str:
-    return "needs" if len(hosts) == 1 else "need"
+_End = tuple[int, str]
+"""An exit code and a last line."""
+
+
+def _not_known(run: _Ended) -> _End:
+    kept = run.those(lambda item: item.taken_back and item.state is HostState.CHANGED)
+    also = f", {named(kept)} {run.deed} and not taken back" if kept else ""
+    text = f"FAILED: {named(run.mixed)}: not known to serve what it served before{also}; "
+    return MIXED, f"{text}look with `fleetdeploy status`, mend it, then: {run.again}"
+
+
+def _interrupted(run: _Ended) -> _End:
+    also = f", failed {named(run.failed)}" if run.failed else ""
+    return 128 + run.interrupted, f"INTERRUPTED: {run.switched}{also}; continue with: {run.again}"
+
+
+def _held(run: _Ended) -> _End:
+    return HELD, f"HELD: {run.stopped}; {run.switched}; go on with: {run.again}"
+
+
+def _mixed(run: _Ended) -> _End:
+    fleet = f"the fleet is mixed: {named(run.activated)} {run.deed}"
+    return MIXED, f"FAILED: {run.blame}; {fleet}; mend it, then: {run.again}"
+
+
+def _as_before(run: _Ended) -> _End:
+    reverted = run.those(lambda item: item.state is HostState.REVERTED)
+    state = f"{named(reverted)} reverted, " if reverted else ""
+    # Of hosts that were not touched nobody says that they serve: one of them may be why it stopped.
+    lost = not run.failed or any(run.hosts[name].state is HostState.UNREACHABLE for name in run.failed)
+    every = "every host that was touched" if lost else "every host"
+    undone = "" if run.deed == CHANGED else f"nothing was {run.deed}; "
+    return FAILED, f"FAILED: {run.blame}; {undone}{state}{every} serves what it served before"
+
+
+def _late(run: _Ended) -> _End:
+    what = named(run.failed) if run.failed else run.stopped
+    return MIXED, f"FAILED: {what}, after every host was switched over; mend it, then: {run.again}"
+
+
+def _stopped(run: _Ended) -> _End:
+    return FAILED, f"FAILED: {run.stopped}; every host serves what it served before"
+
+
+def _well(run: _Ended) -> _End:
+    changed = run.those(lambda item: item.state is HostState.CHANGED)
+    skipped = [name for name in run.hosts if name in run.allowed]
+    total = "1 host" if len(run.hosts) == 1 else f"{len(run.hosts)} hosts"
+    done = f"{len(changed)} of {total} {run.deed}" if changed else f"{total}, nothing to do"
+    if run.pending:
+        need = "needs" if len(run.pending) == 1 else "need"
+        done += f"{'' if changed else ' with these tasks'}; {len(run.pending)} {need} tasks not chosen"
+    if skipped:
+        return SOME_SKIPPED, f"PARTLY: {done}, skipped as unreachable: {named(skipped)}"
+    return OK, f"OK: {done}"
+
+
+_ENDS: tuple[tuple[Callable[[_Ended], object], Callable[[_Ended], _End]], ...] = (
+    (lambda run: run.mixed, _not_known),
+    (lambda run: run.interrupted, _interrupted),
+    (lambda run: run.held and not run.failed, _held),
+    (lambda run: run.behind and run.activated, _mixed),
+    (lambda run: run.behind, _as_before),
+    (lambda run: run.failed or (run.stopped and run.activated), _late),
+    (lambda run: run.stopped, _stopped),
+    (lambda _: True, _well),
+)
+"""The ends that a run may have. The first that holds is told."""
+
+
+def _exposed(exposed: Sequence[str], hosts: Mapping[str, HostOutcome]) -> str:
+    """What is said of hosts that may still get requests; empty without any."""
+    late = [name for name in exposed if name in hosts and hosts[name].taken_back]
+    early = [name for name in exposed if name not in late]
+    it = "it" if len(early) == 1 else "they"
+    text = f"; {named(early)} may still get requests with what {it} served before" if early else ""
+    return text + (f"; {named(late)} may still get requests, and could not be taken back" if late else "")

@@ -67,6 +67,16 @@ def taken_back(lab: Lab, result: Result) -> None:
     serves(lab, 1)
 
 
+def deploy_taken_back(lab: Lab, served: Project, *, image: str | None = None) -> Result:
+    """Under load version 2 is deployed and taken back, and no request fails."""
+    served.want(version=2, image=image)
+    with load(served) as report:
+        result = served.deploy("--json", expect=None)
+    nothing_failed(report)
+    taken_back(lab, result)
+    return result
+
+
 def started(lab: Lab, host: str) -> str:
     return identity(lab, host)[1]
 
@@ -167,11 +177,7 @@ def between(project: Project, script: str) -> None:
 def test_a_file_that_something_else_writes_is_found(lab: Lab, served: Project) -> None:
     """What lies on disk is read back after the activation: a server that restarts would serve something else."""
     between(served, f"sed -i 's/versions: 2/versions: 1/' {DIRECTORY}/config/model.config")
-    served.want(version=2)
-    with load(served) as report:
-        result = served.deploy("--json", expect=None)
-    nothing_failed(report)
-    taken_back(lab, result)
+    result = deploy_taken_back(lab, served)
     assert "model.config on the host reads 'versions: 1' in line" in result.stderr
     assert "where 'versions: 2' was meant" in result.stderr
 
@@ -210,11 +216,7 @@ def test_a_container_that_loses_its_gpu_is_found(lab: Lab, served: Project) -> N
     lost = "echo 'Failed to initialize NVML: Unknown Error'; exit 255"
     place = f"/run/fdlab/containers/$(docker ps --quiet --no-trunc --filter name=^{CONTAINER}$)/nvidia-smi"
     between(served, f'(echo "#!/bin/sh"; echo "{lost}") >{place}')
-    served.want(version=2)
-    with load(served) as report:
-        result = served.deploy("--json", expect=None)
-    nothing_failed(report)
-    taken_back(lab, result)
+    result = deploy_taken_back(lab, served)
     assert "the server lost its GPU: nvidia-smi in its container ended with status 255" in result.stderr
     assert "Failed to initialize NVML: Unknown Error" in result.stderr
     assert on(lab, "gpu1", "docker", "exec", CONTAINER, "nvidia-smi", "-L").startswith("GPU 0: ")
@@ -226,11 +228,7 @@ def test_a_version_that_answers_too_slowly_is_taken_back(lab: Lab, served: Proje
     """Right answers that come after the bound are none: the error says how long it waited and what is allowed."""
     served.edit("golden: true,", "golden: true, request_timeout: 1s,", file=PLAYBOOK)
     faulty(served, 2, {"latency_ms": 3000})
-    served.want(version=2)
-    with load(served) as report:
-        result = served.deploy("--json", expect=None)
-    nothing_failed(report)
-    taken_back(lab, result)
+    result = deploy_taken_back(lab, served)
     assert "had no answer after 1.0 s; 1 s are allowed" in result.stderr
 
 
@@ -245,11 +243,7 @@ def faulty(project: Project, version: int, faults: Mapping[str, object]) -> None
 def test_a_server_that_loops_at_start_is_told_with_its_count(lab: Lab, served: Project) -> None:
     """A version that fails at the start of a new container ends it again and again: known at once, with the log."""
     faulty(served, 2, {"load_error": "NOT_FOUND: injected"})
-    served.want(version=2, image="fleetdeploy/standin:1.1")
-    with load(served) as report:
-        result = served.deploy("--json", expect=None)
-    nothing_failed(report)
-    taken_back(lab, result)
+    result = deploy_taken_back(lab, served, image="fleetdeploy/standin:1.1")
     assert "by Docker; its server ended with status 255" in result.stderr
     assert "did not become available" in result.stderr, "the last lines of its log"
 
@@ -258,11 +252,7 @@ def test_a_server_that_loops_at_start_is_told_with_its_count(lab: Lab, served: P
 def test_a_burnt_number_is_named_with_the_way_out(lab: Lab, served: Project) -> None:
     """A version that fails to load in a running server: its number, the server's words, and a new number as the way."""
     faulty(served, 2, {"load_error": "NOT_FOUND: injected"})
-    served.want(version=2)
-    with load(served) as report:
-        result = served.deploy("--json", expect=None)
-    nothing_failed(report)
-    taken_back(lab, result)
+    result = deploy_taken_back(lab, served)
     assert "ranker: version 2 failed to load: NOT_FOUND: " in result.stderr
     assert "publish it under a new number" in result.stderr
     served.want(version=models.VERSIONS["ranker"][-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,19 +30,20 @@ TTL_S = 300.0
 
 
 @dataclass
-class Place:
+class Place(ABC):
     """A host on which the cases are played; every controller has a fleet of its own."""
 
     host: Host
     wish: ServiceWish
     fleets: list[Fleet] = field(default_factory=list)
 
+    @abstractmethod
     def controller(self) -> HostSession:
-        raise NotImplementedError
+        """A session of one more controller."""
 
+    @abstractmethod
     def expire(self) -> None:
         """Let the lease's time be over."""
-        raise NotImplementedError
 
     def lease(self) -> Lease | None:
         seen = self.controller().observe([self.wish]).services[self.wish.name].lease

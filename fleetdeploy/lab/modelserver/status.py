@@ -36,6 +36,11 @@ class StatusError(Exception):
         self.message = message
 
 
+def invalid(message: str) -> StatusError:
+    """INVALID_ARGUMENT."""
+    return StatusError(Code.INVALID_ARGUMENT, message)
+
+
 _OF_ERRNO: Final = {
     errno.ENOENT: Code.NOT_FOUND,
     errno.EEXIST: Code.ALREADY_EXISTS,

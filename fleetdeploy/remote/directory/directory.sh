@@ -1,4 +1,5 @@
-# What files.sh and lease.sh share: a service's directory on its host, and who may change it. POSIX sh, put before theirs.
+# What files.sh and lease.sh share: a service's directory on its host, and who may change it. POSIX sh, put before theirs
+# and behind look.sh.
 #
 # lock/ holds the lease. `fence` is the highest fencing number that was ever given out. `holder` is who holds the lease,
 # or the last who did. `guard` is locked by flock(1): shared by whoever changes the directory or renews, alone by whoever
@@ -45,14 +46,6 @@ plain() { # a path of ours must not be a symbolic link: it would lead what we wr
   for each in "$@"; do
     [ ! -L "$each" ] || die 41 "$each is a symbolic link; nothing is written through it"
   done
-}
-
-look() { # PATH: status 0 it is there, 1 it is not, 2 nobody knows: a directory on the way cannot be entered
-  [ -e "$1" ] || [ -L "$1" ] && return 0
-  up=${1%/*}
-  while [ -n "$up" ] && [ ! -e "$up" ]; do up=${up%/*}; done
-  [ -d "${up:-/}" ] && [ -x "${up:-/}" ] && return 1
-  return 2
 }
 
 folder() {
@@ -103,7 +96,7 @@ guard() { # -s or -x: until this shell and all it started have ended
       if takeable; then evict; fi
       evicted=yes
     fi
-    sleep 0.1 2>/dev/null || sleep 1
+    sleep 0.1 2>/dev/null || sleep 1 # a step takes about as long; some know no fractions
   done
 }
 

@@ -11,6 +11,7 @@ from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.protocols import nothing
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.errors import RemoteCommandFailed
+from fleetdeploy.planning.before import CONFIG_FILE
 from fleetdeploy.remote.directory.records import history_line, release_from_json, release_to_json
 from fleetdeploy.remote.directory.rsync import SshConfigFile, Stager
 from fleetdeploy.remote.directory.verbs import ServiceDirectory, Token, safe_name, unleased
@@ -43,12 +44,12 @@ class RemoteFiles:
 
     def write_config(self, text: str) -> None:
         """Replace ``config/model.config``."""
-        self._write("config/model.config", text)
+        self._write(CONFIG_FILE, text)
 
     def read_config(self) -> str | None:
         """The text of ``config/model.config``; what a login shell prints before it is not taken for a part of it."""
         nonce = secrets.token_hex(8)
-        output = self._directory.act("read", nonce, "config/model.config")
+        output = self._directory.act("read", nonce, CONFIG_FILE)
         found = re.search(rf"(?ms)^{nonce} (?:absent$|there\n(.*){nonce} end$)", output)
         if found is None:
             where = self._directory.connection.host.name

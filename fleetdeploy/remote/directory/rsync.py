@@ -34,6 +34,8 @@ RESERVE_KIB = 64 * 1024
 RESERVE_FILES = 64
 _RETRIED = {10, 12, 30, 35, 255}
 _ATTEMPTS = 4
+_FIRST_PAUSE_S = 0.5
+"""Doubled each time, 3.5 s in all: an sshd has restarted by then, and a link that is away for longer fails the host."""
 _AT_LEAST_S = 120.0
 _SLOWEST_BYTES_PER_S = 256 * 1024
 _MEANING = {
@@ -164,7 +166,7 @@ class Stager:
             except Unreachable as error:
                 if attempt == _ATTEMPTS or isinstance(error, HostKeyRefused):
                     raise
-                time.sleep(0.5 * 2 ** (attempt - 1))
+                time.sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1))
                 continue
             if code == 0:
                 return
@@ -178,7 +180,7 @@ class Stager:
                 )
             if code not in _RETRIED or attempt == _ATTEMPTS or "Host key verification failed" in said:
                 raise _failure(code, said, self._host)
-            time.sleep(0.5 * 2 ** (attempt - 1))
+            time.sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1))
 
 
 def rsync_argv(ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: bool, remote: str) -> list[str]:

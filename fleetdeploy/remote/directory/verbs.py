@@ -63,8 +63,12 @@ class ServiceDirectory:
 
 def script_of(name: str) -> str:
     """The text of a script, behind what it shares with the others."""
-    folder = resources.files("fleetdeploy.remote.directory")
-    return "\n".join(folder.joinpath(file).read_text(encoding="utf-8") for file in ("directory.sh", name))
+    return "\n".join(map(text_of, ("look.sh", "directory.sh", name)))
+
+
+def text_of(name: str) -> str:
+    """The text of one file of the scripts."""
+    return resources.files("fleetdeploy.remote.directory").joinpath(name).read_text(encoding="utf-8")
 
 
 def error_of(doing: str, done: CommandResult, *, host: str) -> HostError:

@@ -24,6 +24,8 @@ RESTORE_S = 120.0
 """How long a watchdog tries to take a release back before it gives up."""
 CALL_S = 30.0
 TRY_AGAIN_S = 1.0
+"""Between two tries to confirm: a host that refused just now most often does so again at once, and the watchdog counts
+whole seconds."""
 
 
 class RemoteWatchdog:

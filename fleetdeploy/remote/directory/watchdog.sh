@@ -35,7 +35,7 @@ head_of() { read -r _ w_run w_release _ 2>/dev/null <"$1"; } # FILE: sets w_run 
 
 boot() { cat /proc/sys/kernel/random/boot_id; }
 
-nap() { sleep "$1" 2>/dev/null || sleep 1; }
+nap() { sleep "$1" 2>/dev/null || sleep 1; } # some know no fractions. It is between two looks, each with a deadline
 
 say() { printf '\n%s %s\n' "$nonce" "$*"; }
 
@@ -54,9 +54,16 @@ alive() { # whether the process that `by` names runs; a number alone may be anot
   [ "$kind" = process ] && number "$pid" && started "$pid" && [ "$start" = "$since" ]
 }
 
+forget() { # FILE: its units. systemd keeps one that was killed as failed, and refuses another of its name
+  if [ -d /run/systemd/system ] && [ "$(id -u)" = 0 ]; then
+    unit=$(of "$1" unit)
+    systemctl stop "$unit.timer" >/dev/null 2>&1
+    systemctl reset-failed "$unit.service" >/dev/null 2>&1
+  fi
+}
+
 end_guard() { # FILE: what counts down, exactly. One that is left over finds nothing armed, and ends by itself
-  unit=$(of "$1" unit)
-  if [ -d /run/systemd/system ] && [ "$(id -u)" = 0 ]; then systemctl stop "$unit.timer" >/dev/null 2>&1; fi
+  forget "$1"
   # It leads a group of its own, in which it sleeps.
   if alive; then kill -s TERM -- "-$pid" 2>/dev/null || kill -s TERM "$pid" 2>/dev/null; fi
   rm -f "$home/by"
@@ -71,6 +78,7 @@ await_end() { # SECONDS: of one that goes back now. One that was killed at it ha
     nap 0.2
   done
   if head_of "$home/firing" && [ -e "$home/firing" ]; then
+    forget "$home/firing"
     verdict failed "it was ended while it went back"
     rm -f "$home/firing"
   fi
@@ -242,6 +250,7 @@ case $verb in
     [ -d "$home" ] || mkdir "$home" || die 1 "cannot make $home"
     [ ! -e "$home/firing" ] || ! alive || die 48 "a watchdog goes back at this moment"
     if mv "$home/armed" "$home/ended" 2>/dev/null; then end_guard "$home/ended"; fi
+    [ ! -e "$home/firing" ] || forget "$home/firing"
     (cd "$home" && rm -f -- * && cat >payload && flush payload) || die 1 "cannot write to $home"
     got=$(($(wc -c <"$home/payload")))
     [ "$got" -eq "$length" ] || die 1 "only $got of $length bytes arrived"
@@ -310,7 +319,7 @@ case $verb in
       it_is_me
       while clock && my_own "$home/armed" && [ "$now" -lt "$(of "$home/armed" deadline)" ]; do nap 1; done
     fi
-    fire
+    fire || : # with nothing to do it has not failed, as systemd would keep it
     ;;
   *) die 2 "no verb $verb" ;;
 esac

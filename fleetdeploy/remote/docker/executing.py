@@ -13,6 +13,8 @@ from fleetdeploy.errors import DeadlineExceeded
 from fleetdeploy.remote.host_words import printable
 
 CAP_BYTES = 64 * 1024
+_LOOK_S = 0.05
+"""Docker's API has no call that waits for the end of an exec, which comes within milliseconds of that of its output."""
 NOT_FOUND, NOT_STARTED = 127, 126
 """A shell's statuses for a program that is not there, and for one that cannot be started."""
 _NO_PROGRAM = ("executable file not found", "no such file or directory")
@@ -38,7 +40,7 @@ def execute(api: Any, container: str, argv: Sequence[str], *, deadline_s: float)
         answer.close()
     ended = api.exec_inspect(made)
     while ended.get("Running") and time.monotonic() < end:  # its output may end a little before it does
-        time.sleep(0.05)
+        time.sleep(_LOOK_S)
         ended = api.exec_inspect(made)
     if ended.get("Running"):
         raise DeadlineExceeded(f"{argv[0]} in the container did not end within {deadline_s:g} s")

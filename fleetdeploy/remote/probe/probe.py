@@ -31,6 +31,7 @@ from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.planning.container import GRPC_PORT, container_name, previous_name
 from fleetdeploy.remote.directory.leases import read_lease
 from fleetdeploy.remote.directory.records import history_from_text, release_from_json
+from fleetdeploy.remote.directory.verbs import text_of
 from fleetdeploy.remote.directory.watchdog import watch_from_line
 from fleetdeploy.remote.host_words import printable
 from fleetdeploy.remote.probe import facts
@@ -54,10 +55,15 @@ class Sighting:
 def probe(connection: SshConnection, services: Sequence[ServiceWish]) -> Sighting:
     """Run the probe on a host and read its answer. Raises HostError when the host cannot be asked at all."""
     nonce = secrets.token_hex(16)
-    script = resources.files("fleetdeploy.remote.probe").joinpath("probe.sh").read_bytes()
-    done = connection.run(["sh", "-s", "--", nonce, *arguments(services)], stdin=script, deadline_s=DEADLINE_S)
+    done = connection.run(["sh", "-s", "--", nonce, *arguments(services)], stdin=script(), deadline_s=DEADLINE_S)
     said = done.error_text.splitlines()[-1:] if done.status else []
     return parse(done.stdout, nonce, host=connection.host.name, services=services, complaint="".join(said))
+
+
+def script() -> bytes:
+    """The text of the probe, behind what it shares with the scripts of a service's directory."""
+    own = resources.files("fleetdeploy.remote.probe").joinpath("probe.sh").read_text(encoding="utf-8")
+    return f"{text_of('look.sh')}\n{own}".encode()
 
 
 def arguments(services: Sequence[ServiceWish]) -> list[str]:

@@ -1,4 +1,4 @@
-# Everything that planning needs to know about this host, in one go. POSIX sh; it changes nothing.
+# Everything that planning needs to know about this host, in one go. POSIX sh, behind look.sh; it changes nothing.
 #
 # sh -s -- NONCE [image REF]... [service INDEX DIRECTORY ADDRESS REST_PORT CONTAINER PREVIOUS [model NAME]...]...
 #
@@ -51,15 +51,6 @@ report() { # NAME COMMAND...: frame with the output, unknown when the command fa
   else
     frame "$name" unknown "$1 (status $code): $answer"
   fi
-}
-
-# Whether a path is there: 0 yes, 1 no, 2 cannot be told (some directory on the way is closed to us).
-look() {
-  [ -e "$1" ] || [ -L "$1" ] && return 0
-  up=${1%/*}
-  while [ -n "$up" ] && [ ! -e "$up" ]; do up=${up%/*}; done
-  [ -d "${up:-/}" ] && [ -x "${up:-/}" ] && return 1
-  return 2
 }
 
 file() { # NAME PATH: the text of a file

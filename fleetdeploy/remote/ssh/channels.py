@@ -23,6 +23,9 @@ from fleetdeploy.remote.ssh.failures import FOREIGN
 
 _CHUNK_BYTES = 64 * 1024
 _SEND_POLL_S = 0.02
+"""A channel does not say when its window opens for more input; what it brings ends the wait at once."""
+_LOOK_S = 0.1
+"""How often it is asked whether the connection still stands; an answer ends the wait at once."""
 
 GRACE_S = 1.0
 """What a command that is ended before its time gets between SIGTERM and SIGKILL."""
@@ -72,7 +75,7 @@ def run_on(
     streams = (bytearray(), bytearray())
     try:
         channel.settimeout(deadline_s)
-        _request_exec(channel, command)
+        _request(channel, "exec", command, reply=True)
         _converse(channel, memoryview(stdin), streams, end=end, cap_bytes=cap_bytes, host=host)
         if not channel.status_event.wait(max(0.0, end - time.monotonic())):
             raise DeadlineExceeded(f"a command did not end within {deadline_s:g} s", where=host)
@@ -95,26 +98,15 @@ def end_command(channel: paramiko.Channel) -> bool:
     RFC 4254, section 6.9. OpenSSH knows it since 7.9, and refuses it to root before 9.8. There is no answer.
     """
     with contextlib.suppress(*FOREIGN):
-        _request_signal(channel, "TERM")
+        _request(channel, "signal", "TERM", reply=False)
         if channel.status_event.wait(GRACE_S):
             return True
-        _request_signal(channel, "KILL")
+        _request(channel, "signal", "KILL", reply=False)
     return False
 
 
-def _request_signal(channel: paramiko.Channel, name: str) -> None:
-    message = paramiko.Message()
-    message.add_byte(cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string("signal")
-    message.add_boolean(False)
-    message.add_string(name)
-    transport: Any = channel.transport
-    transport._send_user_message(message)  # noqa: SLF001  see the module's docstring
-
-
-def _request_exec(channel: paramiko.Channel, command: str) -> None:
-    """Ask for the command without waiting for the reply.
+def _request(channel: paramiko.Channel, kind: str, text: str, *, reply: bool) -> None:
+    """Send a request that carries one string (RFC 4254, section 5.4). A ``reply`` that is asked for is not waited for.
 
     ``Channel.exec_command`` waits for it with no deadline, and costs a round trip. A refusal closes the channel, which
     :func:`run_on` sees as an end without a status.
@@ -122,9 +114,9 @@ def _request_exec(channel: paramiko.Channel, command: str) -> None:
     message = paramiko.Message()
     message.add_byte(cMSG_CHANNEL_REQUEST)
     message.add_int(channel.remote_chanid)
-    message.add_string("exec")
-    message.add_boolean(True)
-    message.add_string(command)
+    message.add_string(kind)
+    message.add_boolean(reply)
+    message.add_string(text)
     transport: Any = channel.transport
     transport._send_user_message(message)  # noqa: SLF001  see the module's docstring
 
@@ -136,7 +128,7 @@ def start_on(channel: paramiko.Channel, command: str, *, deadline_s: float) -> N
     """
     channel.event.clear()
     channel.event_ready = False
-    _request_exec(channel, command)
+    _request(channel, "exec", command, reply=True)
     if not channel.event.wait(deadline_s):
         raise TimeoutError(f"no answer to a request for a command within {deadline_s:g} s")
     if not channel.event_ready:
@@ -264,7 +256,7 @@ def open_streamlocal(transport: paramiko.Transport, path: str, *, deadline_s: fl
 
 def _await_open(transport: paramiko.Transport, opened: threading.Event, *, deadline_s: float) -> None:
     end = time.monotonic() + deadline_s
-    while not opened.wait(0.1):
+    while not opened.wait(_LOOK_S):
         if not transport.is_active():
             raise transport.get_exception() or EOFError("the connection was lost")
         if time.monotonic() > end:

@@ -23,7 +23,7 @@ from fleetdeploy.remote.ssh import become
 from fleetdeploy.remote.ssh.channels import CommandResult, open_streamlocal, run_on, start_on
 from fleetdeploy.remote.ssh.config import Hop
 from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, translate, translated
-from fleetdeploy.remote.ssh.guard import guarded, sweep
+from fleetdeploy.remote.ssh.guard import guarded, read_first, sweep
 from fleetdeploy.remote.ssh.link import CHANNEL_S, close_link, make_link, open_link, phase_of, route
 
 CAP_BYTES = 8 * 1024 * 1024
@@ -199,6 +199,8 @@ class SshConnection:
         self, text: str, *args: str, stdin: bytes = b"", deadline_s: float, check: bool = False
     ) -> CommandResult:
         """Run a POSIX sh script with ``args`` as its ``$1`` and so on; ``stdin`` is left to the script."""
+        if "dropbear" in self._opened().remote_version:  # it hangs up at a command of more than 9,000 bytes
+            text, args, stdin = read_first(text, args, stdin)
         return self.run(["sh", "-c", text, "fleetdeploy", *args], stdin=stdin, deadline_s=deadline_s, check=check)
 
     def open_unix_channel(self, path: str, *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
@@ -303,6 +305,7 @@ class SshConnection:
                 close_link(link)
                 if attempt == _ATTEMPTS or not is_early_drop(error):
                     raise translate(error, host=self.host.name, doing=doing) from error
+                # A handshake takes about that long, after which sshd has room for another one.
                 time.sleep(random.uniform(0.1, 0.4) * 2 ** (attempt - 1))  # noqa: S311  only spreads the retries
             except BaseException:
                 close_link(link)

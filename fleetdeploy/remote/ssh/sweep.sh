@@ -11,6 +11,7 @@ left() { # sets pids
   done
   [ -n "$pids" ]
 }
+# A second to end by itself, then half of one to be gone; some know no fractions of a second.
 for signal in TERM 0 0 0 0 0 0 0 0 0 KILL 0 0 0 0 0; do
   left "$1" || exit 0
   # shellcheck disable=SC2086  several words

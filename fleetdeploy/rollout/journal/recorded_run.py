@@ -128,12 +128,6 @@ class RecordedRuns:
                 yield RecordedRun(directory.name, directory / JOURNAL, state=RunState.UNKNOWN, damage=damage)
 
     @staticmethod
-    def latest_unfinished(runs: Path) -> RecordedRun | None:
-        """The newest run that has begun and is not known to have ended. Only its locks tell whether it goes on."""
-        going = (run for run in RecordedRuns.list(runs) if run.state is not RunState.FINISHED)
-        return next((run for run in going if run.records or run.damage), None)
-
-    @staticmethod
     def find(runs: Path, text: str) -> RecordedRun:
         """The run with this id, or the only one whose id begins so. Raises InputError for none and for several."""
         directories = _directories(runs)

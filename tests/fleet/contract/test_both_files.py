@@ -152,6 +152,24 @@ def test_records_are_forgotten_but_the_current_one(place: Place) -> None:
     assert len(seen.history.value) == 2
 
 
+def test_what_was_left_again_counts_as_never_proven(place: Place) -> None:
+    """Line and record of what was left go, for the release that is back and for none; others stay."""
+    wish = place.wish()
+    files = place.session.files(wish)
+    one, two = release("r1", wish), release("r2", wish)
+    files.write_release(one)
+    files.write_release(two)
+    files.write_release(one, left=two.id)
+    seen = place.seen(wish)
+    assert (seen.release, files.read_release(one.id), files.read_release(two.id)) == (Present(one), one, None)
+    assert seen.history == Present((ProvenRelease(one.id, one.models),))
+    files.write_release(two)
+    files.forget_release(left=two.id)
+    seen = place.seen(wish)
+    assert (seen.release, files.read_release(one.id), files.read_release(two.id)) == (Absent(), one, None)
+    assert seen.history == Present((ProvenRelease(one.id, one.models),))
+
+
 def test_back_to_nothing_no_release_is_current(place: Place) -> None:
     """Its record and the history stay, also when it is said twice; then the record can be forgotten."""
     wish = place.wish()

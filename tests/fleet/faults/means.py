@@ -15,7 +15,7 @@ from tests.fleet.onlooker import POOLS, on
 from tests.fleet.project import Project, Started, load
 
 T = TypeVar("T")
-_REACHED, _GO_ON = "/srv/fault-reached", "/srv/fault-go-on"
+_REACHED, _GO_ON, _ONCE = "/srv/fault-reached", "/srv/fault-go-on", "/srv/fault-once"
 _CHILDREN_OF_SSHD = 'cat "/proc/$(cat /run/sshd.pid)/task/"*/children'
 
 
@@ -82,6 +82,17 @@ exec /usr/bin/rsync "$@"
     finally:
         if is_on(lab, host):
             on(lab, host, "rm", "-f", "/usr/local/bin/rsync", _REACHED, _GO_ON)
+
+
+@contextmanager
+def first_copy_spoiled(lab: Lab, host: str, spoil: str) -> Iterator[None]:
+    """The first copy to the host is what the script ``spoil`` makes of it, and has to come; later ones are as ever."""
+    on(lab, host, "rm", "-f", _ONCE)
+    once = f'[ -e {_ONCE} ] || {{ touch {_ONCE}; {spoil}; }}; exec /usr/bin/rsync "$@"'
+    with held_in_rsync(lab, host, then=once) as copy:
+        copy.let_go()
+        yield
+    on(lab, host, "rm", _ONCE)
 
 
 class HeldCopy:

@@ -8,7 +8,14 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
-from tests.fleet.faults.means import held_in_rsync, lost_only_on, rounds, stopped_docker, without_ssh
+from tests.fleet.faults.means import (
+    first_copy_spoiled,
+    held_in_rsync,
+    lost_only_on,
+    rounds,
+    stopped_docker,
+    without_ssh,
+)
 from tests.fleet.onlooker import (
     admin_state,
     available,
@@ -202,15 +209,12 @@ def test_a_copy_with_a_flipped_bit_never_gets_in_place(lab: Lab, served: Project
     """What arrives with one bit changed is found by its checksum, copied once more, and served only then."""
     served.want(version=2)
     flip = (
-        '[ -e /srv/fault-flipped ] || { touch /srv/fault-flipped; /usr/bin/rsync "$@"; status=$?; '
+        '/usr/bin/rsync "$@"; status=$?; '
         f"for file in {DIRECTORY}/staging/*/saved_model.pb; do "
-        'printf X | dd of="$file" bs=1 seek=100 conv=notrunc 2>/dev/null; done; exit $status; }; '
-        'exec /usr/bin/rsync "$@"'
+        'printf X | dd of="$file" bs=1 seek=100 conv=notrunc 2>/dev/null; done; exit $status'
     )
-    with held_in_rsync(lab, "gpu2", then=flip) as copy:
-        copy.let_go()
+    with first_copy_spoiled(lab, "gpu2", flip):
         served.deploy()
-    on(lab, "gpu2", "test", "-e", "/srv/fault-flipped")
     serves(lab, 2)
     on(lab, "gpu2", "sh", "-c", f"cd {DIRECTORY}/models/ranker/2 && sha256sum -c ../../../manifests/ranker/2.sha256")
 

@@ -9,7 +9,7 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
-from tests.fleet.faults.means import cut_sessions, held_in_rsync, lost_only_on, partitioned, rounds
+from tests.fleet.faults.means import cut_sessions, first_copy_spoiled, held_in_rsync, lost_only_on, partitioned, rounds
 from tests.fleet.onlooker import drained, everything, identity, machines, most_out, on, serves, traffic
 from tests.fleet.project import DIRECTORY, INVENTORY, Project, load, nothing_failed
 from tests.fleet.test_deploy_interrupted import converges
@@ -41,13 +41,8 @@ def test_a_link_that_breaks_in_a_step(lab: Lab, served: Project, task: str) -> N
 def test_a_copy_that_breaks_is_begun_again(lab: Lab, served: Project) -> None:
     """An rsync that ends in the middle is tried again, and what arrives is whole: the deploy says nothing of it."""
     served.want(version=2)
-    once = (
-        '[ -e /srv/fault-once ] || { touch /srv/fault-once; head -c 64 >/dev/null; exit 12; }; exec /usr/bin/rsync "$@"'
-    )
-    with held_in_rsync(lab, "gpu2", then=once) as copy:
-        copy.let_go()
+    with first_copy_spoiled(lab, "gpu2", "head -c 64 >/dev/null; exit 12"):
         served.deploy()
-    on(lab, "gpu2", "test", "-e", "/srv/fault-once")
     serves(lab, 2)
 
 

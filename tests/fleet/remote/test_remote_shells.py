@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from fleetdeploy.domain.service import (
 )
 from fleetdeploy.remote.directory.verbs import UNLEASED, script_of
 from fleetdeploy.remote.fleet import SshFleet
-from fleetdeploy.remote.probe.probe import arguments, parse
+from fleetdeploy.remote.probe.probe import arguments, parse, script
 from tests.fleet.remote.private_sshd import PrivateSshd
 from tests.fleet.remote.staging_files import FILES, busybox, stage_item, version
 
@@ -29,13 +28,12 @@ def test_every_shell_gives_the_same_answer(
     files = fleet.session(sshd.host()).files(service)
     files.stage(stage_item(version(tmp_path / "src", 7, FILES)))
     files.write_config("text\n")
-    script = resources.files("fleetdeploy.remote.probe").joinpath("probe.sh").read_bytes()
     shells = [(["dash"], {}), (["bash", "--posix"], {}), *busybox(tmp_path / "busybox")]
     seen = []
     for shell, environment in shells:
         argv = [*shell, "-s", "--", "0123", *arguments([service])]
         done = subprocess.run(
-            argv, input=script, capture_output=True, timeout=60, check=True, env={**os.environ, **environment}
+            argv, input=script(), capture_output=True, timeout=60, check=True, env={**os.environ, **environment}
         )
         seen.append(parse(done.stdout, "0123", host="gpu1", services=[service]).observed)
     for host in seen:
@@ -88,10 +86,9 @@ def test_a_host_without_tools_is_unknown_and_not_empty(tmp_path: Path, service: 
     """Where docker, nvidia-smi and every HTTP client are missing, nothing is Absent because of that."""
     for tool in ("sh", "cat", "date", "df", "find", "grep", "ls", "sed", "tail", "head"):
         (tmp_path / tool).symlink_to(str(shutil.which(tool)))
-    script = resources.files("fleetdeploy.remote.probe").joinpath("probe.sh").read_bytes()
     done = subprocess.run(
         ["sh", "-s", "--", "0123", *arguments([service])],
-        input=script, capture_output=True, timeout=60, check=True, env={"PATH": str(tmp_path)},
+        input=script(), capture_output=True, timeout=60, check=True, env={"PATH": str(tmp_path)},
     )  # fmt: skip
     host = parse(done.stdout, "0123", host="gpu1", services=[service]).observed
     for reading in (host.docker, host.gpus, host.containers, host.services["ranking"].container):
@@ -111,9 +108,8 @@ def test_a_closed_directory_is_unknown_and_not_absent(tmp_path: Path, service: S
     base = Path(service.directory).parent
     (base / "ranking/config").mkdir(parents=True)
     base.chmod(0o700)
-    script = resources.files("fleetdeploy.remote.probe").joinpath("probe.sh").read_bytes()
     argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-s", "--", "0123"]
-    done = subprocess.run([*argv, *arguments([service])], input=script, capture_output=True, timeout=60, check=True)
+    done = subprocess.run([*argv, *arguments([service])], input=script(), capture_output=True, timeout=60, check=True)
     found = parse(done.stdout, "0123", host="gpu1", services=[service]).observed.services["ranking"]
     for reading in (found.config_text, found.release, found.versions, found.drained_by):
         assert isinstance(reading, Unknown)

@@ -22,6 +22,9 @@ T = TypeVar("T")
 KILLED = -9
 Call = tuple[str, str]
 """A host and a protocol's method."""
+MIDDLE = ("gpu2", "serving.reload")
+"""gpu1 is done, gpu2 is drained and has its new file."""
+EARLY = ("gpu1", "serving.reload")
 
 
 class _Mortal(Wire):
@@ -147,3 +150,12 @@ class Shell:
         return [
             name for name in hosts if not self.world.in_service(name) or hosts[name].directory("ranking").drained_by
         ]
+
+
+def converged(shell: Shell, number: int = 2) -> None:
+    """Both hosts serve that version and get requests, and nothing is left to do or to resume."""
+    assert shell.serves() == {"gpu1": (number,), "gpu2": (number,)}
+    assert shell.left_out() == []
+    again = shell("resume")
+    assert (again.code, shell.acts) == (0, [])
+    assert "nothing to resume: run " in again.err

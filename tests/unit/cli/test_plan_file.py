@@ -222,7 +222,7 @@ def test_a_server_that_does_not_answer_in_other_words(project: Project, monkeypa
     """Its reason has a time in it, another one at each look: the plan still holds."""
     project.run("deploy")
     looks = iter(range(1, 99))
-    monkeypatch.setattr("simulation.fleet._served", lambda *_: Unknown(f"no answer in {next(looks)} s"))
+    monkeypatch.setattr("simulation.probe._served", lambda *_: Unknown(f"no answer in {next(looks)} s"))
     path = project.path / "next.plan"
     project.edit("versions: [1]", "versions: [2]")
     shown = project.run("plan", "--json", "--out", str(path)).json

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from simulation.fleet import SimFiles, SimSession
+from simulation.directory import SimFiles
+from simulation.fleet import SimSession
 from simulation.host import SimHost
 
 from .conftest import Project, Result

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-from simulation.fleet import SimContainers
+from simulation.containers import SimContainers
 
 from fleetdeploy.domain.redaction import Redactor
 from fleetdeploy.domain.service import LABEL_SPEC, ContainerSpec

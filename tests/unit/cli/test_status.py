@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from simulation.fleet import SimBalancer, SimFleet
+from simulation.balancer import SimBalancer
+from simulation.fleet import SimFleet
 
 from fleetdeploy.domain.observed import PoolMember, Traffic
 from fleetdeploy.errors import HostKeyRefused

@@ -8,8 +8,9 @@ from unittest import mock
 
 import pytest
 from simulation import controller
+from simulation.balancer import SimBalancer
 from simulation.controller import Run, deploy, desired, plays
-from simulation.fleet import SimBalancer, SimFleet
+from simulation.fleet import SimFleet
 from simulation.model_server import Quality
 from simulation.wire import Killed, Trouble
 from simulation.world import POOLS, SERVICE, World, converged

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation.controller import config_text, desired, sim_host
-from simulation.fleet import SimFleet, look
+from simulation.fleet import SimFleet
+from simulation.probe import look
 from simulation.wire import Killed, Trouble, Wire
 from simulation.world import SERVICE, World
 

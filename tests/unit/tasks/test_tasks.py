@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 from simulation.controller import desired, sim_host
-from simulation.fleet import SimFleet, look
+from simulation.fleet import SimFleet
 from simulation.model_server import Quality
+from simulation.probe import look
 from simulation.seen import settled_host
 from simulation.wire import Wire
 from simulation.world import SERVICE, World

@@ -11,7 +11,8 @@ import re
 from typing import Any, Final
 
 from fleetdeploy.lab.modelserver.apis.json_number import TooBigError, float_of, integer_of, number_of
-from fleetdeploy.lab.modelserver.apis.json_values import JsonObject, invalid
+from fleetdeploy.lab.modelserver.apis.json_values import JsonObject
+from fleetdeploy.lab.modelserver.status import invalid
 
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _LONG_INTEGER: Final = re.compile(r"[0-9]{19}")

@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from fleetdeploy.lab.modelserver.apis.json_writer import debug_text
-from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.status import invalid
 
 _BASE64: Final = re.compile(r"([A-Za-z0-9+/]*)([=.]*)")
 _SPACE: Final = re.compile(r"\s+", re.ASCII)
@@ -73,8 +73,3 @@ def to_bytes(text: str) -> bytes:
 def proto_text(text: str) -> str:
     """A text for a protobuf field of type string, which must be UTF-8."""
     return to_bytes(text).decode(errors="replace")
-
-
-def invalid(message: str) -> StatusError:
-    """INVALID_ARGUMENT."""
-    return StatusError(Code.INVALID_ARGUMENT, message)

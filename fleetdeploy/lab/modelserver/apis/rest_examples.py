@@ -8,13 +8,13 @@ from typing import Any, Final
 from fleetdeploy.lab.modelserver.apis.json_values import (
     JsonObject,
     decode_b64,
-    invalid,
     is_b64,
     proto_text,
     to_bytes,
     type_name,
 )
 from fleetdeploy.lab.modelserver.apis.json_writer import debug_text
+from fleetdeploy.lab.modelserver.status import invalid
 
 _BYTES: Final = "bytes_list"
 _FLOAT: Final = "float_list"

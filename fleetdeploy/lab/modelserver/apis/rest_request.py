@@ -11,14 +11,13 @@ from fleetdeploy.lab.modelserver.apis.json_reader import read_json
 from fleetdeploy.lab.modelserver.apis.json_values import (
     JsonObject,
     decode_b64,
-    invalid,
     is_named,
     to_bytes,
     type_name,
 )
 from fleetdeploy.lab.modelserver.apis.json_writer import debug_text
 from fleetdeploy.lab.modelserver.runtime.tensors import DT_STRING, dtype_name
-from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.status import Code, StatusError, invalid
 
 _FLOATS: Final = frozenset({1, 2})
 _INT32: Final = range(-(2**31), 2**31)

@@ -12,10 +12,10 @@ from fleetdeploy.lab.modelserver.inference.examples import (
     dimensions,
     run_examples,
     shape_text,
-    signature_key,
+    signature_of,
 )
 from fleetdeploy.lab.modelserver.servable import Servable
-from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.status import invalid
 from fleetdeploy.tfserving import stubs
 
 METHOD: Final = "tensorflow/serving/classify"
@@ -29,10 +29,7 @@ def classify(servable: Servable, request: Any, *, timeout_ms: int | None, check_
     `check_method_names` is --enable_signature_method_name_check; `timeout_ms` of None waits as long as it takes.
     Raises INVALID_ARGUMENT for a signature, an input or outputs that do not fit, and what TensorFlow says.
     """
-    key = signature_key(request.model_spec)
-    signature = servable.model.signatures.get(key)
-    if signature is None:
-        raise _invalid(f"No signature was found with the name: {key}")
+    signature = signature_of(servable, request.model_spec)
     feed, fetches = classification_tensors(signature, check_method_names=check_method_names)
     response = stubs.classification_pb2.ClassificationResponse()
     answer_model_spec(request.model_spec, servable, response.model_spec)
@@ -44,16 +41,16 @@ def classify(servable: Servable, request: Any, *, timeout_ms: int | None, check_
 def classification_tensors(signature: Any, *, check_method_names: bool) -> tuple[str, list[str]]:
     """Names of the tensor to feed and of those to fetch. Raises INVALID_ARGUMENT for a signature that does not fit."""
     if check_method_names and signature.method_name != METHOD:
-        raise _invalid(f"Expected classification signature method_name to be {METHOD}. Was: {signature.method_name}")
+        raise invalid(f"Expected classification signature method_name to be {METHOD}. Was: {signature.method_name}")
     if len(signature.inputs) != 1:
-        raise _invalid("Expected one input Tensor.")
+        raise invalid("Expected one input Tensor.")
     if len(signature.outputs) not in (1, 2):
-        raise _invalid(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+        raise invalid(f"Expected one or two output Tensors, found {len(signature.outputs)}")
     if "inputs" not in signature.inputs:
-        raise _invalid(f"No classification inputs found in SignatureDef: {signature}")
+        raise invalid(f"No classification inputs found in SignatureDef: {signature}")
     fetches = [signature.outputs[alias].name for alias in (_CLASSES, _SCORES) if alias in signature.outputs]
     if not fetches:
-        raise _invalid(
+        raise invalid(
             f'Expected classification signature outputs to contain at least one of "{_CLASSES}" or "{_SCORES}". '
             f"Signature was: {signature}"
         )
@@ -71,7 +68,7 @@ def fill_classifications(
         _check(scores, _SCORES, "DT_FLOAT", examples=examples)
     widths = [dimensions(tensor)[1] for tensor in (classes, scores) if tensor is not None]
     if len(set(widths)) > 1:
-        raise _invalid(f"Tensors class and score should match in dim_size(1). Got {widths[0]} vs. {widths[1]}")
+        raise invalid(f"Tensors class and score should match in dim_size(1). Got {widths[0]} vs. {widths[1]}")
     width = widths[0] if widths else 0
     for row in range(examples):
         answers = result.classifications.add()
@@ -97,12 +94,8 @@ def _outputs(signature: Any, names: Sequence[str], tensors: Sequence[Any]) -> tu
 def _check(tensor: Any, what: str, data_type: str, *, examples: int) -> None:
     shape = dimensions(tensor)
     if len(shape) != 2:
-        raise _invalid(f"Expected Tensor shape: [batch_size num_classes] but got {shape_text(tensor)}")
+        raise invalid(f"Expected Tensor shape: [batch_size num_classes] but got {shape_text(tensor)}")
     if data_type_name(tensor) != data_type:
-        raise _invalid(f"Expected {what} Tensor of {data_type}. Got: {data_type_name(tensor)}")
+        raise invalid(f"Expected {what} Tensor of {data_type}. Got: {data_type_name(tensor)}")
     if shape[0] != examples:
-        raise _invalid(f"Expected {what} output batch size of {examples}. Got: {shape[0]}")
-
-
-def _invalid(message: str) -> StatusError:
-    return StatusError(Code.INVALID_ARGUMENT, message)
+        raise invalid(f"Expected {what} output batch size of {examples}. Got: {shape[0]}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from fleetdeploy.lab.modelserver.runtime.tensors import DT_STRING
 from fleetdeploy.lab.modelserver.servable import Feed, Servable
-from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.status import invalid
 from fleetdeploy.tfserving import stubs
 
 
@@ -22,7 +22,7 @@ def run_examples(
     """
     serialized = _serialized(examples)
     if not serialized:
-        raise StatusError(Code.INVALID_ARGUMENT, "Input is empty.")
+        raise invalid("Input is empty.")
     proto = stubs.tensor_pb2.TensorProto(dtype=DT_STRING, string_val=serialized)
     proto.tensor_shape.dim.add().size = len(serialized)
     answers = [stubs.tensor_pb2.TensorProto() for _ in fetches]
@@ -50,6 +50,15 @@ def answer_model_spec(model_spec: Any, servable: Servable, answer: Any) -> None:
 def signature_key(model_spec: Any) -> str:
     """Name of the signature that a ModelSpec asks for."""
     return str(model_spec.signature_name or "serving_default")
+
+
+def signature_of(servable: Servable, model_spec: Any) -> Any:
+    """The SignatureDef that a ModelSpec asks for. Raises INVALID_ARGUMENT for one that the model does not have."""
+    key = signature_key(model_spec)
+    signature = servable.model.signatures.get(key)
+    if signature is None:
+        raise invalid(f"No signature was found with the name: {key}")
+    return signature
 
 
 def dimensions(tensor: Any) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 from fleetdeploy.lab.modelserver.inference import classify, regress
 from fleetdeploy.lab.modelserver.inference.examples import answer_model_spec, run_examples, signature_key
 from fleetdeploy.lab.modelserver.servable import Servable
-from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.status import Code, StatusError, invalid
 from fleetdeploy.tfserving import stubs
 
 
@@ -61,16 +61,12 @@ def multi_inference(
 def _check_task(task: Any, first: Any, servable: Servable, seen: set[str]) -> None:
     """Refuse a task that names no model, another model, or a signature that was seen before or does not exist."""
     if not task.model_spec.name:
-        raise _invalid("Found ModelSpec with an empty model name.")
+        raise invalid("Found ModelSpec with an empty model name.")
     if task.model_spec.name != first.model_spec.name:
-        raise _invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
+        raise invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
     key = signature_key(task.model_spec)
     if key in seen:
-        raise _invalid(f"Duplicate evaluation of signature: {key}")
+        raise invalid(f"Duplicate evaluation of signature: {key}")
     seen.add(key)
     if key not in servable.model.signatures:
-        raise _invalid(f"Requested signature not found in model graph: {key}")
-
-
-def _invalid(message: str) -> StatusError:
-    return StatusError(Code.INVALID_ARGUMENT, message)
+        raise invalid(f"Requested signature not found in model graph: {key}")

@@ -12,10 +12,10 @@ from fleetdeploy.lab.modelserver.inference.examples import (
     dimensions,
     run_examples,
     shape_text,
-    signature_key,
+    signature_of,
 )
 from fleetdeploy.lab.modelserver.servable import Servable
-from fleetdeploy.lab.modelserver.status import Code, StatusError
+from fleetdeploy.lab.modelserver.status import invalid
 from fleetdeploy.tfserving import stubs
 
 METHOD: Final = "tensorflow/serving/regress"
@@ -28,10 +28,7 @@ def regress(servable: Servable, request: Any, *, timeout_ms: int | None, check_m
     `check_method_names` is --enable_signature_method_name_check; `timeout_ms` of None waits as long as it takes.
     Raises INVALID_ARGUMENT for a signature, an input or an output that does not fit, and what TensorFlow says.
     """
-    key = signature_key(request.model_spec)
-    signature = servable.model.signatures.get(key)
-    if signature is None:
-        raise _invalid(f"No signature was found with the name: {key}")
+    signature = signature_of(servable, request.model_spec)
     feed, fetches = regression_tensors(signature, check_method_names=check_method_names)
     response = stubs.regression_pb2.RegressionResponse()
     answer_model_spec(request.model_spec, servable, response.model_spec)
@@ -43,15 +40,15 @@ def regress(servable: Servable, request: Any, *, timeout_ms: int | None, check_m
 def regression_tensors(signature: Any, *, check_method_names: bool) -> tuple[str, list[str]]:
     """Names of the tensor to feed and of those to fetch. Raises INVALID_ARGUMENT for a signature that does not fit."""
     if check_method_names and signature.method_name != METHOD:
-        raise _invalid(f"Expected regression signature method_name to be {METHOD}. Was: {signature.method_name}")
+        raise invalid(f"Expected regression signature method_name to be {METHOD}. Was: {signature.method_name}")
     if len(signature.inputs) != 1:
-        raise _invalid("Expected one input Tensor.")
+        raise invalid("Expected one input Tensor.")
     if len(signature.outputs) != 1:
-        raise _invalid("Expected one output Tensor.")
+        raise invalid("Expected one output Tensor.")
     if "inputs" not in signature.inputs:
-        raise _invalid(f"No regression inputs found in SignatureDef: {signature}")
+        raise invalid(f"No regression inputs found in SignatureDef: {signature}")
     if _OUTPUTS not in signature.outputs:
-        raise _invalid(f"No regression outputs found in SignatureDef: {signature}")
+        raise invalid(f"No regression outputs found in SignatureDef: {signature}")
     return signature.inputs["inputs"].name, [signature.outputs[_OUTPUTS].name]
 
 
@@ -62,16 +59,12 @@ def fill_regressions(
     tensor = tensors[names.index(signature.outputs[_OUTPUTS].name)]
     shape = dimensions(tensor)
     if len(shape) != 1 and (len(shape) != 2 or shape[1] != 1):
-        raise _invalid(
+        raise invalid(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got " + shape_text(tensor)
         )
     if shape[0] != examples:
-        raise _invalid(f"Input batch size did not match output batch size: {examples} vs. {shape[0]}")
+        raise invalid(f"Input batch size did not match output batch size: {examples} vs. {shape[0]}")
     if data_type_name(tensor) != "DT_FLOAT":
-        raise _invalid(f"Expected output Tensor of DT_FLOAT.  Got: {data_type_name(tensor)}")
+        raise invalid(f"Expected output Tensor of DT_FLOAT.  Got: {data_type_name(tensor)}")
     for value in tensor.float_val:
         result.regressions.add().value = value
-
-
-def _invalid(message: str) -> StatusError:
-    return StatusError(Code.INVALID_ARGUMENT, message)

@@ -1,0 +1,89 @@
+"""The balancer of a simulated world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fleetdeploy.domain.observed import PoolMember, Traffic
+from fleetdeploy.domain.protocols import nothing
+from fleetdeploy.errors import BalancerFailed
+
+from .wire import Wire
+from .world import POOLS, World
+
+
+@dataclass
+class SimBalancer:
+    """See :class:`fleetdeploy.domain.protocols.Balancer`."""
+
+    name: str
+    world: World
+    wire: Wire
+
+    def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
+        return self.wire.call(self.name, "balancer.members", lambda: self._members(pools))
+
+    def drain(
+        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+    ) -> None:
+        act = lambda: self._drain(pools, server, deadline_s, check)  # noqa: E731
+        self.wire.call(self.name, "balancer.drain", act, about=server)
+
+    def keep_out(
+        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+    ) -> None:
+        act = lambda: self._keep_out(pools, server, deadline_s, check)  # noqa: E731
+        self.wire.call(self.name, "balancer.keep_out", act, about=server)
+
+    def undrain(
+        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+    ) -> None:
+        act = lambda: self._undrain(pools, server, deadline_s, check)  # noqa: E731
+        self.wire.call(self.name, "balancer.undrain", act, about=server)
+
+    def _members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
+        self.world.tell()
+        self._known(pools)
+        return tuple(
+            PoolMember(pool, server, self.world.traffic(pool, server), 0, 100)
+            for pool in pools
+            for server in self.world.hosts
+            if server not in self.world.unlisted
+        )
+
+    def _known(self, pools: Sequence[str], server: str = "") -> None:
+        if not set(pools) <= set(POOLS):
+            raise BalancerFailed(f"there is no pool {', '.join(set(pools) - set(POOLS))}", where=self.name)
+        if server and (server not in self.world.hosts or server in self.world.unlisted):
+            raise BalancerFailed(f"{server} is no server of {', '.join(pools)}", where=self.name)
+
+    def _in_maintenance(self, pools: Sequence[str], server: str) -> bool:
+        return any(self.world.traffic(pool, server) is Traffic.MAINTENANCE for pool in pools)
+
+    def _keep_out(self, pools: Sequence[str], server: str, deadline_s: float, check: Callable[[], None]) -> None:
+        self._known(pools, server)
+        if not self._in_maintenance(pools, server):
+            self._drain(pools, server, deadline_s, check)
+
+    def _drain(self, pools: Sequence[str], server: str, deadline_s: float, check: Callable[[], None]) -> None:
+        self._known(pools, server)
+        if self._in_maintenance(pools, server):
+            raise BalancerFailed(f"{server} is in maintenance, which fleetdeploy did not ask for", where=self.name)
+        check()
+        self.world.take_out(server)
+        if "drain" not in self.world.lies:
+            self.world.drained |= {(pool, server) for pool in pools}
+        if any((pool, server) not in self.world.drained for pool in pools):
+            self.world.clock.wait(deadline_s)
+            raise BalancerFailed(f"{server} still gets requests", where=self.name)
+
+    def _undrain(self, pools: Sequence[str], server: str, deadline_s: float, check: Callable[[], None]) -> None:
+        self._known(pools, server)
+        check()
+        if "undrain" not in self.world.lies:
+            self.world.drained -= {(pool, server) for pool in pools}
+            self.world.maintenance -= {(pool, server) for pool in pools}
+        if any(self.world.traffic(pool, server) is not Traffic.UP for pool in pools):
+            self.world.clock.wait(deadline_s)
+            raise BalancerFailed(f"{server} is not up", where=self.name)
