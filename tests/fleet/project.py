@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fleetdeploy.lab import models
 from fleetdeploy.lab.fleet import Lab
@@ -209,16 +209,30 @@ def _environment() -> Mapping[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
 
 
+class Asked(Protocol):
+    """Files in a directory, and the lab that they are about."""
+
+    @property
+    def lab(self) -> Lab: ...
+
+    @property
+    def root(self) -> Path: ...
+
+
 @contextmanager
-def load(project: Project, *, model: str = "ranker") -> Iterator[dict[str, Any]]:
-    """Steady, checked requests through the balancer while the block runs; afterwards the dict is their report."""
-    report_file, report = project.root / "load.json", dict[str, Any]()
+def load(
+    project: Asked, *, model: str = "ranker", golden: Path = INVENTORY / "golden", host: str = "lb"
+) -> Iterator[dict[str, Any]]:
+    """Steady, checked requests through the balancer, or straight to a ``host``, while the block runs; afterwards the
+    dict is their report.
+    """
+    report_file, report = project.root / f"load-{model}.json", dict[str, Any]()
     report_file.unlink(missing_ok=True)
-    address = project.lab.host("lb").address
+    address = project.lab.host(host).address
     argv = [
         *project.lab.nsenter_argv(), sys.executable, "-m", "fleetdeploy.lab.load", "--report", str(report_file),
         "--grpc", f"{address}:8500", "--rest", f"{address}:8501", "--rate", str(RATE),
-        "--model", model, "--golden", str(project.root / INVENTORY / f"golden/{model}.jsonl"),
+        "--model", model, "--golden", str(project.root / golden / f"{model}.jsonl"),
     ]  # fmt: skip
     process = subprocess.Popen(argv, cwd=REPOSITORY, env=_environment(), stdout=subprocess.DEVNULL)
     try:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from fleetdeploy.lab.fleet import Lab
+from fleetdeploy.tfserving import golden, predict
 from tests.fleet.onlooker import (
+    ask,
+    available,
     container,
     drained,
     identities,
@@ -17,7 +24,17 @@ from tests.fleet.onlooker import (
     traffic,
     versions,
 )
-from tests.fleet.project import CONTAINER, DIRECTORY, INVENTORY, PLAYBOOK, Project, Result, load, nothing_failed
+from tests.fleet.project import (
+    CONTAINER,
+    DIRECTORY,
+    INVENTORY,
+    PLAYBOOK,
+    SERVICES,
+    Project,
+    Result,
+    load,
+    nothing_failed,
+)
 
 BROKEN_ON_GPU2 = """
 services:
@@ -61,6 +78,7 @@ def test_a_broken_version_is_taken_back_by_reload(lab: Lab, served: Project) -> 
     assert versions(lab, "gpu2") == {1: "AVAILABLE"}
 
 
+@pytest.mark.usefixtures("steady")
 def test_after_a_revert_the_old_inventory_has_nothing_to_do(lab: Lab, served: Project) -> None:
     """When the edit that failed is taken back, as in git, all there is to do is to remove what was never proven."""
     served.want(version=3)
@@ -184,6 +202,7 @@ def test_revert_all_puts_the_finished_hosts_back_too(lab: Lab, second_fails: Pro
 
 
 @pytest.mark.fault("F17")
+@pytest.mark.usefixtures("steady")
 def test_a_wrong_answer_is_as_good_as_none(lab: Lab, served: Project) -> None:
     """A version that loads and answers something else than was recorded is taken back like one that cannot answer."""
     golden = served.root / INVENTORY / "golden/ranker.jsonl"
@@ -194,6 +213,53 @@ def test_a_wrong_answer_is_as_good_as_none(lab: Lab, served: Project) -> None:
     failed_on_the_first_host(lab, result)
     assert "was answered wrongly" in result.stderr
     serves(lab, 1)
+
+
+@contextmanager
+def asked_by_label(lab: Lab, host: str) -> Iterator[list[str]]:
+    """While the block runs, one request after the other goes to whatever is `stable` on the host; collects what was
+    answered to those that failed.
+    """
+    (request, *_) = golden.load(lab.paths.cache / "models/golden/ranker.jsonl")
+    body, failed, stop = predict.rest_body(request), list[str](), threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            answer = ask(lab, host, "/v1/models/ranker/labels/stable:predict", body).decode()
+            if '"outputs"' not in answer:
+                failed.append(answer)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield failed
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+def test_a_host_without_a_balancer_goes_back_by_reload_under_traffic(lab: Lab, project: Project) -> None:
+    """Nobody can be kept from a host that has no balancer: a switch that is taken back there costs no request, whether
+    it asks for the newest version or for a label.
+    """
+    services = project.root / SERVICES
+    services.write_text(services.read_text().partition("\nbalancer:")[0] + "\n")
+    project.want(version=1)
+    project.edit("versions: [1]", "versions: [1], labels: {stable: 1}")
+    project.deploy("playbooks/at_once.yml")
+    before = identity(lab, "gpu1")
+    project.want(version=2)
+    project.edit("versions: [2]", "versions: [2], labels: {stable: 2}")
+    project.edit("    - undrain:\n", '    - run: {argv: ["false"]}\n    - undrain:\n', file=PLAYBOOK)
+    with load(project, host="gpu1") as report, asked_by_label(lab, "gpu1") as failed:
+        result = project.deploy("--json", expect=None)
+    nothing_failed(report)
+    assert failed == []
+    assert set(report["versions"]) == {"ranker/1", "ranker/2"}, "it was switched over before it went back"
+    assert result.code == 3, str(result)
+    assert result.states() == {"gpu1": "reverted", "gpu2": "skipped", "gpu3": "skipped"}
+    assert available(lab, "gpu1") == [1]
+    assert identity(lab, "gpu1") == before
 
 
 def test_a_service_directory_that_is_not_ours_is_left_alone(lab: Lab, project: Project) -> None:

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from fleetdeploy.domain.observed import Absent, ContainerFacts, Present, Release
 from fleetdeploy.domain.plan import Activation
-from fleetdeploy.errors import DeadlineExceeded, DockerFailed, HostError, NotHealthy, ReloadRefused, WrongAnswer
+from fleetdeploy.errors import DeadlineExceeded, DockerFailed, HostError, NotHealthy, WrongAnswer
 from fleetdeploy.gates.gpus import asked_for, check_gpus
-from fleetdeploy.gates.readiness import CALL_S, await_available
+from fleetdeploy.gates.readiness import await_available, keeps_running
 from fleetdeploy.planning.before import config_in_force
 from fleetdeploy.planning.container import container_name, previous_name
 from fleetdeploy.tasks.activating.proof import prove
-from fleetdeploy.tasks.activating.reload import call_s
+from fleetdeploy.tasks.activating.reload_back import reload_back
 from fleetdeploy.tasks.activating.replacement import runs
-from fleetdeploy.tasks.activating.restart import HUNG, any_moves, clear, is_hung, restart
+from fleetdeploy.tasks.activating.restart import clear, restart
 from fleetdeploy.tasks.step import Step
-from fleetdeploy.tfserving import model_config
 from fleetdeploy.tfserving.simulation import listed
 
 
 def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -> None:
     """Make the host serve ``release`` again, and prove that it does. Raises HostError when that fails."""
-    step.files.write_config(release.config_text)
     try:
         _container_back(step, release, timeout_s=timeout_s, grace_s=grace_s)
     except (DockerFailed, DeadlineExceeded) as error:
         if step.plan.activation is not Activation.RELOAD:
+            step.files.write_config(release.config_text)  # for whatever Docker starts
             raise
         # A reload leaves the container as it is, and the server is reached past Docker.
         step.say(f"only the server itself is told to go back, as Docker does not answer: {error.message}")
-        with suppress(HostError):  # for the states to tell
-            _load_labels_last(step, release.config_text, timeout_s=timeout_s)
+        reload_back(step, release.config_text, recorded=True, timeout_s=timeout_s, grace_s=grace_s, alive=None)
     try:
         await_available(step.serving, release.models, step.clock, timeout_s=timeout_s)
     except HostError:
@@ -52,19 +48,20 @@ def _container_back(step: Step, release: Release, *, timeout_s: float, grace_s: 
     service = step.plan.desired.name
     containers, name, previous = step.containers, container_name(service), previous_name(service)
     present, kept = containers.inspect(name), containers.inspect(previous)
-    if kept and runs(kept, release) and not (present and runs(present, release)):
+    here = present is not None and runs(present, release)
+    if present and here and present.running and not _holds_too_much(step, present, release):
+        alive = keeps_running(containers, name)
+        reload_back(step, release.config_text, recorded=True, timeout_s=timeout_s, grace_s=grace_s, alive=alive)
+        return
+    step.files.write_config(release.config_text)
+    if here:
+        # One that Docker restarts again and again is waited for by Docker, longer each time: it starts now instead.
+        restart(step, grace_s=grace_s)
+    elif kept and runs(kept, release):
         containers.stop(name, grace_s=grace_s)
         containers.remove(name)
         containers.rename(previous, name)
         containers.start(name)
-    elif present and present.running and runs(present, release):
-        if _holds_too_much(step, present, release):
-            restart(step, grace_s=grace_s)
-        else:
-            _load_again(step, release.config_text, timeout_s=timeout_s, grace_s=grace_s)
-    elif present and runs(present, release):
-        # One that Docker restarts again and again is waited for by Docker, longer each time: it starts now instead.
-        restart(step, grace_s=grace_s)
     else:
         raise NotHealthy(
             f"the container of release {release.id} is no longer on the host",
@@ -85,71 +82,22 @@ def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
     if not text:
         kept_as = f"; it is kept, stopped, as {previous}" if containers.inspect(previous) else ""
         raise NotHealthy("nothing tells what the container before served", hint=f"deploy what it shall serve{kept_as}")
-    step.files.write_config(text)
     present, kept = containers.inspect(name), containers.inspect(previous)
-    if kept and kept.id == before.id:
+    if present and present.id == before.id:
+        alive = keeps_running(containers, name)
+        reload_back(step, text, recorded=False, timeout_s=timeout_s, grace_s=grace_s, alive=alive)
+        containers.start(name)
+    else:
+        step.files.write_config(text)
+        if kept is None or kept.id != before.id:
+            raise NotHealthy("the container that served before is no longer on the host", hint="deploy again")
         containers.remove(name)
         containers.rename(previous, name)
         containers.start(name)
-    elif present and present.id == before.id:
-        _load_again(step, text, timeout_s=timeout_s, grace_s=grace_s)
-        containers.start(name)
-    else:
-        raise NotHealthy("the container that served before is no longer on the host", hint="deploy again")
-    wanted = {
-        model: entry.versions for model, entry in model_config.wanted(model_config.parse(text, where=name)).items()
-    }
+    wanted = {model: entry.versions for model, entry in listed(text).items()}
     await_available(step.serving, wanted, step.clock, timeout_s=timeout_s)
     if isinstance(plan.observed.release, Absent):
         step.files.forget_release(left=plan.release_id)
-
-
-def _load_again(step: Step, config_text: str, *, timeout_s: float, grace_s: float) -> None:
-    """Reload what served before. Other errors are for the caller to find in the states.
-
-    A server that does not take even this is started anew where nobody sends it requests, or no run after this one
-    could change it.
-    """
-    try:
-        _load_labels_last(step, config_text, timeout_s=timeout_s)
-    except DeadlineExceeded:
-        if is_hung(step.serving, config_text, final=True) or _held_up(step, config_text):
-            clear(step, HUNG, grace_s=grace_s)
-    except ReloadRefused as error:
-        clear(step, f"the server refuses even what served before ({error.message})", grace_s=grace_s)
-    except HostError:
-        return
-
-
-def _held_up(step: Step, config_text: str) -> bool:
-    """Whether a model that is to go is still being loaded: the reload that brought it waits for it, and holds the lock.
-    Where a version of ``config_text`` moves, this reload has begun.
-    """
-    back, new = listed(config_text), listed(step.plan.desired.config_text)
-    try:
-        moving = {model for model in {*back, *new} if any_moves(step.serving.status(model, deadline_s=CALL_S))}
-    except NotHealthy:
-        return False
-    return bool(moving) and not moving & set(back)
-
-
-def _load_labels_last(step: Step, config_text: str, *, timeout_s: float) -> None:
-    """A label that moves back to a version which has left memory is refused, and the version stays out of it with that:
-    labels are checked before anything is loaded (server_core.cc, UpdateModelVersionLabelMap). Versions come first then.
-    """
-    try:
-        step.serving.reload(config_text, deadline_s=call_s(step))
-        return
-    except (DeadlineExceeded, NotHealthy):
-        raise
-    except HostError as error:  # refused, or its answer was lost: it may be sent again as often as one likes
-        step.say(f"sent again, labels last, as it was not taken at once: {error.message}")
-    step.serving.reload(model_config.without_labels(config_text), deadline_s=call_s(step))
-    entries = model_config.wanted(model_config.parse(config_text, where=step.plan.desired.name))
-    wanted = {model: entry.versions for model, entry in entries.items()}
-    with suppress(DeadlineExceeded, NotHealthy):  # for the caller to find in the states
-        await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, others_allowed=True)
-        step.serving.reload(config_text, deadline_s=call_s(step))
 
 
 def _with_gpus(step: Step, release: Release, *, timeout_s: float, grace_s: float) -> None:

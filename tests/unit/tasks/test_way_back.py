@@ -11,8 +11,8 @@ from simulation.controller import config_text
 
 from fleetdeploy.domain.observed import State, VersionState
 from fleetdeploy.errors import DeadlineExceeded
+from fleetdeploy.tasks.activating.reload_back import _load
 from fleetdeploy.tasks.activating.restart import HUNG
-from fleetdeploy.tasks.activating.way_back import _load_again
 
 TEXT = config_text((("ranker", (1,), ()),))
 BOTH = config_text((("embedder", (4,), ()), ("ranker", (1,), ())))
@@ -40,7 +40,7 @@ def load_again(serving: Silent) -> list[str]:
     step: Any = SimpleNamespace(
         serving=serving, say=said.append, balancer=None, pools=(), plan=SimpleNamespace(desired=desired)
     )
-    _load_again(step, TEXT, timeout_s=1.0, grace_s=1.0)
+    _load(step, TEXT, timeout_s=1.0, grace_s=1.0)
     return said
 
 
