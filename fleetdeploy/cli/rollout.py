@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fleetdeploy.domain.plan import Plan
     from fleetdeploy.domain.protocols import Fleet
     from fleetdeploy.rollout.emitter import Emitter
+    from fleetdeploy.rollout.foresight.durations import Durations
     from fleetdeploy.rollout.interrupt import Interrupts
     from fleetdeploy.rollout.locks.local import Held
     from fleetdeploy.rollout.targets import Free
@@ -90,6 +91,7 @@ def _carried_out(rollout: Rollout, held: Held, until_told: ExitStack, *, wait_s:
     from fleetdeploy.domain.events import Kind
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
+    from fleetdeploy.report import as_json
     from fleetdeploy.report.terminal import Terminal, console
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.interrupt import Interrupts
@@ -126,7 +128,7 @@ def _carried_out(rollout: Rollout, held: Held, until_told: ExitStack, *, wait_s:
             raise
         interrupts.over(arguments.redactor.text(f"\n{outcome.last_line}\n"))
         with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
-            emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code)
+            emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code, hosts=as_json.hosts(outcome))
         return outcome
     finally:
         fleet.close()
@@ -154,8 +156,9 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
     refuse_plan(plan, arguments, every_name=bool(arguments.verbose or arguments.json))
     if arguments.diff:
         _show(_expected(plan, project, arguments, fleet), arguments)
-    due = without_capacity(plan, project.plays, forks=arguments.forks)
-    emit(Kind.PLAN_MADE, changed=list(due.changing))
+    due = without_capacity(plan, project.plays, forks=arguments.forks, durations=_past(arguments))
+    expected = due.expected if due.changing else None
+    emit(Kind.PLAN_MADE, changed=list(due.changing), expected_s=expected and expected.seconds)
     if not planned:
         rollout.agree(len(due.changing))
     if due.changing and rollout.prepare is None:
@@ -246,10 +249,15 @@ def refuse_plan(plan: Plan, arguments: argparse.Namespace, *, every_name: bool =
 
 def _expected(plan: Plan, project: Project, arguments: argparse.Namespace, fleet: Fleet) -> Forecast:
     from fleetdeploy.rollout.foresight.forecast import forecast
+
+    return forecast(plan, project.plays, fleet, forks=arguments.forks, durations=_past(arguments))
+
+
+def _past(arguments: argparse.Namespace) -> Durations:
+    """How long earlier runs took for what."""
     from fleetdeploy.rollout.foresight.past_runs import durations_of
 
-    known = durations_of(arguments.state_dir / "runs")
-    return forecast(plan, project.plays, fleet, forks=arguments.forks, durations=known)
+    return durations_of(arguments.state_dir / "runs")
 
 
 def _show(expected: Forecast, arguments: argparse.Namespace) -> None:

@@ -62,6 +62,11 @@ class FailureBudget:
     total: int
     max_fail_percentage: int
 
+    @property
+    def most(self) -> int:
+        """How many may fail before the rollout must stop."""
+        return max(0, -(-self.max_fail_percentage * self.total // 100) - 1)
+
     def spent(self, failures: int) -> bool:
         """True when the rollout must stop: reaching the percentage counts, and 0 means the first failure."""
         return failures > 0 and failures * 100 >= self.max_fail_percentage * self.total
@@ -90,6 +95,11 @@ class Floor:
         for name in self.hosts:
             found.setdefault(self.domains.get(name, ""), set()).add(name)
         return found
+
+    @property
+    def in_service(self) -> int:
+        """How many hosts of all domains have to stay in service."""
+        return sum(self.least.at_least_of(len(members)) for members in self.members.values())
 
     def denies(self, host: str, *, out: AbstractSet[str]) -> str:
         """Why ``host`` may not leave service while ``out`` do not serve; empty where it may.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetdeploy.errors import InputError
+from fleetdeploy.remote.killing import kill_group
 
 TIMEOUT_S = 30.0
 LIMIT_BYTES = 16 * 1024 * 1024
@@ -49,7 +49,7 @@ class InventoryScripts:
             content = self._read(process, shown)
         finally:
             if process.returncode is None:
-                _kill_group(process)
+                kill_group(process)
             for stream in (process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
@@ -105,12 +105,3 @@ def _with_complaint(message: str, complaint: bytearray) -> str:
     lines = _text(complaint).splitlines()[-_LINES_SHOWN:]
     printable = ("".join(char if char.isprintable() else "?" for char in line) for line in lines)
     return "\n    | ".join((f"{message}; on stderr:" if lines else message, *printable))
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End the process group, which the program leads, and collect the program; it has not been collected before."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass  # nothing is left
-    process.wait()

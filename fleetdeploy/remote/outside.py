@@ -6,7 +6,6 @@ import http.client
 import os
 import queue
 import selectors
-import signal
 import socket
 import ssl
 import subprocess
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from fleetdeploy.domain.protocols import NOTHING, Ended
 from fleetdeploy.errors import DeadlineExceeded, HostError, RemoteCommandFailed
+from fleetdeploy.remote.killing import kill_group
 
 TEXT_BYTES = 64 * 1024
 WRITER_S = 5.0
@@ -102,9 +102,7 @@ class Outside:
             raise DeadlineExceeded(f"{argv[0]} did not end within {deadline_s:g} s and was killed") from None
         finally:
             if process.returncode is None:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                kill_group(process)
             writer.join(WRITER_S)
             if process.stdout is not None:
                 process.stdout.close()

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleetdeploy.errors import InputError
+from fleetdeploy.remote.killing import kill_group
 
 TIMEOUT_S = 30.0
 LIMIT_BYTES = 64 * 1024
@@ -81,10 +81,6 @@ class SecretCommands:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process group, unless the program has ended by itself, and collect the program."""
     if process.returncode is None:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # nothing is left
-        process.wait()
+        kill_group(process)
     if process.stdout is not None:
         process.stdout.close()

@@ -14,17 +14,22 @@ def outcome(value: RunOutcome) -> dict[str, object]:
         "run": value.run,
         "exit_code": value.exit_code,
         "summary": value.last_line,
-        "hosts": {
-            name: {
-                "state": item.state.value,
-                "reason": item.reason,
-                "hint": item.hint,
-                "mixed": item.mixed,
-                "steps_changed": item.steps_changed,
-                "steps_ok": item.steps_ok,
-            }
-            for name, item in value.hosts.items()
-        },
+        "hosts": hosts(value),
+    }
+
+
+def hosts(value: RunOutcome) -> dict[str, object]:
+    """How it ended for each host."""
+    return {
+        name: {
+            "state": item.state.value,
+            "reason": item.reason,
+            "hint": item.hint,
+            "mixed": item.mixed,
+            "steps_changed": item.steps_changed,
+            "steps_ok": item.steps_ok,
+        }
+        for name, item in value.hosts.items()
     }
 
 

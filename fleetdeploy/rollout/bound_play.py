@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.playbook import Play
-from fleetdeploy.planning.waves import Floor
+from fleetdeploy.planning.waves import FailureBudget, Floor
 from fleetdeploy.rollout.work import Call
 
 
@@ -38,6 +38,10 @@ class BoundPlay:
     @property
     def max_unavailable(self) -> int:
         return self.play.max_unavailable.of(len(self.everyone))
+
+    @property
+    def failures(self) -> FailureBudget:
+        return FailureBudget(len(self.hosts), self.play.max_fail_percentage)
 
     def question(self, wave: Sequence[str], number: int, waves: int) -> str:
         """What a person is asked before a wave."""

@@ -27,6 +27,9 @@ ANNOUNCING = frozenset(
 RETURNING = frozenset({Kind.STEP_FAILED, Kind.REVERT_STARTED})
 """After these a host is only got back into a safe state."""
 
+FLEETING = frozenset({Kind.COPY_PROGRESSED})
+"""What is only shown: it comes often, says nothing about the end, and a journal's record costs a sync."""
+
 
 class Emitter:
     """Thread-safe; one event at a time.
@@ -66,7 +69,7 @@ class Emitter:
             if self._ended:
                 return
             self._ended = kind is Kind.RUN_FINISHED
-            error = self._feed(self._journals, event)
+            error = self._feed(self._journals, event) if kind not in FLEETING else None
             self._feed(self._views, event)
             if error is not None and not self.failure:
                 self.failure = self._redactor.text(_cannot_be_written(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
@@ -16,7 +17,7 @@ from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.admission import before_the_run, refusals
 from fleetdeploy.rollout.capacity.in_service import never_served
 from fleetdeploy.rollout.capacity.lookout import Lookout
-from fleetdeploy.rollout.course import Progress, turn
+from fleetdeploy.rollout.course import Turn, turn
 from fleetdeploy.rollout.debt.owing import Owing
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.host.host_run import HostRun
@@ -24,8 +25,9 @@ from fleetdeploy.rollout.host.watching import tell_verdicts
 from fleetdeploy.rollout.in_play import Finished, InPlay, Service
 from fleetdeploy.rollout.interrupt import Interrupts
 from fleetdeploy.rollout.locks.leases import Unleased
-from fleetdeploy.rollout.outcomes import closed, merge, not_seen, serves
+from fleetdeploy.rollout.outcomes import not_seen, serves
 from fleetdeploy.rollout.side_by_side import side_by_side
+from fleetdeploy.rollout.so_far import SoFar
 from fleetdeploy.rollout.soaking import no_longer_serving, soak
 from fleetdeploy.rollout.taking_back import TakingBack
 from fleetdeploy.rollout.targets import Targets
@@ -51,7 +53,6 @@ class Executor:
     approve: Callable[[str], bool] | None = None
     ask: Callable[[str], bool] = lambda _: False
     recheck: Callable[[HostPlan, bool], HostPlan] | None = None
-    outcomes: dict[str, HostOutcome] = field(default_factory=dict)
     stopped: str = ""
     held: bool = False
     owing: Owing | None = None
@@ -59,36 +60,33 @@ class Executor:
     leases: Unleased = field(default_factory=Unleased)
     _agreements: Agreements = field(default_factory=Agreements)
     _service: Service = field(default_factory=Service)
-    _touched: set[str] = field(default_factory=set)
-    _prepared: set[str] = field(default_factory=set)
-    _drained: set[str] = field(default_factory=set)
+    _so_far: SoFar = field(default_factory=SoFar)
     _played: list[InPlay] = field(default_factory=list)
 
     def run(self, plays: Sequence[BoundPlay]) -> Mapping[str, HostOutcome]:
         """Every host's outcome. Raises PreflightRefused without room, InputError for a debt: nothing is touched."""
         for name, reason in self.plan.unreachable.items():
-            self.outcomes[name] = HostOutcome(name, HostState.UNREACHABLE, reason)
+            self._so_far.add(HostOutcome(name, HostState.UNREACHABLE, reason))
         if self.owing:
             self.owing.read(plays)
         tell_verdicts(self.plan, self.emit)
         found = before_the_run(self.plan, self.fleet, plays)
-        self._service = Service(found.out, found.told)
+        self._service = Service(found.out, found.told, self.emit)
         for bound in plays:
             for refusal in refusals(self.plan, bound, found):
                 raise refusal
-        self.leases.take(sorted({name for bound in plays for name in turn(self.plan, bound, self._progress).busy}))
+        self.leases.take(sorted({name for bound in plays for name in self._turn(bound).busy}))
         for bound in plays:
             if not self._over:
                 self._guarded(bound)
-        for name in (name for bound in plays for name in bound.hosts):
-            needed = name in self.plan.hosts and self.plan.hosts[name].changed
-            why = self.stopped or "the run was interrupted"
-            self.outcomes[name] = closed(self.outcomes.get(name), name, why=why if self._over else "", needed=needed)
+        why = self.stopped or "the run was interrupted"
+        self._so_far.close(plays, self.plan, why=why if self._over else "")
+        outcomes = self._so_far.outcomes
         if self.owing:  # hosts that could not be reached while others of their play were switched over
-            self.owing.pay_the_rest(self.plan, self.outcomes)
-            out, drained = self._service.out, self._drained
-            self.exposed = self.owing.make_all(plays, self.outcomes, out=out, drained=drained)
-        return {name: self.outcomes[name] for name in self.targets.by_name if name in self.outcomes}
+            self.owing.pay_the_rest(self.plan, outcomes)
+            out, drained = self._service.out, self._so_far.drained
+            self.exposed = self.owing.make_all(plays, outcomes, out=out, drained=drained)
+        return {name: outcomes[name] for name in self.targets.by_name if name in outcomes}
 
     @property
     def _over(self) -> bool:
@@ -98,12 +96,9 @@ class Executor:
         """Where more would be done: a journal that cannot be written ends the run, wherever that was noticed."""
         self.stopped = self.stopped or self.emit.failure
 
-    @property
-    def _progress(self) -> Progress:
-        """A host that failed or was passed over has no part in the plays behind."""
-        lost = {name for name, outcome in self.outcomes.items() if outcome.state in {*FAILURES, HostState.SKIPPED}}
-        activated = {name for name in self.outcomes if self._is_activated(name)}
-        return Progress(self._service.out, self._touched, activated, lost)
+    def _turn(self, bound: BoundPlay) -> Turn:
+        """The play's part of the run, as things stand."""
+        return turn(self.plan, bound, self._so_far.progress(self._service.out))
 
     def _guarded(self, bound: BoundPlay) -> None:
         """What fails between hosts, the journal above all, stops the run; the hosts so far keep their outcomes."""
@@ -115,17 +110,17 @@ class Executor:
                 self._take_back_all()
 
     def _play(self, bound: BoundPlay) -> None:
-        part = turn(self.plan, bound, self._progress)
+        part = self._turn(bound)
         waves = part.waves
         if not waves:
             return
-        self.emit(Kind.PLAY_STARTED, bound.play.name, hosts=list(part.busy))
+        self.emit(Kind.PLAY_STARTED, bound.play.name, hosts=list(part.busy), **_bounds(bound))
         now = InPlay.begin(
             bound,
             self._service.capacity(bound, part.new, part.coming_back),
             self.fleet,
             self.clock,
-            failed=[name for name in bound.hosts if self._state(name) in FAILURES],
+            failed=self._so_far.failed(bound.hosts),
             stop=self._stop,
             check=self._check_stop,
         )
@@ -158,7 +153,7 @@ class Executor:
         now.capacity.begin(wave)
         self._agreements.forget_answers()
         side_by_side(lambda name: self._count(now, self._host(now, name)), wave, forks=self.forks)
-        return any(self._state(name) in FAILURES for name in wave)
+        return bool(self._so_far.failed(wave))
 
     def _look_around(self, now: InPlay, *, strict: bool) -> None:
         """Who is in service by now, and whether what this play finished still is."""
@@ -184,7 +179,7 @@ class Executor:
             on_failure=bound.play.on_failure,
             claim=self._agreements.claim,
             ask=lambda call, text: self._asked(call, text, bound.play.name),
-            changed_before=self._state(name) is HostState.CHANGED,
+            changed_before=self._so_far.state(name) is HostState.CHANGED,
             confirm_timeout_s=bound.play.confirm_timeout_s,
             leases=self.leases,
         )
@@ -196,14 +191,11 @@ class Executor:
         except HostError as error:
             now.capacity.settle(name, serves=False)
             return not_seen(name, error)
-        self._touched.add(name)
+        self._so_far.touched.add(name)
         outcome = run.run(plan, bound.calls, bound.always, bound.rescue)
         if outcome.state is HostState.SKIPPED:
             self._heed_journal()
-        if run.changes:
-            self._prepared.add(name)
-        if outcome.mixed and any(work.name == "drain" for work in run.done):
-            self._drained.add(name)
+        self._so_far.note(run, outcome)
         self._settle(now, run, outcome)
         if outcome.state is HostState.CHANGED and bound.touches_traffic:
             now.finished.append(Finished(run, plan))
@@ -214,7 +206,7 @@ class Executor:
     def _settle(self, now: InPlay, run: HostRun, outcome: HostOutcome) -> None:
         # A new host that was taken back serves nothing, as before.
         back = outcome.state is HostState.REVERTED
-        new = back and bool(never_served(self.plan, [run.name])) and not self._is_activated(run.name)
+        new = back and bool(never_served(self.plan, [run.name])) and not self._so_far.is_activated(run.name)
         kept_out = back and run.kept_out
         if kept_out and self.owing:
             self.owing.owe_again(run.host, outcome.reason)
@@ -224,7 +216,7 @@ class Executor:
         """Hosts that this play had finished and that do not serve any longer: failures like any other."""
         for item, error in wrong:
             # As ones that never went well: what they go back to is what they served before.
-            del self.outcomes[item.name]
+            del self._so_far.outcomes[item.name]
             outcome = now.gone_wrong(item, error)
             self._settle(now, item.run, outcome)
             self._count(now, outcome)
@@ -232,18 +224,12 @@ class Executor:
     def _look(self, run: HostRun) -> HostPlan:
         """A host as it is now, held against what was agreed to while nothing of this run serves there yet."""
         plan = self.targets.observe_one(self.fleet, run.name)
-        if self.recheck is None or self._is_activated(run.name) or run.past_activation():
+        if self.recheck is None or self._so_far.is_activated(run.name) or run.past_activation():
             return plan
-        return self.recheck(plan, run.name in self._prepared or run.changes)
-
-    def _is_activated(self, name: str) -> bool:
-        return name in self.outcomes and self.outcomes[name].activated
-
-    def _state(self, name: str) -> HostState | None:
-        return self.outcomes[name].state if name in self.outcomes else None
+        return self.recheck(plan, run.name in self._so_far.prepared or run.changes)
 
     def _count(self, now: InPlay, outcome: HostOutcome) -> None:
-        self.outcomes[outcome.host] = merge(self.outcomes.get(outcome.host), outcome)
+        self._so_far.add(outcome)
         data = {"state": outcome.state.value, "hint": outcome.hint, "detail": outcome.detail}
         self.emit(Kind.HOST_FINISHED, outcome.reason, host=outcome.host, **data)
         if outcome.state in FAILURES:
@@ -275,13 +261,14 @@ class Executor:
         """``on_failure: revert_all``: the hosts that this run finished go back too, those of the last play first."""
         played, self._played = self._played, []
         for now in reversed(played):
-            runs = [item.run for item in reversed(now.finished) if self._state(item.name) is HostState.CHANGED]
+            runs = [item.run for item in reversed(now.finished) if self._so_far.state(item.name) is HostState.CHANGED]
             new = never_served(self.plan, now.bound.hosts)
             capacity = self._service.capacity(now.bound, new)
             lookout = Lookout(now.bound.everyone, capacity, self.fleet, self.clock)
             back = TakingBack(capacity, lookout, new, self.interrupts.check, self.stopped, self.owing)
-            self.outcomes |= back.all(runs, self.outcomes, forks=self.forks)
-            self._drained |= {run.name for run in runs if self.outcomes[run.name].mixed}
+            outcomes = self._so_far.outcomes
+            outcomes |= back.all(runs, outcomes, forks=self.forks)
+            self._so_far.drained |= {run.name for run in runs if outcomes[run.name].mixed}
             self._service.note(now.bound, capacity)
 
     def _soak(self, now: InPlay, wave: Sequence[str]) -> None:
@@ -295,3 +282,9 @@ class Executor:
 
     def _look_closely(self, now: InPlay, items: Sequence[Finished]) -> None:
         self._fail_late(now, no_longer_serving(items, self.targets, self.fleet, self.clock, forks=self.forks))
+
+
+def _bounds(bound: BoundPlay) -> Mapping[str, Any]:
+    """What a play may cost at most: hosts out of service at once, where it takes any out, and hosts that fail."""
+    out = {"max_unavailable": bound.max_unavailable} if bound.touches_traffic else {}
+    return {**out, "may_fail": bound.failures.most}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from fleetdeploy.domain.events import Kind
@@ -12,24 +13,35 @@ from fleetdeploy.domain.plan import HostPlan
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import FleetdeployError, NotHealthy, RolloutFailed
-from fleetdeploy.planning.waves import FailureBudget
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.capacity import Capacity
 from fleetdeploy.rollout.capacity.in_service import drained_by_us
 from fleetdeploy.rollout.capacity.lookout import LOOK_S, Lookout
+from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.host.host_run import HostRun
 from fleetdeploy.rollout.outcomes import Failures
 
 
 @dataclass
 class Service:
-    """The hosts that are ``out`` of service between two plays, and those ``told`` so by their balancer alone."""
+    """The hosts that are ``out`` of service between two plays, and those ``told`` so by their balancer alone. ``emit``
+    is told whenever a play that changes what serves has other hosts out than before.
+    """
 
     out: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
+    emit: Emitter | None = None
 
     def capacity(self, bound: BoundPlay, new: Iterable[str], coming_back: Iterable[str] = ()) -> Capacity:
         """What the play begins with."""
+        new = frozenset(new)
+        total, emit = len(bound.everyone), self.emit
+        floor = max(total - len(new) - bound.max_unavailable, bound.floor.in_service, 0)
+
+        def tell(out: AbstractSet[str]) -> None:
+            if emit is not None and bound.touches_traffic:
+                emit(Kind.CAPACITY_CHANGED, hosts=total, out=sorted(out), floor=floor)
+
         return Capacity(
             out=self.out & set(bound.everyone),
             told=self.told,
@@ -37,6 +49,7 @@ class Service:
             max_unavailable=bound.max_unavailable,
             coming_back=coming_back,
             floor=bound.floor,
+            tell=tell,
         )
 
     def note(self, bound: BoundPlay, capacity: Capacity) -> None:
@@ -94,8 +107,7 @@ class InPlay:
         included: the share that may fail is of these as well.
         """
         lookout = Lookout(bound.everyone if bound.touches_traffic else {}, capacity, fleet, clock)
-        budget = FailureBudget(len(bound.hosts), bound.play.max_fail_percentage)
-        return cls(bound, capacity, lookout, Failures(budget, failed), stop, check)
+        return cls(bound, capacity, lookout, Failures(bound.failures, failed), stop, check)
 
     def take(self, plan: HostPlan) -> None:
         """Count a host as out before it is, once there is room by the balancers' word of these seconds.

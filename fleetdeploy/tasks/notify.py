@@ -24,6 +24,7 @@ from fleetdeploy.errors import HostError, RemoteCommandFailed
 from fleetdeploy.tasks.step import Step
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+"""Between two tries, each twice as long as the last: who is restarted is back after a few, and nobody is pressed."""
 
 
 class Arguments(BaseModel):
@@ -77,7 +78,7 @@ class Notify:
                 _tell(step, arguments, body)
             except HostError as error:
                 if tried < arguments.retries and not step.ending:
-                    step.clock.wait(min(FIRST_WAIT_S * 2**tried, LONGEST_WAIT_S))
+                    step.wait(min(FIRST_WAIT_S * 2**tried, LONGEST_WAIT_S))
                 elif arguments.required:
                     raise
                 else:

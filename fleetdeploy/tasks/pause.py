@@ -9,8 +9,6 @@ from fleetdeploy.domain.plan import ServicePlan
 from fleetdeploy.errors import Held
 from fleetdeploy.tasks.step import Step
 
-LOOK_S = 0.5
-
 
 class Arguments(BaseModel):
     """``pause: {seconds: 30s}`` or ``pause: {prompt: "Is the dashboard green?"}``."""
@@ -48,9 +46,7 @@ class Pause:
     def act(self, step: Step, arguments: Arguments) -> None:
         if arguments.prompt and not step.ask(arguments.prompt):
             raise Held(f"not agreed to: {arguments.prompt}", where=step.session.host.name)
-        end = step.clock.monotonic_s() + arguments.seconds
-        while (left := end - step.clock.monotonic_s()) > 0 and not step.ending:
-            step.clock.wait(min(LOOK_S, left))
+        step.wait(arguments.seconds)
 
     def undo(self, step: Step, arguments: Arguments) -> None:
         """Nothing was done."""

@@ -15,6 +15,9 @@ from fleetdeploy.domain.secret import Secret, opened
 from fleetdeploy.errors import FleetdeployError, HostError, Interrupted, RolloutFailed
 from fleetdeploy.planning.container import GRPC_PORT, container_name
 
+LOOK_S = 0.5
+"""How often it is asked whether the run is to end: a person who presses Ctrl-C does not notice the wait."""
+
 LOG_LINES = 20
 USAGE_LINES = 80
 """A server that does not like its command line says why and then lists its flags, one a line, behind a tab."""
@@ -57,6 +60,12 @@ class Step:
                 return True
             raise
         return False
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, until the run shall end. Raises where the host can still go back instead."""
+        end_s = self.clock.monotonic_s() + seconds
+        while (left_s := end_s - self.clock.monotonic_s()) > 0 and not self.ending:
+            self.clock.wait(min(LOOK_S, left_s))
 
     @property
     def outside(self) -> Outside:

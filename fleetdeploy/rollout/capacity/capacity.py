@@ -10,6 +10,7 @@ from fleetdeploy.errors import RolloutFailed
 from fleetdeploy.planning.waves import Floor, may_take_out
 
 _LOOK_S = 0.5
+"""How often a host that waits is asked whether it shall give up; a place that becomes free wakes it at once."""
 
 
 class Capacity:
@@ -18,7 +19,8 @@ class Capacity:
     Thread-safe. A host that is ``out`` already, because it is down or an earlier run drained it, keeps its place until
     it serves again; nobody waits for those among them that are not ``coming_back`` in this play. Those that are out
     only because they are ``told`` to be, by their balancer, serve again by its word as well. ``floor`` is what has to
-    stay in service in each failure domain; hosts that never served are not in service there either.
+    stay in service in each failure domain; hosts that never served are not in service there either. ``tell`` is called
+    with all hosts that are not in service, whenever these are others.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Capacity:
         coming_back: Iterable[str] = (),
         told: Iterable[str] = (),
         floor: Floor | None = None,
+        tell: Callable[[AbstractSet[str]], None] = lambda _: None,
     ) -> None:
         self._out = set(out)
         self._stay = self._out - set(coming_back)
@@ -42,6 +45,8 @@ class Capacity:
         self._at_work: set[str] = set()
         self._at_hand: set[str] = set()
         self._changed = threading.Condition()
+        self._tell = tell
+        self._last_told: AbstractSet[str] | None = None
 
     @property
     def out(self) -> frozenset[str]:
@@ -71,6 +76,7 @@ class Capacity:
         """These hosts have their part now: a new one among them may yet come to serve, others are not waited for."""
         with self._changed:
             self._at_work = set(wave)
+            self._tell_out()
 
     def see(self, silent: AbstractSet[str], *, at_hand: AbstractSet[str] = frozenset()) -> None:
         """``silent`` hosts get no requests by their balancers' word: they count until it says otherwise.
@@ -84,6 +90,7 @@ class Capacity:
             for known in (self._out, self._told, self._before, self._stay):
                 known.update(more)
                 known.difference_update(gone)
+            self._tell_out()
             self._changed.notify_all()
 
     def take(self, host: str, check: Callable[[], None]) -> None:
@@ -113,6 +120,7 @@ class Capacity:
                 return False
             self._out.add(host)
         self._at_hand.add(host)
+        self._tell_out()
         return True
 
     def _may(self, host: str) -> bool:
@@ -147,4 +155,11 @@ class Capacity:
                     self._told.discard(host)
             elif serves is False:
                 self._new.add(host)
+            self._tell_out()
             self._changed.notify_all()
+
+    def _tell_out(self) -> None:
+        out = self._out | self._new
+        if out != self._last_told:
+            self._last_told = out
+            self._tell(frozenset(out))

@@ -45,9 +45,13 @@ def forecast(
     return Forecast(plan, _work(legs), found, told)
 
 
-def without_capacity(plan: Plan, plays: Sequence[BoundPlay], *, forks: int) -> Forecast:
-    """What ``plays`` would do on each host, and nothing else: no balancer is asked."""
-    return Forecast(plan, _work(_course(plan, plays, frozenset(plan.unreachable), forks=forks)))
+def without_capacity(
+    plan: Plan, plays: Sequence[BoundPlay], *, forks: int, durations: Durations | None = None
+) -> Forecast:
+    """What ``plays`` would do on each host, and how long that takes by ``durations``: no balancer is asked."""
+    legs = tuple(_course(plan, plays, frozenset(plan.unreachable), forks=forks))
+    found = (_play(leg, (), durations=durations or Durations(), forks=forks, known=False) for leg in legs)
+    return Forecast(plan, _work(legs), tuple(found))
 
 
 def _refusal(error: FleetdeployError, hosts: tuple[str, ...] = ()) -> RunRefusal:

@@ -1,0 +1,61 @@
+"""What a run knows of its hosts while it goes on: how each stands, and what it has done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
+from fleetdeploy.domain.plan import Plan
+from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.course import Progress
+from fleetdeploy.rollout.host.host_run import HostRun
+from fleetdeploy.rollout.outcomes import closed, merge
+
+
+@dataclass
+class SoFar:
+    """``touched`` hosts were looked at for their part, ``prepared`` ones were changed in some way, ``drained`` ones are
+    drained by this run and may stay so.
+    """
+
+    outcomes: dict[str, HostOutcome] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
+    prepared: set[str] = field(default_factory=set)
+    drained: set[str] = field(default_factory=set)
+
+    def state(self, name: str) -> HostState | None:
+        """The host's outcome so far; None without one."""
+        return self.outcomes[name].state if name in self.outcomes else None
+
+    def failed(self, names: Iterable[str]) -> list[str]:
+        """Those of the hosts that count as failures."""
+        return [name for name in names if self.state(name) in FAILURES]
+
+    def is_activated(self, name: str) -> bool:
+        """Whether the host serves something new by this run."""
+        return name in self.outcomes and self.outcomes[name].activated
+
+    def progress(self, out: AbstractSet[str]) -> Progress:
+        """For the plays to come: a host that failed or was passed over has no part in them."""
+        lost = {name for name, item in self.outcomes.items() if item.state in {*FAILURES, HostState.SKIPPED}}
+        activated = {name for name in self.outcomes if self.is_activated(name)}
+        return Progress(frozenset(out), self.touched, activated, lost)
+
+    def note(self, run: HostRun, outcome: HostOutcome) -> None:
+        """What a host's part in a play has left on it."""
+        if run.changes:
+            self.prepared.add(run.name)
+        if outcome.mixed and any(work.name == "drain" for work in run.done):
+            self.drained.add(run.name)
+
+    def add(self, outcome: HostOutcome) -> None:
+        """A host's outcome in one more play."""
+        self.outcomes[outcome.host] = merge(self.outcomes.get(outcome.host), outcome)
+
+    def close(self, plays: Sequence[BoundPlay], plan: Plan, *, why: str) -> None:
+        """At the run's end every host of it gets an outcome. ``why`` it ended early, "" where it did not."""
+        for name in (name for bound in plays for name in bound.hosts):
+            needed = name in plan.hosts and plan.hosts[name].changed
+            self.outcomes[name] = closed(self.outcomes.get(name), name, why=why, needed=needed)
