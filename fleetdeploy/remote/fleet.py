@@ -26,8 +26,9 @@ from fleetdeploy.remote.run_directory import RunDirectory
 from fleetdeploy.remote.serving import RemoteServing
 from fleetdeploy.remote.ssh.channels import OneDeadline
 from fleetdeploy.remote.ssh.config import write_ssh_config
-from fleetdeploy.remote.ssh.connection import Handshakes, SshConnection
+from fleetdeploy.remote.ssh.connection import SshConnection
 from fleetdeploy.remote.ssh.failures import is_refused_channel
+from fleetdeploy.remote.ssh.handshakes import Handshakes
 from fleetdeploy.remote.ssh.relay import Relay
 from fleetdeploy.remote.ssh.rootsocket import ask_as_root
 

@@ -24,6 +24,7 @@ from fleetdeploy.remote.ssh.channels import CommandResult, open_streamlocal, run
 from fleetdeploy.remote.ssh.config import Hop
 from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, translate, translated
 from fleetdeploy.remote.ssh.guard import guarded, read_first, sweep
+from fleetdeploy.remote.ssh.handshakes import TURNS, Handshakes
 from fleetdeploy.remote.ssh.link import CHANNEL_S, close_link, make_link, open_link, phase_of, route
 
 CAP_BYTES = 8 * 1024 * 1024
@@ -33,31 +34,6 @@ _SETTLES_S = 1.0
 
 SWEEP_S = 5.0
 """How long the end of a command that did not heed a signal may take, once its own deadline is over."""
-
-
-TURNS = 10
-"""For how many connections' time a further one waits for its turn to start."""
-
-
-class Handshakes:
-    """Lets few connections start at once: sshd drops early connections beyond its MaxStartups (10 by default)."""
-
-    def __init__(self, limit: int = 8) -> None:
-        self._slots = threading.BoundedSemaphore(limit)
-
-    @contextmanager
-    def turn(self, host: str, *, wait_s: float) -> Iterator[None]:
-        """Start a connection meanwhile. Raises Unreachable where ``wait_s`` seconds bring no turn."""
-        if not self._slots.acquire(timeout=wait_s):
-            raise Unreachable(
-                f"too many connections were starting: it was not this one's turn within {wait_s:g} s",
-                where=host,
-                hint="hosts that do not answer hold up the others: leave them out, or use fewer --forks",
-            )
-        try:
-            yield
-        finally:
-            self._slots.release()
 
 
 class SshConnection:

@@ -199,10 +199,10 @@ def test_a_group_ends_with_its_sshd(lab: Lab, hosts: Hosts, group: Group, fleet:
 
 _KILL_SSHD = """
 pid=$1
-while read -r name </proc/$pid/comm && [ "$name" != sshd ]; do
+while read -r name </proc/$pid/comm && [ "$name" != sshd ] && [ "$name" != dropbear ]; do
   pid=$(sed -n 's/^PPid:[^0-9]*//p' /proc/$pid/status)
 done
-kill -9 $pid
+[ "$pid" -gt 1 ] && kill -9 "$pid"
 """
 """Ends the nearest sshd above a process."""
 

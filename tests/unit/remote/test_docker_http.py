@@ -13,7 +13,8 @@ from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.errors import DeadlineExceeded
 from fleetdeploy.remote.docker.containers import _translate
 from fleetdeploy.remote.docker.http import ChannelClient, _Adapter
-from fleetdeploy.remote.ssh.connection import Handshakes, SshConnection
+from fleetdeploy.remote.ssh.connection import SshConnection
+from fleetdeploy.remote.ssh.handshakes import Handshakes
 
 pytestmark = pytest.mark.sockets
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"

@@ -11,7 +11,8 @@ import pytest
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.errors import Unreachable
 from fleetdeploy.remote.ssh import connection as ssh
-from fleetdeploy.remote.ssh.connection import Handshakes, SshConnection
+from fleetdeploy.remote.ssh.connection import SshConnection
+from fleetdeploy.remote.ssh.handshakes import Handshakes
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from fleetdeploy.errors import RemoteCommandFailed
 from fleetdeploy.remote.ssh import become
 from fleetdeploy.remote.ssh import connection as ssh
 from fleetdeploy.remote.ssh.channels import CommandResult
-from fleetdeploy.remote.ssh.connection import Handshakes, SshConnection
+from fleetdeploy.remote.ssh.connection import SshConnection
+from fleetdeploy.remote.ssh.handshakes import Handshakes
 
 SUDO = ["env", "LC_ALL=C", "sudo", "-n", "-H", "-u", "root", "--"]
 

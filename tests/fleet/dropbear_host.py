@@ -1,0 +1,43 @@
+"""A lab whose host serves SSH by dropbear instead of OpenSSH, under the same key: the rest is as ever."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fleetdeploy.lab.fleet import Lab
+from fleetdeploy.lab.waiting import wait_until
+
+HOST = "gpu1"
+DROPBEAR = shutil.which("dropbear", path="/usr/sbin:/usr/bin")
+
+# The host's first process starts it in sshd's place, now and after a reboot.
+_INSTEAD = r"""
+set -eu
+key=/etc/ssh/fdlab_host_dropbear
+dropbearconvert openssh dropbear /etc/ssh/fdlab_host_ed25519 $key
+sed -i "s|start sshd .*|start sshd dropbear -F -E -s -r $key -p 22 -P /run/sshd.pid|" /usr/local/sbin/fdlab-services
+kill "$(cat /run/sshd.pid)"
+"""
+
+
+def why_not() -> str:
+    """Why no host can serve SSH by dropbear here; empty where one can."""
+    return "" if DROPBEAR else "there is no dropbear: apt-get install dropbear-bin"
+
+
+@contextmanager
+def dropbear_lab() -> Iterator[Lab]:
+    """A lab of one host, with dropbear on port 22; it ends with the block, and with this process."""
+    lab = Lab(f"t{os.getpid()}dropbear")
+    lab.up(hosts=1, owner_pid=os.getpid())
+    try:
+        lab.run_on(HOST, ["sh", "-c", _INSTEAD])
+        wait_until(lambda: not lab.status().hosts[0].sshd, "sshd has gone", deadline_s=20)
+        lab.start_service(HOST, "sshd")
+        wait_until(lambda: lab.status().hosts[0].sshd, "dropbear answers", deadline_s=20)
+        yield lab
+    finally:
+        lab.down()
