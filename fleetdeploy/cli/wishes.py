@@ -107,12 +107,15 @@ def _hashed(arguments: argparse.Namespace, salt: str) -> dict[str, str]:
 
 
 def _write(path: Path, wanted: Mapping[str, object]) -> None:
+    from fleetdeploy.rollout.journal.writing import sync_directory
+
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(wanted, file)
             file.flush()
             os.fsync(file.fileno())
+        sync_directory(path.parent)
     except OSError as error:
         raise PreflightRefused(
             f"what the run is to bring about cannot be written: {error.strerror}",

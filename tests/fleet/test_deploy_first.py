@@ -29,11 +29,16 @@ from tests.fleet.project import DIRECTORY, EMBEDDER, INVENTORY, Project, Result,
 
 @pytest.fixture(scope="module")
 def first(lab: Lab, told_logs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, Result]]:
-    """Empty hosts after one rolling deploy of two models. The tests of this file only look."""
+    """Empty hosts after one rolling deploy of two models. The tests of this file only look, and requests run through
+    the balancer meanwhile, none of which may fail.
+    """
     project = Project(lab, tmp_path_factory.mktemp("first"))
     project.edit("    models:\n", f"    models:{EMBEDDER}")
-    yield project, project.deploy("--json", expect=None)
+    result = project.deploy("--json", expect=None)
+    with load(project) as report:
+        yield project, result
     make_new(lab)
+    nothing_failed(report)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.tfserving import model_config
@@ -131,6 +133,7 @@ def test_max_unavailable_holds_where_serial_would_allow_more(lab: Lab, served: P
     serves(lab, 2)
 
 
+@pytest.mark.usefixtures("steady")
 def test_a_limit_leaves_the_other_hosts_as_they_are(lab: Lab, served: Project) -> None:
     """`--limit` changes the hosts it names and contacts no other."""
     before = identities(lab)

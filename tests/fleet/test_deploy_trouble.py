@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.faults.means import lost_only_on
 from tests.fleet.onlooker import (
     SshdLog,
     admin_state,
@@ -97,6 +98,7 @@ def _sshd_answers(lab: Lab, host: str) -> bool:
 
 
 @pytest.mark.fault("F33")
+@pytest.mark.usefixtures("steady")
 def test_a_changed_host_key_is_refused_before_any_login(lab: Lab, served: Project) -> None:
     """A host with another key than the pinned one is exit 2, told with both fingerprints, and no login is tried."""
     pinned = on(lab, "gpu2", "sh", "-c", "ssh-keygen -y -f /etc/ssh/fdlab_host_ed25519 | ssh-keygen -l -f -").split()[1]
@@ -119,18 +121,19 @@ def test_a_host_without_docker_stops_the_run(lab: Lab, served: Project) -> None:
     served.want(version=2)
     before, told = {host: identity(lab, host) for host in ("gpu1", "gpu3")}, admin_state(lab)
     files = {host: service_files(lab, host) for host in machines(lab)}
-    on(lab, "gpu2", "sh", "-c", 'kill -9 "$(cat /run/docker.pid)"')
-    result = served.deploy(expect=None)
-    assert result.code == 5, str(result)
-    assert "gpu2: Docker cannot be asked: " in result.stderr
-    assert "systemctl status docker" in result.stderr
-    assert admin_state(lab) == told
-    assert {host: identity(lab, host) for host in before} == before
-    assert {host: service_files(lab, host) for host in machines(lab)} == files
-    lab.start_service("gpu2", "docker")
-    wait_docker(lab, "gpu2")  # without live-restore it has ended the container, and does not start it again
-    served.deploy()
-    serves(lab, 2)
+    with lost_only_on(lab, served, "gpu2"):
+        on(lab, "gpu2", "sh", "-c", 'kill -9 "$(cat /run/docker.pid)"')
+        result = served.deploy(expect=None)
+        assert result.code == 5, str(result)
+        assert "gpu2: Docker cannot be asked: " in result.stderr
+        assert "systemctl status docker" in result.stderr
+        assert admin_state(lab) == told
+        assert {host: identity(lab, host) for host in before} == before
+        assert {host: service_files(lab, host) for host in machines(lab)} == files
+        lab.start_service("gpu2", "docker")
+        wait_docker(lab, "gpu2")  # without live-restore it has ended the container, and does not start it again
+        served.deploy()
+        serves(lab, 2)
 
 
 @pytest.fixture
@@ -156,7 +159,9 @@ def test_a_full_disk_is_found_before_anything_is_copied(lab: Lab, small_disk: st
     project.deploy("playbooks/at_once.yml")
     on(lab, small_disk, "fallocate", "-l", "200M", "/srv/filler")
     project.want(version=2)
-    result = project.deploy(expect=None)
+    with load(project) as report:
+        result = project.deploy(expect=None)
+    nothing_failed(report)
     assert result.code == 5, str(result)
     assert "gpu2: /srv/fleetdeploy/ranking has " in result.stderr
     assert " MiB free, staging needs " in result.stderr
@@ -210,14 +215,17 @@ def test_a_port_that_is_taken_stops_a_first_deploy(lab: Lab, project: Project) -
 @pytest.mark.parametrize("image", ["fleetdeploy/standin:1.0", "fleetdeploy/standin:1.1"], ids=["start", "replace"])
 def test_a_container_that_is_not_ours_is_never_touched(lab: Lab, project: Project, name: str, image: str) -> None:
     """A container without our label under one of our names stops the run, and is not stopped, renamed or removed."""
-    if image.endswith("1.1"):
+    replaces = image.endswith("1.1")
+    if replaces:
         project.deploy("playbooks/at_once.yml")
         project.want(image=image)
         if name == CONTAINER:
             on(lab, "gpu1", "docker", "rm", "--force", CONTAINER)
     on(lab, "gpu1", "docker", "create", "--name", name, lab.images[0])
     theirs = container(lab, "gpu1", name)
-    result = refused(lab, lambda: project.deploy(expect=None))
+    out = ["gpu1"] if name == CONTAINER else []
+    with lost_only_on(lab, project, *out) if replaces else nullcontext():
+        result = refused(lab, lambda: project.deploy(expect=None))
     assert f"gpu1: a container named {name} exists that fleetdeploy did not make" in result.stderr
     assert "never touched" in result.stderr
     assert container(lab, "gpu1", name) == theirs

@@ -73,6 +73,7 @@ def test_a_run_ended_by_a_second_signal_is_carried_on(lab: Lab, served: Project)
     nothing_failed(report)
 
 
+@pytest.mark.usefixtures("steady")
 def test_a_run_that_goes_on_is_not_resumed_beside_itself(lab: Lab, served: Project) -> None:
     """While the run is under way `resume` ends with exit 6 and harms nothing."""
     served.want(version=2)

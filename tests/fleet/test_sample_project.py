@@ -18,7 +18,7 @@ import pytest
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from tests.fleet.onlooker import admin_state, container, identities, machines, make_new, on, traffic
-from tests.fleet.project import REPOSITORY, Result, exported
+from tests.fleet.project import REPOSITORY, Result, exported, load, nothing_failed
 
 EXAMPLE = Path("inventories/example")
 LIMIT = "gpu1.example.net,gpu2.example.net,gpu3.example.net"
@@ -217,7 +217,7 @@ def test_the_example_is_rolled_by_rack(lab: Lab, sample: Sample) -> None:
         ("        versions: [1, 2] ", "# "), ("        labels: {canary: 2} ", "# "),
     )  # fmt: skip
     _nobody_can_be_asked(sample)
-    with webhook(sample):
+    with webhook(sample), load(sample, golden=EXAMPLE / "golden") as report:
         _a_claimed_host_stops_it(lab, sample)
         sample.deploy("playbooks/rolling-by-rack.yml")
         assert {host: sample.serves(host) for host in machines(lab)} == {"gpu1": [2], "gpu2": [2], "gpu3": [2]}
@@ -227,6 +227,7 @@ def test_the_example_is_rolled_by_rack(lab: Lab, sample: Sample) -> None:
         assert sorted(line["host"].partition(".")[0] for line in sample.book()[-3:]) == machines(lab)
         assert lab.run_on("lb", ["test", "-e", "/run/rollout"], check=False).returncode == 1
         sample.unchanged("playbooks/rolling-by-rack.yml")
+    nothing_failed(report)
     cards = sample.deploy("playbooks/check-gpus.yml", "-v")
     assert cards.text.count("NVIDIA H200") == 2 * len(machines(lab))
 

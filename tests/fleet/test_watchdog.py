@@ -71,6 +71,7 @@ def converges(lab: Lab, project: Project, version: int) -> None:
 
 
 @pytest.mark.fault("F4")
+@pytest.mark.usefixtures("steady")
 def test_what_goes_well_is_confirmed_and_leaves_nothing_behind(lab: Lab, watched: Project) -> None:
     """Every host hears over a connection of its own that all is well; no process is left, and none goes back."""
     watched.want(version=2)
@@ -78,7 +79,9 @@ def test_what_goes_well_is_confirmed_and_leaves_nothing_behind(lab: Lab, watched
     assert f"a host that hears nothing for {WINDOW_S}s goes back by itself" in plan
     result = watched.deploy()
     assert result.last_line == "OK: 3 of 3 hosts changed"
-    kinds = [(event["host"], event["kind"]) for event in watched.events() if str(event["kind"]).startswith("watch")]
+    kinds = [
+        (event["host"], event["kind"]) for event in watched.events() if event["kind"] in {"watch_armed", "watch_ended"}
+    ]
     assert kinds == [(host, kind) for host in machines(lab) for kind in ("watch_armed", "watch_ended")]
     for host in machines(lab):
         assert await_verdict(lab, host).state is WatchState.CONFIRMED
@@ -222,6 +225,7 @@ def _systemd(lab: Lab) -> Iterator[None]:
 
 
 @pytest.mark.fault("F4")
+@pytest.mark.usefixtures("steady")
 def test_where_systemd_runs_a_timer_of_its_counts_down(lab: Lab, watched: Project, timers: None) -> None:
     """One unit a run and service, stopped by its exact name when all is well, and going back when nobody says so."""
     watched.want(version=2)

@@ -78,9 +78,10 @@ def _exit_0_after_revert() -> None:
 def _unreachable_is_no_failure() -> None:
     """What Ansible does: an unreachable host spends nothing of max_fail_percentage."""
     from fleetdeploy.domain import outcome
-    from fleetdeploy.rollout import executor
+    from fleetdeploy.rollout import executor, so_far
 
-    executor.FAILURES = frozenset({outcome.HostState.FAILED, outcome.HostState.REVERTED})
+    for module in (executor, so_far):
+        module.FAILURES = frozenset({outcome.HostState.FAILED, outcome.HostState.REVERTED})
 
 
 def _down_hosts_not_counted() -> None:

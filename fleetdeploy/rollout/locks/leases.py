@@ -125,7 +125,7 @@ class LeaseKeeper(Unleased):
             last_s = self._renewed_s.get(name)
         if last_s is not None and self.clock.monotonic_s() - last_s >= self.holds_s:
             raise LeaseLost(
-                f"the lease is over: the host has not answered for {self.holds_s:g} s; nothing more is done in its name",
+                f"its lease is over: it has not answered for {self.holds_s:g} s; nothing more is done in its name",
                 where=name,
                 hint="when it answers again, run again",
             )

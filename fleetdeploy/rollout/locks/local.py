@@ -114,18 +114,32 @@ def held_here(directory: Path, hosts: Collection[Host], clock: Clock) -> Mapping
     """The run on this machine that holds a host's lock, for those hosts that have one."""
     found: dict[str, Note] = {}
     for note, places in _notes(directory):
-        since_s = datetime.fromisoformat(str(note["since"])).timestamp()
-        seen = Note(str(note["run"]), str(note["user"]), int(str(note["pid"])), max(0.0, clock.now_s() - since_s))
-        found |= {host.name: seen for host in hosts if _place(host) in places}
+        with suppress(KeyError, ValueError):  # a note that somebody spoiled names nobody
+            since_s = datetime.fromisoformat(str(note["since"])).timestamp()
+            seen = Note(str(note["run"]), str(note["user"]), int(str(note["pid"])), max(0.0, clock.now_s() - since_s))
+            found |= {host.name: seen for host in hosts if _place(host) in places}
     return found
 
 
 def _identity(descriptor: int) -> str:
     """Empty where the system does not tell when it was booted: then nothing is concluded from this lock."""
     with suppress(OSError):
-        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         info = os.fstat(descriptor)
-        return f"{boot_id} {info.st_dev} {info.st_ino}"
+        return f"{_boot()} {info.st_dev} {info.st_ino}"
+    return ""
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _process(pid: int) -> str:
+    """Which process has this number now: the boot it is of, and its start in clock ticks since. Empty where the system
+    does not tell.
+    """
+    with suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return f"{_boot()} {stat.rpartition(')')[2].split()[19]}"
     return ""
 
 
@@ -169,14 +183,13 @@ def _set(descriptor: int, place: int, kind: int) -> None:
 
 def _owner(run: str, clock: Clock) -> dict[str, object]:
     since = datetime.fromtimestamp(clock.now_s(), tz=timezone.utc)
-    return {"run": run, "user": _user(), "pid": os.getpid(), "since": since.isoformat(timespec="seconds")}
+    pid = os.getpid()
+    known = {"run": run, "user": _user(), "pid": pid, "process": _process(pid)}
+    return {**known, "since": since.isoformat(timespec="seconds")}
 
 
 def _forget_ended(directory: Path, held: Collection[int]) -> None:
-    """Remove notes of runs that were killed: whoever wrote one for a place that is held here now has ended.
-
-    Their process numbers are given to others sooner or later, and the notes would then name the wrong run.
-    """
+    """Remove notes of runs that were killed: whoever wrote one for a place that is held here now has ended."""
     for note in directory.glob("*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             if not set(held).isdisjoint(json.loads(note.read_text(encoding="utf-8"))["places"]):
@@ -192,11 +205,13 @@ def _describe(directory: Path, place: int) -> str:
 
 
 def _notes(directory: Path) -> list[tuple[Mapping[str, object], Collection[int]]]:
-    """What runs leave beside the lock. A note of a run that is gone says nothing."""
+    """What runs leave beside the lock. A note of a run that is gone says nothing, whoever has its number by now."""
     found = []
     for path in directory.glob("*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             note = json.loads(path.read_text(encoding="utf-8"))
             os.kill(note["pid"], 0)
-            found.append((note, note["places"]))
+            # Versions before this one did not write down which process it is.
+            if note.get("process", "") in {"", _process(note["pid"])}:
+                found.append((note, note["places"]))
     return found

@@ -21,7 +21,7 @@ from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.remote.fleet import SshFleet
 from tests.fleet.onlooker import SshdLog, machines, on, serves
-from tests.fleet.project import DIRECTORY, Project
+from tests.fleet.project import DIRECTORY, Project, load, nothing_failed
 from tests.fleet.remote.deploy_user import ANYTHING, USER, deploy_user, lab_host, lab_user, rule
 from tests.fleet.remote.staging_files import FILES, stage_item, version
 
@@ -63,7 +63,9 @@ def test_a_deploy_as_a_user_who_becomes_root(lab_with_user: Lab, project: Projec
     for host in machines(lab_with_user):
         assert set(on(lab_with_user, host, "find", DIRECTORY, "-printf", "%u\n").split()) == {"root"}
     project.want(version=2)
-    project.deploy()
+    with load(project) as report:
+        project.deploy()
+    nothing_failed(report)
     serves(lab_with_user, 2)
     wait_until(lambda: nothing_left(lab_with_user), "no command of ours is left on any host", deadline_s=20)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -60,6 +61,15 @@ def test_show_tells_of_runs_on_this_machine(project: Project) -> None:
     assert "run-1" in shown.out
     assert [(row["host"], row["run"]) for row in local] == [("gpu1", "run-1")]
     assert project.run("lock", "show", "--json").json["local"] == []
+
+
+def test_show_names_no_run_whose_number_is_another_process_s(project: Project) -> None:
+    """The note of a run that was killed is not shown for whoever got its process number."""
+    place, host = project.path / "home/fleetdeploy/locks", Host("gpu1", Connection("gpu1"))
+    with lock.hold(place, [host], "killed", project.world.clock):
+        note = json.loads((place / "killed.json").read_text())
+    (place / "killed.json").write_text(json.dumps({**note, "process": "another-boot 1"}))
+    assert project.run("lock", "show").out == "LOCKS: nobody works on these hosts\n"
 
 
 @pytest.mark.parametrize("verb", [["show"], ["break", "--reason", "x"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import pytest
 from simulation.controller import desired, golden, sim_host
@@ -125,6 +126,22 @@ def test_a_release_is_named_by_id_hash_part_or_version(wanted: str, content: str
     assert {goal.content for goal in found.values()} == {content}
 
 
+def test_of_releases_with_one_version_the_newest_that_nobody_took_back_is_meant() -> None:
+    """MODEL=VERSION is the one proven last; one that a rollback left is meant only where there is no other."""
+    images = [ProvenRelease(f"T{number}-{content}", {"ranker": (1,)}) for number, content in enumerate("ab")]
+    assert goals({("one", "s"): Past(tuple(images), "b")}, "ranker=1") == {("one", "s"): Goal("b")}
+    back = ProvenRelease("T2-c", {"ranker": (2,)}, took_back="b")
+    assert goals({("one", "s"): Past((*images, back), "c")}, "ranker=1") == {("one", "s"): Goal("a")}
+    assert goals({("one", "s"): Past((images[1], back), "c")}, "ranker=1") == {("one", "s"): Goal("b")}
+
+
+@pytest.mark.parametrize("wanted", ["T0-a", "a"])
+def test_a_whole_name_is_no_part_of_another_one(wanted: str) -> None:
+    """Who gives an id or a hash in full means that release, whatever else begins or ends like it."""
+    alike = (ProvenRelease("T0-a", {"ranker": (1,)}), ProvenRelease("T0-ab", {"ranker": (2,)}))
+    assert goals({("one", "s"): Past(alike, "ab")}, wanted) == {("one", "s"): Goal("a")}
+
+
 def test_what_stands_for_several_releases_is_refused() -> None:
     """A part that fits more than one content on a host is no name."""
     with pytest.raises(InputError, match="'T' stands for several releases of s on one: T0-a, T1-b"):
@@ -151,6 +168,8 @@ def test_a_history_that_does_not_end_with_the_current_record_is_completed() -> N
     assert past_of(seen) == Past(proven_here(seen), record.content_hash)
     lease = Lease(Holder(record.run, "ann@desk"), 1, 2.0, 0.0)
     assert past_of(replace(seen, lease=Present(lease))).unfinished
+    forward = replace(seen, release=Present(replace(record, took_back="")), lease=Present(lease))
+    assert not past_of(forward).unfinished, "its run was no rollback"
     assert not past_of(replace(seen, lease=Present(replace(lease, holder=Holder("other", "ann@desk"))))).unfinished
     assert past_of(replace(seen, drained_by=Present("run"))).unfinished
     assert not past_of(replace(seen, release=Absent(), history=Present(proven("a", "b<c")))).unfinished
@@ -219,6 +238,52 @@ def test_a_record_that_is_not_whole_is_found_out(harm: dict[str, object], words:
     made = back_to(release, service.wish, service)
     problems = list(problems_of(release, made, seen.services[SERVICE], seen, image_there=True))
     assert any(words in item.message for item in problems)
+
+
+def test_a_record_of_another_container_is_found_out() -> None:
+    """What stands in it would be made under a name that is not the service's."""
+    service = desired(1)
+    release, seen = recorded(service), settled_host(service)
+    release = replace(release, container={**release.container, "name": "other"})
+    made = back_to(release, service.wish, service)
+    problems = list(problems_of(release, made, seen.services[SERVICE], seen, image_there=True))
+    assert problems[0].message == "its record is one of service 'ranking', container 'other'"
+
+
+def test_a_file_too_many_is_found_out() -> None:
+    """A version with a file that its manifest does not name is not the one that was proven, whatever its size."""
+    service = desired(1)
+    release, seen = recorded(service), settled_host(service)
+    there = seen.services[SERVICE].versions.value["ranker"][1]  # type: ignore[union-attr]
+    more = replace(there, sizes_bytes={**there.sizes_bytes, "assets/empty": 0})
+    observed = replace(seen.services[SERVICE], versions=Present({"ranker": {1: more}}))
+    problems = list(problems_of(release, back_to(release, service.wish, service), observed, seen, image_there=True))
+    assert [item.message for item in problems] == [
+        "files of version 1 of ranker changed on the host since they were staged"
+    ]
+
+
+def test_what_went_from_the_host_since_is_not_brought_there() -> None:
+    """A later look that finds no version, or no image, refuses the host: a way back copies and pulls nothing."""
+    service = desired(1)
+    made, seen = back_to(recorded(service), service.wish, service), settled_host(service)
+    bare = replace(seen.services[SERVICE], versions=Present({}), container=Absent())
+    docker = Present(replace(seen.docker.value, images={}))  # type: ignore[union-attr]
+    gone = replace(seen, services={SERVICE: bare}, docker=docker, listening=Present(()))
+    found = standing_refusals(plan_host(sim_host("gpu1"), [made], gone, stamp="T9", again=True))
+    assert [item.message for item in found] == [
+        "version 1 of ranker is not on the host any more",
+        f"the image {made.recorded.image} ({made.recorded.image_id}) is not on the host any more",  # type: ignore[union-attr]
+    ]
+
+
+def test_files_that_were_elsewhere_are_found_out() -> None:
+    """A container is made as it was, with what it mounted: another directory in the inventory has not its files."""
+    service = desired(1)
+    release, seen = recorded(service), settled_host(service)
+    made = back_to(release, replace(service.wish, base_dir=PurePosixPath("/elsewhere")), service)
+    problems = list(problems_of(release, made, seen.services[SERVICE], seen, image_there=True))
+    assert [item.message for item in problems] == ["its files were in another directory than the inventory's"]
 
 
 def test_a_container_that_cannot_be_understood_is_an_error() -> None:

@@ -121,7 +121,9 @@ def test_a_release_that_was_left_again_counts_as_never_proven(tmp_path: Path) ->
     assert remembered_ids(home) == ["T1-a", "T2-b", "T3-a"]
     assert sorted(path.name for path in (home / "releases").glob("*.json")) == ["T1-a.json", "T2-b.json", "T3-a.json"]
     assert (home / "releases/current").read_text() == "T3-a\n"
+    assert "release T3-a, T4-b was left" in (home / "audit.log").read_text()
     done(verb("unrelease", home, "T3-a"))
+    assert "no release is current, T3-a was left" in (home / "audit.log").read_text()
     assert remembered_ids(home) == ["T1-a", "T2-b"]
     assert not (home / "releases/current").exists()
     assert not (home / "releases/T3-a.json").exists()

@@ -356,7 +356,8 @@ def test_a_first_release_that_was_reverted_is_no_last_good_one() -> None:
     """Where there was nothing before it, there is nothing to go back to after the next one either."""
     world = World.of(*PAIR)
     flap(world, V1, 1)
-    assert world.hosts["gpu1"].directory(SERVICE).release is None
+    files = world.hosts["gpu1"].directory(SERVICE)
+    assert (files.release, files.history, files.records) == (None, [], {})
     assert deploy(world, V2).code == 0
     refused = rollback(world, V2)
     assert (refused.code, refused.acts) == (5, [])
@@ -403,6 +404,9 @@ def test_over_a_deploy_that_was_killed_nobody_goes_back_unnamed(wanted: DesiredS
     refused = rollback(world, wanted)
     assert (refused.code, refused.acts) == (5, [])
     assert "is neither" in refused.last_line
+    named = world.copy()
+    assert rollback(named, wanted, content(named, 0)).code == 0
+    assert converged(named, V1) == []
     assert rollback(world, wanted, content(world, -1)).code == 0
     assert converged(world, V2) == []
 

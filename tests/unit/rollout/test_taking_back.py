@@ -13,8 +13,10 @@ from simulation.world import POOLS, SERVICE, World, converged
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.playbook import OnFailure, Quantity
+from fleetdeploy.errors import LeaseLost
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.host.host_run import HostRun
+from fleetdeploy.rollout.locks.leases import LeaseKeeper
 
 from .fleets import V1, V2, dangers, new, settled
 from .test_failures import states
@@ -181,6 +183,28 @@ def test_hosts_of_an_earlier_play_go_back_in_its_own_capacity() -> None:
     assert [event.host for event in run.events if event.kind is Kind.REVERT_STARTED] == ["gpu4", "gpu3", "gpu2", "gpu1"]
     assert converged(world, V1) == []
     assert dangers(world, most_out=1) == []
+
+
+def test_a_host_whose_lease_is_known_to_be_lost_is_left_to_the_other_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finished, and another run has it by now: it is not touched, is told as not known, and the others go back."""
+    world, over = settled(*FIVE), list[Event]()
+    world.hosts["gpu5"].quality[("ranker", 2)] = Quality.WRONG
+
+    def finished(event: Event) -> None:
+        if (event.kind, event.task, event.host) == (Kind.STEP_FINISHED, "undrain", "gpu4"):
+            over.append(event)
+
+    def check(_: LeaseKeeper, name: str) -> None:
+        if over and name == "gpu4":
+            raise LeaseLost("the lease is lost: run-elsewhere took over", where=name)
+
+    monkeypatch.setattr(LeaseKeeper, "check", check)
+    # One more may be out, as nobody knows of this one.
+    run = deploy(world, V2, run_plays=all_back(max_unavailable=Quantity(2)), sinks=[finished])
+    assert run.code == 4
+    assert states(run)["gpu4"] is HostState.FAILED
+    assert versions(world) == {"gpu1": (1,), "gpu2": (1,), "gpu3": (1,), "gpu4": (2,), "gpu5": (1,)}
+    assert world.in_service("gpu4")
 
 
 def test_new_hosts_go_back_to_nothing() -> None:
