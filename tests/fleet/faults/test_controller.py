@@ -167,7 +167,7 @@ def test_a_controller_whose_clock_is_wrong_and_jumps(lab: Lab, served: Project, 
         started = served.deploy_until(kind="step_started", task="activate", host="gpu1")
         move(YEAR_S)
         with stopped(started):
-            assert "another run works on gpu1" in other.deploy(expect=6).stderr
+            assert "another run works on gpu" in other.deploy(expect=6).stderr
         _comes_to(served, started, {"kind": "step_started", "task": "activate", "host": "gpu2"})
         move(-2 * YEAR_S)
         result = started.end()
