@@ -13,7 +13,7 @@ from fleetdeploy.domain.service import LABEL_SPEC, ContainerSpec, DesiredService
 from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.planning import before
 from fleetdeploy.planning.container import changed_fields
-from fleetdeploy.tfserving import status
+from fleetdeploy.tfserving import model_config, status
 from fleetdeploy.tfserving.golden import for_version
 from fleetdeploy.tfserving.simulation import hindrances, simulate
 
@@ -79,8 +79,10 @@ def _proven(desired: DesiredService, observed: ObservedService, spec: ContainerS
 
 def _reload_reason(desired: DesiredService, observed: ObservedService, config: tuple[Change, ...]) -> str:
     if config:
+        if model_config.is_in_doubt(before.our_config(observed)):
+            return f"a run that was cut off wrote {before.CONFIG_FILE}, and the server may not have loaded it"
         return before.fault(observed) or "only the model configuration changed"
-    for model in desired.models:
+    for model in sorted(desired.models, key=lambda model: model.name):
         reading = observed.served.get(model.name, Absent())
         if not isinstance(reading, Present):
             return f"the server does not answer for {model.name}: wait for it, then load the configuration again"

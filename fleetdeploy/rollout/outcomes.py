@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
+from fleetdeploy.domain.plan import Activation, HostPlan
 from fleetdeploy.errors import HostError, LeaseLost
 from fleetdeploy.planning.waves import FailureBudget
 from fleetdeploy.rollout.bound_play import BoundPlay
@@ -59,16 +60,26 @@ def merge(before: HostOutcome | None, now: HostOutcome) -> HostOutcome:
     )
 
 
-def closed(outcome: HostOutcome | None, name: str, *, why: str, needed: bool) -> HostOutcome:
+def closed(
+    outcome: HostOutcome | None, name: str, *, why: str, planned: HostPlan | None, put_back: bool = False
+) -> HostOutcome:
     """A host's outcome at the end of a run that ended early, and ``why`` it did, "" for one that did not: hosts that it
-    never came to, or only put files on, were skipped. ``needed`` is whether the host needed anything.
+    never came to, or only put files on, were skipped. By what was ``planned`` as the run began one that needed nothing
+    is fine, whether the run came to it or not; so is one that had nothing to be switched over, once it has its files
+    and was ``put_back`` into its balancer.
     """
+    services = planned.services if planned else ()
+    switches = any(item.activation is not Activation.NOTHING for item in services)
+    out = any(item.undrain for item in services) and not put_back
     if outcome is None:
-        return HostOutcome(name, HostState.SKIPPED if why else HostState.OK, why)
-    if why and outcome.state is HostState.OK and needed:
+        needed = planned is not None and planned.changed
+        return HostOutcome(name, HostState.SKIPPED, why) if why and needed else HostOutcome(name, HostState.OK)
+    if why and outcome.state is HostState.OK and planned is not None and planned.changed:
         return replace(outcome, state=HostState.SKIPPED, reason=why)
-    if why and outcome.state is HostState.CHANGED and not outcome.activated:
+    if why and outcome.state is HostState.CHANGED and not outcome.activated and (switches or out):
         return replace(outcome, state=HostState.SKIPPED, reason=f"prepared, not switched over: {why}")
+    if why and outcome.state is HostState.SKIPPED and put_back and not switches:
+        return replace(outcome, state=HostState.CHANGED, reason="")
     return outcome
 
 

@@ -17,13 +17,14 @@ from fleetdeploy.rollout.outcomes import closed, merge
 @dataclass
 class SoFar:
     """``touched`` hosts were looked at for their part, ``prepared`` ones were changed in some way, ``drained`` ones are
-    drained by this run and may stay so.
+    drained by this run and may stay so, ``put_back`` ones are in their balancers by it.
     """
 
     outcomes: dict[str, HostOutcome] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     prepared: set[str] = field(default_factory=set)
     drained: set[str] = field(default_factory=set)
+    put_back: set[str] = field(default_factory=set)
 
     def state(self, name: str) -> HostState | None:
         """The host's outcome so far; None without one."""
@@ -49,6 +50,8 @@ class SoFar:
             self.prepared.add(run.name)
         if outcome.mixed and any(work.name == "drain" for work in run.done):
             self.drained.add(run.name)
+        if outcome.state is HostState.CHANGED and any(work.name == "undrain" for work in run.done):
+            self.put_back.add(run.name)
 
     def add(self, outcome: HostOutcome) -> None:
         """A host's outcome in one more play."""
@@ -57,5 +60,5 @@ class SoFar:
     def close(self, plays: Sequence[BoundPlay], plan: Plan, *, why: str) -> None:
         """At the run's end every host of it gets an outcome. ``why`` it ended early, "" where it did not."""
         for name in (name for bound in plays for name in bound.hosts):
-            needed = name in plan.hosts and plan.hosts[name].changed
-            self.outcomes[name] = closed(self.outcomes.get(name), name, why=why, needed=needed)
+            planned, put_back = plan.hosts.get(name), name in self.put_back
+            self.outcomes[name] = closed(self.outcomes.get(name), name, why=why, planned=planned, put_back=put_back)

@@ -25,7 +25,7 @@ from fleetdeploy.domain.service import LABEL_SERVICE, LABEL_SPEC, DesiredService
 from fleetdeploy.planning.before import config_in_force
 from fleetdeploy.planning.container import previous_name
 from fleetdeploy.planning.host import plan_host
-from fleetdeploy.tfserving import model_config
+from fleetdeploy.tfserving import model_config, status
 
 SILENT = Unknown("nothing listens on the service's port")
 
@@ -97,9 +97,15 @@ def _reload(observed: ObservedHost, service: ServicePlan) -> Iterator[ObservedHo
     listed = {name: entry.versions for name, entry in model_config.wanted(model_config.parse(both, where="")).items()}
     observed = with_service(observed, config_text=Present(both))
     yield observed
+    seen = seen_of(observed).served
+    there = {name: status.available(said.value) for name, said in seen.items() if isinstance(said, Present)}
     for arriving in (State.LOADING, State.AVAILABLE):
         served = {
-            name: {number: State.AVAILABLE if number not in wanted[name] else arriving for number in listed[name]}
+            # What is in memory stays there: a reload loads what is not.
+            name: {
+                number: arriving if number in wanted[name] and number not in there.get(name, ()) else State.AVAILABLE
+                for number in listed[name]
+            }
             for name in wanted
         }
         observed = with_service(observed, served=states(**served))

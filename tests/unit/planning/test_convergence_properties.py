@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from simulation.controller import config_text, desired
 from simulation.seen import settled_host
 
 from fleetdeploy.domain.observed import Absent, ObservedHost, Present
@@ -17,7 +18,7 @@ from fleetdeploy.planning.before import our_config
 from fleetdeploy.tfserving import status
 
 from .effects import plan_of, seen_of, steps, with_service
-from .struck_hosts import as_asked, cut_off, hosts, services
+from .struck_hosts import as_asked, cut_off, hosts, services, struck
 
 PROPERTY = settings.get_profile("property")
 SLOW = settings(PROPERTY, max_examples=PROPERTY.max_examples // 2)
@@ -28,6 +29,10 @@ RANK = {
     Activation.START: 3,
     Activation.REPLACE: 3,
 }
+LABELLED = replace(
+    desired(models={"ranker": (3,)}), config_text=config_text((("ranker", (3,), (("canary", 3), ("stable", 3))),))
+)
+THREE_MODELS = desired(models={"embedder": (2,), "ranker": (2,), "tagger": (1, 2, 3)})
 
 
 def not_reached(host: ObservedHost, wanted: DesiredService) -> list[str]:
@@ -74,6 +79,7 @@ def test_whatever_was_cut_off_the_next_run_gets_there(
 
 @SLOW
 @given(host=hosts(), wanted=services())
+@example(host=struck(settled_host(LABELLED), "file gone"), wanted=LABELLED)
 def test_no_step_of_a_run_is_ever_taken_back(host: ObservedHost, wanted: DesiredService) -> None:
     """Planned again after each step, there is never more left to do than before it, and in the end nothing."""
     reached = [as_asked(host, wanted), *steps(as_asked(host, wanted), wanted)]
@@ -139,11 +145,22 @@ def test_the_order_of_models_and_versions_decides_nothing(
             }
         ),
     )
-    (one,), (two,) = (plan_of(as_asked(host, wanted), wanted).services, plan_of(shuffled, mixed).services)
+    _same_plan(as_asked(host, wanted), wanted, shuffled, mixed)
+    assert our_config(seen) == our_config(seen_of(shuffled))
+
+
+def test_a_silent_server_is_told_in_the_same_words_in_any_order() -> None:
+    """Of several models that the server does not answer for, the reason names the same one in any order."""
+    host = struck(settled_host(THREE_MODELS), "silent")
+    models = (*THREE_MODELS.models[1:], THREE_MODELS.models[0])
+    _same_plan(host, THREE_MODELS, host, replace(THREE_MODELS, models=models))
+
+
+def _same_plan(host: ObservedHost, wanted: DesiredService, shuffled: ObservedHost, mixed: DesiredService) -> None:
+    (one,), (two,) = (plan_of(host, wanted).services, plan_of(shuffled, mixed).services)
     for name in ("activation", "reason", "release_id", "container", "pull_image", "undrain", "server", "apart"):
         assert getattr(one, name) == getattr(two, name), name
     assert numbers(one) == numbers(two)
     links = [{(item.model, item.version.number, item.link_from, item.files) for item in p.stage} for p in (one, two)]
     assert links[0] == links[1]
     assert set(one.changes) == set(two.changes)
-    assert our_config(seen) == our_config(seen_of(shuffled))

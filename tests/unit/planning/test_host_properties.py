@@ -124,8 +124,12 @@ def test_the_content_hash_knows_configuration_container_and_bytes() -> None:
     ],
 )
 def test_who_is_out_of_service(changes: dict[str, object], out: bool) -> None:
-    """A host that was released to and has no running container, or is drained, is out; one that is new is not."""
+    """A host that was released to and has no running container, or is drained, is out; one that is new is not, nor is a
+    drain told by its marker where the balancer tells.
+    """
     observed = settled_host(desired(1))
     seen = replace(observed.services["ranking"], **changes)  # type: ignore[arg-type]
     host = replace(observed, services={"ranking": seen}, listening=Present(()))
-    assert out_of_service(plan_host(sim_host("gpu1"), [desired(1)], host, stamp="T1")) is out
+    plan = plan_host(sim_host("gpu1"), [desired(1)], host, stamp="T1")
+    assert out_of_service(plan, balancer_tells=False) is out
+    assert out_of_service(plan, balancer_tells=True) is (out and "drained_by" not in changes)

@@ -82,7 +82,8 @@ def _before(world: World, name: str, before: Serving, run: Run) -> Serving:
     """
     now, release = world.serves(name), world.hosts[name].directory(SERVICE).release
     ended = run.outcome.hosts.get(name) if run.outcome else None
-    if ended and ended.state is HostState.REVERTED and release is not None:
+    # One on which the run was stopped is taken back as well, and called skipped.
+    if ended and ended.state in {HostState.REVERTED, HostState.SKIPPED} and release is not None:
         recorded = tuple(sorted((model, tuple(numbers)) for model, numbers in release.models.items()))
         if (now.versions, now.image) == (recorded, release.container["image"]):
             return now

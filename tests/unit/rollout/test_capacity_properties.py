@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,7 @@ from fleetdeploy.planning.waves import Floor, split
 from fleetdeploy.rollout.capacity.capacity import Capacity
 
 from .capacity_scenes import End, Scene, played
+from .turns import Turns
 
 PROPERTY = settings.get_profile("property")
 SHARES = st.builds(Quantity, st.sampled_from([1, 34, 50, 67, 100]), st.just(True))
@@ -79,3 +82,15 @@ def test_a_new_host_that_nothing_was_done_on_still_does_not_serve() -> None:
     capacity.settle("new", serves=None)
     with pytest.raises(RolloutFailed, match="min_available is 2"):
         capacity.take("a", lambda: None)
+
+
+def test_an_order_that_is_given_up_leaves_no_thread_behind() -> None:
+    """Whoever chooses the order may end in the middle of it, as a search does that has seen enough."""
+    before = set(threading.enumerate())
+
+    def enough(_: Sequence[int]) -> int:
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError):
+        Turns(enough).run([lambda: None] * 3)
+    assert set(threading.enumerate()) == before

@@ -9,23 +9,27 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simulation.clock import VirtualClock
 from simulation.controller import deploy, sim_host
 from simulation.fleet import SimFleet
+from simulation.seen import settled_host
 from simulation.wire import Wire
 
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.outcome import HostOutcome, HostState
+from fleetdeploy.domain.plan import Activation, HostPlan
 from fleetdeploy.errors import HostKeyRefused, InputError, Interrupted, LockHeld, RolloutFailed
+from fleetdeploy.planning.host import plan_host
 from fleetdeploy.rollout.capacity.capacity import Capacity
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.interrupt import Interrupts
 from fleetdeploy.rollout.journal import Journal, as_json, open_run
 from fleetdeploy.rollout.locks import local as lock
-from fleetdeploy.rollout.outcomes import merge
+from fleetdeploy.rollout.outcomes import closed, merge
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.rollout.verdict import judge
 
@@ -107,6 +111,7 @@ def test_new_hosts_cost_no_capacity() -> None:
 OK = HostOutcome("ok", HostState.OK)
 CHANGED = HostOutcome("changed", HostState.CHANGED, activated=True)
 PREPARED = HostOutcome("prepared", HostState.SKIPPED)
+FILES = HostOutcome("files", HostState.CHANGED)
 REVERTED = HostOutcome("reverted", HostState.REVERTED)
 FAILED = HostOutcome("failed", HostState.FAILED)
 LATE = HostOutcome("late", HostState.FAILED, activated=True)
@@ -178,6 +183,36 @@ def test_outcomes_over_several_plays(
     """A failure stays, a change is not hidden by a later play, and what was activated is not forgotten."""
     found = merge(before, now)
     assert (found.state, found.activated) == (state, activated)
+
+
+@pytest.mark.parametrize(
+    ("planned", "before", "put_back", "state"),
+    [
+        ({}, None, False, HostState.OK),
+        ({}, OK, False, HostState.OK),
+        ({"activation": Activation.VERIFY}, None, False, HostState.SKIPPED),
+        ({"activation": Activation.VERIFY}, OK, False, HostState.SKIPPED),
+        ({"activation": Activation.RELOAD}, FILES, False, HostState.SKIPPED),
+        ({"activation": Activation.RELOAD}, CHANGED, True, HostState.CHANGED),
+        ({"undrain": True}, None, False, HostState.SKIPPED),
+        ({"undrain": True}, FILES, False, HostState.SKIPPED),
+        ({"undrain": True}, FILES, True, HostState.CHANGED),
+        ({"undrain": True}, PREPARED, True, HostState.CHANGED),
+        ({"undrain": True}, PREPARED, False, HostState.SKIPPED),
+        ({"undrain": True}, REVERTED, True, HostState.REVERTED),
+        ({"pull_image": True}, FILES, False, HostState.CHANGED),
+    ],
+)
+def test_a_run_that_ends_early_skipped_who_still_needs_something(
+    planned: dict[str, Any], before: HostOutcome | None, put_back: bool, state: HostState
+) -> None:
+    """Who needed nothing is fine, and who needed only files or its balancer is done with them: neither is skipped."""
+    seen = settled_host(V1)
+    (service,) = plan_host(sim_host("gpu1"), [V1], seen, stamp="T").services
+    assert not service.changed
+    plan = HostPlan(sim_host("gpu1"), seen, (replace(service, **planned),))
+    assert closed(before, "gpu1", why="stopped", planned=plan, put_back=put_back).state is state
+    assert closed(before, "gpu1", why="", planned=plan).state is (before.state if before else HostState.OK)
 
 
 def test_the_journal_is_on_disk_before_the_step(tmp_path: Path) -> None:

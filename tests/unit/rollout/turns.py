@@ -41,13 +41,15 @@ class Turns:
         threads = [threading.Thread(target=self._body, args=(at, work), daemon=True) for at, work in enumerate(works)]
         for thread in threads:
             thread.start()
-        while self._ready and not self._errors:
-            self._turn(self._choose(sorted(self._ready)))
-        stuck, self._over = sorted(self._waiting), True
-        for at in sorted(self._ready | self._waiting):
-            self._turn(at)
-        for thread in threads:
-            thread.join(PATIENCE_S)
+        try:
+            while self._ready and not self._errors:
+                self._turn(self._choose(sorted(self._ready)))
+        finally:  # whoever chooses may have had enough: its threads would wait for ever
+            stuck, self._over = sorted(self._waiting), True
+            for at in sorted(self._ready | self._waiting):
+                self._turn(at)
+            for thread in threads:
+                thread.join(PATIENCE_S)
         if self._errors:
             raise self._errors[0]
         if stuck:
