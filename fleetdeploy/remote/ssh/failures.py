@@ -120,6 +120,11 @@ def is_early_drop(error: BaseException) -> bool:
     return isinstance(error, paramiko.SSHException) and "banner" in str(error)
 
 
+def is_unexplained(error: BaseException) -> bool:
+    """Whether a channel was refused and nobody knows why: of two that are refused at once paramiko keeps one reason."""
+    return type(error) is paramiko.SSHException and str(error) == "Unable to open channel."
+
+
 def is_refused_channel(error: HostError) -> bool:
     """Whether sshd, or the socket behind it, refused a channel on a connection that works."""
     return "refused a channel" in error.message

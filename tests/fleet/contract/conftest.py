@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fleetdeploy.lab.fleet import Lab
 
 
-@pytest.fixture(scope="package", params=["simulated", "lab"])
+@pytest.fixture(scope="module", params=["simulated", "lab"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     if request.param == "simulated":
         yield Simulated()
@@ -30,7 +30,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         made.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shared(place: Place) -> Server:
     """The server that the balancer knows, with all versions on its disk."""
     return place.start(place.wish(SERVICE), config(1), 1, 2, 3, 5)

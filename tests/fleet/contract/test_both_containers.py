@@ -17,8 +17,8 @@ NONE = "fleetdeploy-nobody"
 
 
 def looked_at(found: ContainerFacts, spec: ContainerSpec) -> ContainerFacts:
-    """The same as a look shows it, which asks for its ports, and not when it started."""
-    return replace(found, started_at="", published=tuple(port for _, port in spec.ports.values()))
+    """The same as a look shows it, which asks for its ports as well."""
+    return replace(found, published=tuple(port for _, port in spec.ports.values()))
 
 
 @pytest.fixture

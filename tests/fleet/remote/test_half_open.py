@@ -187,7 +187,8 @@ def test_a_docker_that_hangs(
     spec = ContainerSpec(NAME, lab.images[0], "", (), (), {}, (), {}, "", "")
     try:
         if verb == "stop":
-            lab.run_on("gpu1", ["docker", "create", "--name", NAME, "--label", f"{LABEL_SERVICE}=x", lab.images[0]])
+            created = ["docker", "create", "--name", NAME, "--label", f"{LABEL_SERVICE}=x", lab.images[0]]
+            wait_until(lambda: made_anew(lab, created), "there is a container to stop", deadline_s=END_S)
             known = containers._own(NAME)
             monkeypatch.setattr(containers, "_own", lambda _name: known)  # what hangs is the call that stops
         assert (containers.inspect(NAME) is None) is (verb != "stop")
@@ -204,6 +205,12 @@ def test_a_docker_that_hangs(
         wait_until(lambda: answers(lambda: containers.inspect(NAME)), "Docker is asked again", deadline_s=END_S)
     finally:
         lab.run_on("gpu1", ["docker", "rm", "--force", NAME], check=False)
+
+
+def made_anew(lab: Lab, create: list[str]) -> bool:
+    """One that an engine was told to create before it stopped may still come when it goes on."""
+    lab.run_on("gpu1", ["docker", "rm", "--force", NAME], check=False)
+    return lab.run_on("gpu1", create, check=False).returncode == 0
 
 
 def receivers(lab: Lab) -> list[str]:

@@ -11,7 +11,7 @@ import paramiko
 import pytest
 
 from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, Unreachable
-from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, rule_for, translate, translated
+from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, is_unexplained, rule_for, translate, translated
 
 
 def paramiko_errors() -> list[type[BaseException]]:
@@ -96,3 +96,10 @@ def test_a_host_that_is_off_is_asked_about() -> None:
     assert error.message == "no greeting from sshd while connecting"
     assert "is the host up" in error.hint
     assert "is the host up" in translate(EOFError(), host="gpu1", doing="connecting").hint
+
+
+def test_a_refusal_without_its_reason_is_known_as_one() -> None:
+    """It is no word about the link: asked once more, the other end says why."""
+    assert is_unexplained(paramiko.SSHException("Unable to open channel."))
+    assert not is_unexplained(paramiko.SSHException("Timeout opening channel."))
+    assert not is_unexplained(paramiko.ChannelException(3, "Unknown channel type"))

@@ -19,7 +19,8 @@ from fleetdeploy.remote.ssh.handshakes import Handshakes
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[SshConnection]:
     """A connection whose turn never comes; those that may start are open at once."""
     handshakes = Handshakes(2)
-    monkeypatch.setattr(ssh, "make_link", lambda *_, **__: "a link")
+    link = SimpleNamespace(user="deploy", host="gpu1", port=22)
+    monkeypatch.setattr(ssh, "make_link", lambda *_, **__: link)
     monkeypatch.setattr(ssh, "open_link", lambda _: None)
     monkeypatch.setattr(ssh, "close_link", lambda _: None)
     with handshakes.turn("dead1", wait_s=0), handshakes.turn("dead2", wait_s=0):
@@ -46,7 +47,7 @@ def test_a_turn_is_given_back() -> None:
 
 def test_a_confirm_waits_for_no_other_host(held: SshConnection) -> None:
     """A further connection, over which a watchdog is told that all is well, starts whatever else is waited for."""
-    assert held.another(connect_timeout_s=0.01)._connect() == "a link"
+    assert held.another(connect_timeout_s=0.01)._connect().host == "gpu1"
 
 
 def test_nobody_waits_for_a_connection_that_is_being_opened_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +58,8 @@ def test_nobody_waits_for_a_connection_that_is_being_opened_to_end_it(monkeypatc
         at_it.set()
         assert go_on.wait(20)
 
-    link = SimpleNamespace(client=SimpleNamespace(get_transport=lambda: None))
+    client = SimpleNamespace(get_transport=lambda: None)
+    link = SimpleNamespace(user="deploy", host="gpu1", port=22, client=client)
     monkeypatch.setattr(ssh, "make_link", lambda *_, **__: link)
     monkeypatch.setattr(ssh, "open_link", open_link)
     monkeypatch.setattr(ssh, "close_link", ended.append)
