@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.observed import PoolMember, Traffic
 from fleetdeploy.domain.protocols import Clock, nothing
 from fleetdeploy.domain.redaction import shortened
@@ -55,6 +56,20 @@ class HAProxy:
         # A server that is down says DOWN whether it is drained or not; what it was told stands elsewhere.
         told = self._told_to_drain() if any(_first(row["status"]) == "DOWN" for row in rows) else frozenset()
         return tuple(self._member(row, drain=(row["pxname"], row["svname"]) in told) for row in rows)
+
+    def load(self, pools: Sequence[str]) -> dict[str, PoolLoad]:
+        """By the pools' BACKEND rows alone, see :func:`_load`. A pool that HAProxy does not have is left out."""
+        rows = self._rows("show stat -1 2 -1")
+        return {row["pxname"]: _load(row) for row in rows if row["pxname"] in pools and row["svname"] == "BACKEND"}
+
+    def obeys(self) -> bool:
+        """By ``show cli level``, see management.txt. One that does not know the question has only sockets that say so
+        when they are told something.
+        """
+        reply = self._exchange("show cli level").strip()
+        if reply not in {"admin", "operator", "user"}:
+            raise self._failed(f"HAProxy does not tell its socket's level: {shortened(reply, 120)!r}", "it is too old")
+        return reply == "admin"
 
     def drain(
         self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
@@ -148,11 +163,11 @@ class HAProxy:
                 raise self._failed(f"{server} was not {what} in time ({seen})", "look at HAProxy's own statistics page")
             self._clock.wait(POLL_S)
 
-    def _rows(self) -> list[dict[str, str]]:
-        reply = self._exchange("show stat").lstrip()
+    def _rows(self, command: str = "show stat") -> list[dict[str, str]]:
+        reply = self._exchange(command).lstrip()
         if not reply.startswith("# pxname,"):
             raise self._failed(
-                f"HAProxy answered 'show stat' with {shortened(reply, 120)!r}", "is that socket HAProxy's?"
+                f"HAProxy answered {command!r} with {shortened(reply, 120)!r}", "is that socket HAProxy's?"
             )
         rows = list(csv.DictReader(io.StringIO(reply[2:])))
         return [row for row in rows if row.get("pxname") and row.get("svname") and row.get("status")]
@@ -180,6 +195,23 @@ class HAProxy:
 
     def _failed(self, message: str, hint: str) -> BalancerFailed:
         return BalancerFailed(message, where=self._host, hint=hint)
+
+
+def _load(row: Mapping[str, str]) -> PoolLoad:
+    """What HAProxy counted in one pool.
+
+    In mode ``http`` a session of a backend is one request; errors are those answered with 5xx, by a server or by
+    HAProxy itself where none could be reached, and those whose answer was cut off. A gRPC error is no error there: it
+    travels as 200 with its status behind the answer. In mode ``tcp`` requests are connections, and errors those that
+    no server took or that a server broke off; how long answers take is not known. Retries that a client does not notice
+    are no errors. Times are means over the last 1024 requests, in whole milliseconds.
+    """
+    requests = _number(row.get("stot"))
+    if row.get("mode") == "tcp":
+        return PoolLoad(requests, _number(row.get("econ")) + _number(row.get("eresp")))
+    errors = _number(row.get("hrsp_5xx")) + _number(row.get("srv_abrt"))
+    answer_ms = sum(_number(row.get(name)) for name in ("qtime", "ctime", "rtime"))
+    return PoolLoad(requests, errors, answer_ms / 1000 or None)
 
 
 def _traffic(status: str, sessions: int) -> Traffic:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+FORMAT = 1
+"""The version of what events tell, which a run's first one says. Kinds and keys may be added within one."""
+
 
 class Kind(str, Enum):
     """Every kind of event, in the order in which a run has them."""
@@ -39,6 +42,7 @@ class Kind(str, Enum):
     LEASES_RELEASING = "leases_releasing"
     LEASES_RELEASED = "leases_released"
     RUN_FINISHED = "run_finished"
+    NOTIFIED = "notified"
 
 
 @dataclass(frozen=True)

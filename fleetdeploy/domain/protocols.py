@@ -11,6 +11,7 @@ from typing import Protocol
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.lease import WHICHEVER, Holder, Lease
+from fleetdeploy.domain.measured import OnCopy, PoolLoad, unseen
 from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, PoolMember, Reading, Release, VersionState
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import ContainerSpec, GoldenRequest, ServiceWish
@@ -22,8 +23,9 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class ServiceFiles(Protocol):
     """The directory of one service on one host. Every write goes to a temporary name, is fsynced and renamed."""
 
-    def stage(self, item: StageItem) -> None:
-        """Put one version directory in place, verified by its manifest.
+    def stage(self, item: StageItem, *, progress: OnCopy = unseen) -> None:
+        """Put one version directory in place, verified by its manifest. ``progress`` is told about once a second how
+        far its copy is, from any thread.
 
         Raises NoSpace, TransferFailed or DeadlineExceeded; then the numeric directory does not exist.
         """
@@ -133,6 +135,14 @@ class Balancer(Protocol):
 
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
         """What the balancer reports for every server of the pools."""
+
+    def load(self, pools: Sequence[str]) -> Mapping[str, PoolLoad]:
+        """What it has counted in each of the pools that it has since it started, by one question. Raises BalancerFailed
+        where it does not answer.
+        """
+
+    def obeys(self) -> bool:
+        """Whether it may be told anything, and not only asked. Raises BalancerFailed where it does not say."""
 
     def drain(
         self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing

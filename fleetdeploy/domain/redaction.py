@@ -16,6 +16,8 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 SHOWN: Final = "<secret>"
+MASKED: Final = "***"
+"""What stands in a recorded command line for a value of ``-e``, which may be secret."""
 SHORTEST: Final = 4
 """Characters. Anything shorter stands in ordinary words, and taking it out would make every text unreadable."""
 

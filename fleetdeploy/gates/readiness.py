@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from fleetdeploy.domain.observed import ContainerFacts, VersionState
+from fleetdeploy.domain.observed import ContainerFacts, State, VersionState
 from fleetdeploy.domain.protocols import Clock, Containers, Serving
 from fleetdeploy.domain.service import GoldenRequest
 from fleetdeploy.errors import DeadlineExceeded, NotHealthy, WrongAnswer
@@ -164,5 +164,9 @@ def _answer_one(serving: Serving, model: str, number: int, request: GoldenReques
 
 
 def describe(states: Sequence[VersionState]) -> str:
-    """Model version states as a person reads them: ``7 AVAILABLE, 8 LOADING``."""
-    return ", ".join(f"{entry.number} {entry.state.value}" for entry in states) or "not known to the server"
+    """Model version states as a person reads them: ``8 AVAILABLE, 9 LOADING, 7 END``. What answers stands first, what
+    is over last.
+    """
+    first = {State.AVAILABLE: 0, State.END: 2}
+    told = sorted(states, key=lambda entry: first.get(entry.state, 1))
+    return ", ".join(f"{entry.number} {entry.state.value}" for entry in told) or "not known to the server"

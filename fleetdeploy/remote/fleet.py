@@ -31,6 +31,7 @@ from fleetdeploy.remote.ssh.failures import is_refused_channel
 from fleetdeploy.remote.ssh.handshakes import Handshakes
 from fleetdeploy.remote.ssh.relay import Relay
 from fleetdeploy.remote.ssh.rootsocket import ask_as_root
+from fleetdeploy.remote.ssh.tracing import Trace
 
 STATUS_S = 2.0
 EXCHANGE_S = 10.0
@@ -135,7 +136,7 @@ class SshFleet:
 
     ``hosts`` are all hosts of the inventory: a balancer is named by one of them. ``handshakes`` connections at most
     start at the same time. Nothing is connected before it is needed. ``environment`` is what commands on the controller
-    inherit, everything by default.
+    inherit, everything by default; ``trace`` is told what goes over connections.
     """
 
     def __init__(
@@ -146,8 +147,10 @@ class SshFleet:
         handshakes: int = 8,
         clock: Clock | None = None,
         environment: Mapping[str, str] | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self._environment = environment
+        self._trace = trace
         self._hosts = dict(hosts or {})
         self._connect_timeout_s = connect_timeout_s
         self._clock = clock or SystemClock()
@@ -163,7 +166,12 @@ class SshFleet:
             if host.name not in self._sessions:
                 directory = self._directory / str(len(self._sessions))
                 directory.mkdir(mode=0o700)
-                connection = SshConnection(host, connect_timeout_s=self._connect_timeout_s, handshakes=self._handshakes)
+                connection = SshConnection(
+                    host,
+                    connect_timeout_s=self._connect_timeout_s,
+                    handshakes=self._handshakes,
+                    trace=self._trace,
+                )
                 self._sessions[host.name] = SshSession(
                     connection, directory=directory, connect_timeout_s=self._connect_timeout_s
                 )

@@ -33,7 +33,7 @@ class Outside:
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._inherited = environment
 
-    def post(self, url: str, body: bytes, *, deadline_s: float) -> None:
+    def post(self, url: str, body: bytes, *, deadline_s: float, headers: Mapping[str, str] = NOTHING) -> None:
         """POST JSON; any answer of 2xx is a yes. Redirects are not followed, and no part of the address is shown."""
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -52,9 +52,8 @@ class Outside:
                 connection.connect()
                 if late.is_set():
                     return  # looking the name up took too long: nobody waits for an answer any more
-                connection.request(
-                    "POST", path, body, {"Content-Type": "application/json", "User-Agent": "fleetdeploy"}
-                )
+                ours = {"Content-Type": "application/json", "User-Agent": "fleetdeploy"}
+                connection.request("POST", path, body, {**headers, **ours})
                 answers.put(connection.getresponse().status)
             except Exception as error:  # noqa: BLE001  raised by the thread that waits
                 answers.put(error)

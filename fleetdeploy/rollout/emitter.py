@@ -38,8 +38,8 @@ class Emitter:
     before the act; ``failure`` says why, and ends the run. What tells of something that has happened never raises, nor
     does anything about a host that failed or is taken back: getting hosts back into a safe state goes on without a
     journal. A view that fails, such as a terminal that went away, is only dropped. Secrets are taken out here, before
-    anybody is told anything. Behind the run's end nothing is told: a look that nobody waits for any longer may still
-    come to its own.
+    anybody is told anything. Behind the run's end journals alone are told, and only who was told of it: a look that
+    nobody waits for any longer may still come to its own.
     """
 
     def __init__(
@@ -66,11 +66,12 @@ class Emitter:
         text = self._redactor.text(message)
         event = Event(kind, self._clock.now_s(), self.run, host=host, task=task, message=text, data=clean)
         with self._lock:
-            if self._ended:
+            if self._ended and kind is not Kind.NOTIFIED:
                 return
-            self._ended = kind is Kind.RUN_FINISHED
+            self._ended = self._ended or kind is Kind.RUN_FINISHED
             error = self._feed(self._journals, event) if kind not in FLEETING else None
-            self._feed(self._views, event)
+            if kind is not Kind.NOTIFIED:
+                self._feed(self._views, event)
             if error is not None and not self.failure:
                 self.failure = self._redactor.text(_cannot_be_written(error))
             if kind in RETURNING and host:

@@ -29,7 +29,7 @@ class Stage:
             files.sweep_staging()
         for item in step.plan.stage:
             step.say(f"{item.model}/{item.version.number}: {item.copy_bytes} bytes to copy")
-            files.stage(item)
+            files.stage(item, progress=step.progress)
 
     def undo(self, step: Step, arguments: NoArguments) -> None:
         """Nothing serves from it."""

@@ -9,23 +9,26 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from fleetdeploy.domain.measured import OnCopy, unseen
 from fleetdeploy.domain.plan import ServicePlan
 from fleetdeploy.domain.protocols import Balancer, Clock, Containers, HostSession, Outside, ServiceFiles, Serving
 from fleetdeploy.domain.secret import Secret, opened
 from fleetdeploy.errors import FleetdeployError, HostError, Interrupted, RolloutFailed
 from fleetdeploy.planning.container import GRPC_PORT, container_name
+from fleetdeploy.tfserving import server_log
 
 LOOK_S = 0.5
 """How often it is asked whether the run is to end: a person who presses Ctrl-C does not notice the wait."""
 
 LOG_LINES = 20
 USAGE_LINES = 80
-"""A server that does not like its command line says why and then lists its flags, one a line, behind a tab."""
+"""That many flags a server lists behind its complaint about one."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One task on one service of one host. ``say`` reports progress; ``run`` is the run's id.
+    """One task on one service of one host. ``say`` reports progress, ``progress`` that of a copy; ``run`` is the run's
+    id.
 
     ``ask`` puts a question to a person, ``check`` raises when the run shall end, ``outside`` acts on the controller.
     ``committed`` says that the host serves something new, so that the safe end is forward; ``trouble`` why the host
@@ -44,6 +47,7 @@ class Step:
     committed: bool = False
     trouble: str = ""
     environment: Mapping[str, str | Secret] = field(default_factory=dict)
+    progress: OnCopy = unseen
 
     @property
     def variables(self) -> Mapping[str, str]:
@@ -99,7 +103,7 @@ class Step:
 
     @contextmanager
     def log_on_failure(self) -> Iterator[None]:
-        """Put the container's last log lines under an error that passes through."""
+        """Put what the container's log says of it under an error that passes through."""
         try:
             yield
         except HostError as error:
@@ -111,7 +115,7 @@ class Step:
         name = container_name(self.plan.desired.name)
         try:
             rows = self.containers.logs(name, lines=LOG_LINES + USAGE_LINES).splitlines()
-            return "\n".join([row for row in rows if not row.startswith("\t--")][-LOG_LINES:])
+            return "\n".join(server_log.telling(rows, most=LOG_LINES))
         except FleetdeployError as error:
             return f"(the log of {name} could not be read: {error.message})"
 

@@ -27,6 +27,8 @@ _MODEL_TYPE_TENSORFLOW: Final = 1
 NO_MODELS: Final = "model_config_list {\n}\n"
 """The text for a server without models; an empty file cannot be reloaded, and the server does not even read one."""
 
+_IN_DOUBT: Final = "# fleetdeploy loads this: until this line is gone, the server may have another configuration\n"
+
 _EXPLICIT: Final = "write `model_version_policy { specific { versions: N } }`, the only policy that fleetdeploy manages"
 
 
@@ -187,6 +189,21 @@ def to_text(config: Any) -> str:
             if entry.model_version_policy.WhichOneof("policy_choice") == "specific":
                 set_versions(entry, entry.model_version_policy.specific.versions)
     return str(text_format.MessageToString(ordered, as_utf8=True))
+
+
+def in_doubt(text: str) -> str:
+    """``text`` as it lies on disk while its server may have another one in memory: marked by a comment."""
+    return _IN_DOUBT + text
+
+
+def is_in_doubt(text: str) -> bool:
+    """Whether a run wrote this text and has not seen the server take it."""
+    return text.startswith(_IN_DOUBT)
+
+
+def without_doubt(text: str) -> str:
+    """What is marked, or the text itself where nothing is."""
+    return text.removeprefix(_IN_DOUBT)
 
 
 def overlap(old_text: str, new_text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.observed import PoolMember, Traffic
 from fleetdeploy.domain.protocols import nothing
 from fleetdeploy.errors import BalancerFailed
@@ -23,6 +24,12 @@ class SimBalancer:
 
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
         return self.wire.call(self.name, "balancer.members", lambda: self._members(pools))
+
+    def load(self, pools: Sequence[str]) -> dict[str, PoolLoad]:
+        counted = self.world.counted_requests
+        return self.wire.call(
+            self.name, "balancer.load", lambda: {name: counted[name] for name in pools if name in counted}
+        )
 
     def drain(
         self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing

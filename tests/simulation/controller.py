@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from fleetdeploy.cli.calls import fact_refusals
-from fleetdeploy.cli.project import bind
-from fleetdeploy.cli.rollout import refuse_plan
+from fleetdeploy.cli.binding.calls import fact_refusals
+from fleetdeploy.cli.binding.project import bind
+from fleetdeploy.cli.changing.rollout import refuse_plan
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.events import Event
 from fleetdeploy.domain.inventory import BalancerWish, Connection, Group, Host, Inventory
@@ -40,7 +40,7 @@ from fleetdeploy.errors import FleetdeployError
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.debt.ledger import Debts
 from fleetdeploy.rollout.debt.owing import Owing
-from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.emitter import FLEETING, Emitter
 from fleetdeploy.rollout.executor import Executor
 from fleetdeploy.rollout.interrupt import Interrupts
 from fleetdeploy.rollout.locks.leases import LeaseKeeper, check_free
@@ -49,6 +49,7 @@ from fleetdeploy.rollout.verdict import CHANGED, judge
 from fleetdeploy.tasks import registry
 from fleetdeploy.tfserving import model_config
 
+from .contract import hold_events
 from .fleet import SimFleet
 from .wire import Trouble, Wire, changes
 from .world import POOLS, SERVICE, World
@@ -184,13 +185,18 @@ def _workers(*, threads: bool) -> Iterator[None]:
 
 @dataclass
 class Run:
-    """How one run ended. ``error`` is what a command would have printed instead of a recap."""
+    """How one run ended. ``error`` is what a command would have printed instead of a recap, ``events`` are those that
+    journals have too.
+    """
 
     outcome: RunOutcome | None
     error: FleetdeployError | None
     calls: list[tuple[str, str]]
     events: list[Event] = field(default_factory=list)
     plan: Plan | None = None
+
+    def __post_init__(self) -> None:
+        hold_events(self.events)
 
     @property
     def code(self) -> int:
@@ -216,6 +222,7 @@ def deploy(
     allow_unreachable: bool = False,
     allow_remove: bool = False,
     sinks: Sequence[Any] = (),
+    views: Sequence[Any] = (),
     threads: bool = False,
     owner: str = HERE,
     approve: Callable[[str], bool] | None = None,
@@ -240,7 +247,8 @@ def deploy(
         targets = Targets(found, stamp, allow_remove, again=again, undecided=partial(fact_refusals, bound))
         targets = replace(targets, drained_by=debts.drained_by) if debts else targets
         wire.who = f"run-{stamp}" if owner == HERE else f"run-{stamp}-{owner}"
-        emit = Emitter(wire.who, world.clock, journals=[wire.record, *sinks], views=[events.append])
+        written = lambda event: None if event.kind in FLEETING else events.append(event)  # noqa: E731
+        emit = Emitter(wire.who, world.clock, journals=[wire.record, *sinks], views=[written, *views])
         world.count_from_now()
         try:
             targets = prepare(targets, fleet)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from fleetdeploy.domain.measured import CopyProgress, OnCopy, unseen
 from fleetdeploy.domain.observed import ProvenRelease, Release, VersionOnDisk
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.watch import Watch, WatchState
@@ -46,8 +47,10 @@ class SimFiles:
     service: str
     wire: Wire
 
-    def stage(self, item: StageItem) -> None:
+    def stage(self, item: StageItem, *, progress: OnCopy = unseen) -> None:
+        progress(CopyProgress(item.model, item.version.number, 0, item.copy_bytes, 0.0))
         self._call("files.stage", lambda: self._stage(item))
+        progress(CopyProgress(item.model, item.version.number, item.copy_bytes, item.copy_bytes, 0.0))
 
     def write_config(self, text: str) -> None:
         self._set("write_config", "config_text", text)

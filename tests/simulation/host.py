@@ -14,6 +14,7 @@ from fleetdeploy.domain.service import LABEL_SERVICE, LABEL_SPEC, ContainerSpec,
 from fleetdeploy.domain.watch import Watch, WatchState
 from fleetdeploy.errors import DockerFailed
 from fleetdeploy.planning.container import container_name, previous_name
+from fleetdeploy.tfserving import model_config
 
 from .clock import VirtualClock
 from .leases import SimLease
@@ -146,7 +147,7 @@ class SimHost:
             now_s = self.clock.monotonic_s()
             self.leases[service] = SimLease(DOG, lease.fence + 1, now_s, now_s, 0.0, "broken", why)
         files.watch = replace(files.watch, state=WatchState.RESTORED, reason="nobody confirmed it")
-        files.config_text = files.back_to.config_text
+        files.config_text = model_config.in_doubt(files.back_to.config_text)
         wanted, name = spec_hash(files.back_to.container), container_name(service)
         spec_of = {key: item.labels.get(LABEL_SPEC) for key, item in self.containers.items()}
         if spec_of.get(previous_name(service)) == wanted and spec_of.get(name) != wanted:
@@ -157,6 +158,7 @@ class SimHost:
             return
         self.stop(name)
         self.start(name)
+        files.config_text = files.back_to.config_text
         files.release = files.back_to
 
     def create(self, spec: ContainerSpec, labels: Mapping[str, str]) -> None:

@@ -40,7 +40,7 @@ def look(sim: SimHost, services: Sequence[ServiceWish]) -> ObservedHost:
         gpus=Present((Gpu(0, "NVIDIA A100-SXM4-80GB", 80 * GIB, 0, "8.0", "570.00"),)),
         addresses=Present(("127.0.0.1", "10.0.0.1")),
         listening=Present(tuple(sorted(taken))),
-        containers=Present(tuple(facts for name in sim.containers if (facts := _facts(sim, name)))),
+        containers=Present(tuple(facts for name in sim.containers if (facts := sim.facts(name)))),
         services={wish.name: _service(sim, wish) for wish in services},
         clock_s=sim.clock.now_s(),
         boot_id="boot",
@@ -49,12 +49,6 @@ def look(sim: SimHost, services: Sequence[ServiceWish]) -> ObservedHost:
     if not sim.docker:
         failed |= dict.fromkeys(("docker", "containers"), NO_ENGINE)
     return replace(seen, **failed)
-
-
-def _facts(sim: SimHost, name: str) -> ContainerFacts | None:
-    """A look does not ask when a container started."""
-    found = sim.facts(name)
-    return replace(found, started_at="") if found else None
 
 
 def _service(sim: SimHost, wish: ServiceWish) -> ObservedService:
@@ -80,7 +74,7 @@ def _service(sim: SimHost, wish: ServiceWish) -> ObservedService:
 def _container(sim: SimHost, name: str) -> Reading[ContainerFacts]:
     if not sim.docker:
         return NO_ENGINE
-    found = _facts(sim, name)
+    found = sim.facts(name)
     return Present(found) if found else Absent()
 
 

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
-from fleetdeploy.cli.project import bind
-from fleetdeploy.cli.rollback import DEED, way_back
+from fleetdeploy.cli.binding.project import bind
+from fleetdeploy.cli.changing.rollback import DEED, way_back
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.inventory import Group, Inventory
 from fleetdeploy.domain.secret import Secret

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
+from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.observed import Traffic
 from fleetdeploy.domain.service import DesiredService
 
@@ -41,7 +42,7 @@ class World:
     """``taken_out`` has each drain, ``told_out`` the hosts that were out when a balancer was last asked,
     ``lost_before`` those that nobody could reach when the run began, ``acts`` who changed what: (run, host, method).
     ``lies`` may hold ``drain`` or ``undrain``: the balancer then takes the order and does nothing. ``unlisted`` hosts
-    stand in none of its pools.
+    stand in none of its pools. ``counted_requests`` is what it counted in each pool.
     """
 
     clock: VirtualClock = field(default_factory=VirtualClock)
@@ -62,6 +63,7 @@ class World:
     told: list[tuple[str, bytes]] = field(default_factory=list)
     environments: list[dict[str, str]] = field(default_factory=list)
     deaf: bool = False
+    counted_requests: dict[str, PoolLoad] = field(default_factory=dict)
 
     @classmethod
     def of(cls, *names: str, images: Iterable[str] = ("serving:1",), registry: Iterable[str] = ()) -> World:

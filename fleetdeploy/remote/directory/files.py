@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 
+from fleetdeploy.domain.measured import OnCopy, unseen
 from fleetdeploy.domain.observed import Release
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.protocols import nothing
@@ -38,9 +39,9 @@ class RemoteFiles:
         self._check = check
         self._ssh_config = ssh_config
 
-    def stage(self, item: StageItem) -> None:
+    def stage(self, item: StageItem, *, progress: OnCopy = unseen) -> None:
         """See :meth:`fleetdeploy.remote.directory.rsync.Stager.stage`."""
-        Stager(self._directory, ssh_config=self._ssh_config, check=self._check).stage(item)
+        Stager(self._directory, ssh_config=self._ssh_config, check=self._check).stage(item, progress=progress)
 
     def write_config(self, text: str) -> None:
         """Replace ``config/model.config``."""

@@ -9,21 +9,20 @@ rsync is then given only the names of the others.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from fleetdeploy.domain.measured import OnCopy, unseen
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.redaction import end_of
 from fleetdeploy.domain.service import Manifest
 from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, NoSpace, TransferFailed, Unreachable
+from fleetdeploy.remote.directory.copy_process import TELLS, CopyMeter, run_copy
 from fleetdeploy.remote.directory.verbs import ContentDiffers, ServiceDirectory, safe_name
 from fleetdeploy.remote.ssh.config import TARGET
 
@@ -36,6 +35,9 @@ _RETRIED = {10, 12, 30, 35, 255}
 _ATTEMPTS = 4
 _FIRST_PAUSE_S = 0.5
 """Doubled each time, 3.5 s in all: an sshd has restarted by then, and a link that is away for longer fails the host."""
+_FSYNC = (3, 2, 4)
+_PROGRESS = (3, 1)
+"""The versions of rsync that brought ``--fsync`` and ``--info=progress2``. Both ends have to know what one is told."""
 _AT_LEAST_S = 120.0
 _SLOWEST_BYTES_PER_S = 256 * 1024
 _MEANING = {
@@ -67,32 +69,35 @@ class Stager:
         self._host = directory.connection.host.name
         self._ssh_config = ssh_config
 
-    def stage(self, item: StageItem) -> None:
-        """Put ``item`` in place, or find it there with the same content.
+    def stage(self, item: StageItem, *, progress: OnCopy = unseen) -> None:
+        """Put ``item`` in place, or find it there with the same content. ``progress`` is told while files are copied.
 
         The staging directory is named by model, version and manifest, so an interrupted copy is resumed. Raises
         NoSpace, TransferFailed, DeadlineExceeded, Unreachable or RemoteCommandFailed.
         """
         _check_paths(item.version.manifest, self._host)
         try:
-            self._copy(item, link_from=item.link_from or 0)
+            self._copy(item, progress, link_from=item.link_from or 0)
         except ContentDiffers:
             # A linked file may have rotted in the old version, or a resumed one: once more, all from the source.
             self._discard(item)
             try:
-                self._copy(item, link_from=0)
+                self._copy(item, progress, link_from=0)
             except ContentDiffers as error:
                 self._discard(item)
                 raise TransferFailed(error.message, where=self._host, hint=_why(item), detail=error.detail) from error
 
-    def _copy(self, item: StageItem, *, link_from: int) -> None:
+    def _copy(self, item: StageItem, progress: OnCopy, *, link_from: int) -> None:
         answer = self._prepare(item, link_from=link_from)
         if answer is None:
             return
         remote_version, linked = answer
-        missing = [entry.path for entry in item.version.manifest.files if entry.path not in linked]
+        missing = [entry for entry in item.version.manifest.files if entry.path not in linked]
         if missing:
-            self._rsync(item, missing, remote_version)
+            total_bytes = sum(entry.size_bytes for entry in missing)
+            meter = CopyMeter(item.model, item.version.number, total_bytes, tell=progress)
+            self._rsync(item, [entry.path for entry in missing], remote_version, meter)
+            meter.all_there()
         try:
             self._finish(item)
         except (Unreachable, DeadlineExceeded):
@@ -142,17 +147,19 @@ class Stager:
     def _discard(self, item: StageItem) -> None:
         self._directory.act("discard", _staged(item), deadline_s=300.0)
 
-    def _rsync(self, item: StageItem, paths: Sequence[str], remote_version: str) -> None:
+    def _rsync(self, item: StageItem, paths: Sequence[str], remote_version: str, meter: CopyMeter) -> None:
         end = time.monotonic() + _AT_LEAST_S + item.version.manifest.size_bytes / _SLOWEST_BYTES_PER_S
         target = self._directory.directory / "staging" / _staged(item)
         connection = self._directory.connection
         # Of the place, so that a later run finds what an earlier one left.
         mark = hashlib.sha256(str(target).encode()).hexdigest()[:32]
+        versions = _local_version(), remote_version
         argv = rsync_argv(
             self._ssh_config(),
             item.version.directory,
             target,
-            fsync=_fsync(_local_version(), remote_version),
+            fsync=_know(_FSYNC, *versions),
+            tells=_know(_PROGRESS, *versions),
             remote=connection.as_started(["rsync"], mark=mark, limit_s=end - time.monotonic() + 2),
         )
         names = b"".join(path.encode() + b"\0" for path in paths)
@@ -162,7 +169,8 @@ class Stager:
                 # this directory, which by then is the version in place.
                 connection.end_marked(mark)
                 self._check()  # rsync carries no fencing number
-                code, said = _run(argv, names, timeout_s=end - time.monotonic(), host=self._host)
+                meter.begin()
+                code, said = run_copy(argv, names, timeout_s=end - time.monotonic(), host=self._host, meter=meter)
             except Unreachable as error:
                 if attempt == _ATTEMPTS or isinstance(error, HostKeyRefused):
                     raise
@@ -183,10 +191,12 @@ class Stager:
             time.sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1))
 
 
-def rsync_argv(ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: bool, remote: str) -> list[str]:
+def rsync_argv(
+    ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: bool, remote: str, tells: bool = False
+) -> list[str]:
     """The copy as a command: names on standard input, ended by NUL; nothing is deleted, no link is followed.
 
-    ``remote`` is what starts rsync on the host, as a shell command.
+    ``remote`` is what starts rsync on the host, as a shell command; ``tells`` is whether it says how far it is.
     """
     # The copy must end with us: one that outlives its run would write beside the next one.
     prefix = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
@@ -207,41 +217,13 @@ def rsync_argv(ssh_config: Path, source: Path, target: PurePosixPath, *, fsync: 
         "--partial-dir=.fleetdeploy-partial",
         "--timeout=60",
         *(["--fsync"] if fsync else []),
+        *(TELLS if tells else ()),
         f"--rsync-path={remote}",
         "-e",
         f'ssh -F "{ssh_config}"',
         f"{source}/",
         f"{TARGET}:{target}/",
     ]
-
-
-def _run(argv: Sequence[str], names: bytes, *, timeout_s: float, host: str) -> tuple[int, str]:
-    """Exit code and last lines. A session of its own: Ctrl-C is for the executor to answer, not for rsync."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RSYNC_")}
-    environment["LC_ALL"] = "C"
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env=environment,
-        )
-    except FileNotFoundError as error:
-        raise TransferFailed("rsync is not installed on this machine", where=host, hint="install rsync") from error
-    with process:
-        try:
-            _, said = process.communicate(names, timeout=max(1.0, timeout_s))
-        except subprocess.TimeoutExpired as error:
-            raise DeadlineExceeded(
-                "the copy did not end in time", where=host, hint="what has arrived is kept and resumed by the next run"
-            ) from error
-        finally:
-            if process.returncode is None:  # with its ssh, which would hold a dead link open for a while
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-    return process.returncode, "\n".join(said.decode("utf-8", "replace").strip().splitlines()[-8:])
 
 
 def _failure(code: int, said: str, host: str) -> HostError:
@@ -297,7 +279,7 @@ def _local_version() -> str:
     return found[1] if found else ""
 
 
-def _fsync(*versions: str) -> bool:
-    """``--fsync`` came with rsync 3.2.4; both ends must know it."""
+def _know(since: tuple[int, ...], *versions: str) -> bool:
+    """Whether all of these rsyncs are of that version or newer; one whose version is not known is not."""
     numbers = [tuple(int(part) for part in version.split(".") if part) for version in versions]
-    return all(number >= (3, 2, 4) for number in numbers)
+    return all(number >= since for number in numbers)

@@ -192,7 +192,11 @@ restore() {
   container=$(of "$home/firing" container) previous=$(of "$home/firing" previous)
   wanted=$(of "$home/firing" spec) back=$(of "$home/firing" back)
   why="the configuration cannot be written"
-  put "$root/config/model.config" 0644 <"$home/previous.config" || return 1
+  # Marked as tfserving/model_config.py does it, until a new process has read it.
+  {
+    echo '# fleetdeploy loads this: until this line is gone, the server may have another configuration'
+    cat "$home/previous.config"
+  } | put "$root/config/model.config" 0644 || return 1
   look_at "$container" || return 1
   present=$spec
   look_at "$previous" || return 1
@@ -207,6 +211,8 @@ restore() {
     why="the container of release $back is no longer on the host"
     return 1
   fi
+  why="the configuration cannot be written"
+  put "$root/config/model.config" 0644 <"$home/previous.config" || return 1
   why="releases/current cannot be written"
   [ -e "$root/releases/$back.json" ] || return 0
   [ "$(cat "$root/releases/current" 2>/dev/null)" = "$back" ] ||

@@ -21,10 +21,12 @@ from docker.utils import parse_repository_tag
 
 from fleetdeploy.domain.observed import ContainerFacts
 from fleetdeploy.domain.protocols import Ended
+from fleetdeploy.domain.reaching import Hear, LogLine
 from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.domain.service import LABEL_SERVICE, LABEL_SPEC, ContainerSpec
 from fleetdeploy.errors import DeadlineExceeded, DockerFailed, HostError
 from fleetdeploy.remote.docker import executing
+from fleetdeploy.remote.docker.frames import read_log
 from fleetdeploy.remote.docker.http import ChannelClient
 from fleetdeploy.remote.ssh.connection import SshConnection
 
@@ -152,12 +154,18 @@ class RemoteContainers:
                 return ""
         return bytes(text).decode("utf-8", "replace")
 
-    def execute(self, name: str, argv: Sequence[str], *, deadline_s: float) -> Ended:
+    def log(self, container_id: str, *, follow: bool, tail: int | None, since: str) -> Iterator[LogLine]:
+        """See :meth:`fleetdeploy.domain.reaching.OpenHost.log`."""
+        with self._translated(f"reading the log of container {container_id[:12]}"):
+            yield from read_log(self._api(), container_id, follow=follow, tail=tail, since=since)
+
+    def execute(self, name: str, argv: Sequence[str], *, deadline_s: float, hear: Hear | None = None) -> Ended:
+        """With ``hear`` nothing of its output is returned, and nothing is cut."""
         found = self._own(name)
         if found is None:
             raise DockerFailed(f"there is no container {name} to run {argv[0]} in", where=self._host)
         with self._translated(f"running {argv[0]} in container {name}"):
-            return executing.execute(self._api(), str(found["Id"]), argv, deadline_s=deadline_s)
+            return executing.execute(self._api(), str(found["Id"]), argv, deadline_s=deadline_s, hear=hear)
 
     def close(self) -> None:
         """Close the channels."""

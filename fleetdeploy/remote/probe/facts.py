@@ -66,6 +66,7 @@ def _container(found: Any) -> Container:
             labels={str(name): str(value) for name, value in labels.items()},
             restart_count=int(found["restart_count"]),
             exit_code=int(found["exit_code"]),
+            started_at=str(found.get("started_at") or ""),
             published=tuple(port for _, port in ports.values()),
         ),
         ports,

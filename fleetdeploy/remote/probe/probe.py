@@ -69,7 +69,7 @@ def script() -> bytes:
 def arguments(services: Sequence[ServiceWish]) -> list[str]:
     """The words behind the nonce on the script's command line."""
     words: list[str] = []
-    for image in _images(services):
+    for image in images_of(services):
         words += ["image", image]
     for index, wish in enumerate(services):
         address = wish.bind if "/" not in wish.bind else "-"
@@ -84,9 +84,9 @@ def parse(
     answer: bytes, nonce: str, *, host: str, services: Sequence[ServiceWish] = (), complaint: str = ""
 ) -> Sighting:
     """What the script's output says about ``host``. Never raises: bytes that mean nothing are ``Unknown``."""
-    frames = _Frames(answer, nonce, complaint)
+    frames = Frames(answer, nonce, complaint)
     containers = frames.reading("containers", facts.containers)
-    docker = _docker(frames, _images(services))
+    docker = _docker(frames, images_of(services))
     if isinstance(docker, Unknown) and isinstance(containers, Unknown):
         containers = docker
     known = containers.value if isinstance(containers, Present) else ()
@@ -108,7 +108,7 @@ def parse(
     return Sighting(observed, {name: place for name, place in wanted.items() if place})
 
 
-class _Frames:
+class Frames:
     """The frames of one answer. Bytes between frames (login banners, what rc files print) are skipped."""
 
     def __init__(self, answer: bytes, nonce: str, complaint: str) -> None:
@@ -140,11 +140,12 @@ class _Frames:
             return Unknown(printable(f"{name} could not be understood: {error}"))
 
 
-def _images(services: Sequence[ServiceWish]) -> tuple[str, ...]:
+def images_of(services: Sequence[ServiceWish]) -> tuple[str, ...]:
+    """The images that the script is asked about, by their numbers in its frames."""
     return tuple(dict.fromkeys(wish.image for wish in services))
 
 
-def _docker(frames: _Frames, images: Sequence[str]) -> Reading[DockerFacts]:
+def _docker(frames: Frames, images: Sequence[str]) -> Reading[DockerFacts]:
     engine = frames.reading("docker", facts.engine)
     if not isinstance(engine, Present):
         return engine
@@ -174,7 +175,7 @@ def _named(containers: Reading[tuple[facts.Container, ...]], name: str) -> Readi
 
 
 def _service(
-    frames: _Frames, index: int, wish: ServiceWish, containers: Reading[tuple[facts.Container, ...]]
+    frames: Frames, index: int, wish: ServiceWish, containers: Reading[tuple[facts.Container, ...]]
 ) -> ObservedService:
     staging = frames.reading(f"{index}.staging", lambda text: tuple(sorted(text.splitlines())))
     served: dict[str, Reading[tuple[VersionState, ...]]] = {
@@ -199,7 +200,7 @@ def _service(
     )
 
 
-def _lease(frames: _Frames, index: int) -> Reading[Lease]:
+def _lease(frames: Frames, index: int) -> Reading[Lease]:
     uptime = frames.reading("uptime", lambda text: float(text.split()[0]))
     boot_id = frames.reading("boot_id", str.strip)
     found = frames.reading(f"{index}.lease", str)
@@ -215,7 +216,7 @@ def _lease(frames: _Frames, index: int) -> Reading[Lease]:
     return lease
 
 
-def _versions(frames: _Frames, index: int) -> Reading[Mapping[str, Mapping[int, VersionOnDisk]]]:
+def _versions(frames: Frames, index: int) -> Reading[Mapping[str, Mapping[int, VersionOnDisk]]]:
     count = frames.reading(f"{index}.versions", int)
     if not isinstance(count, Present):
         return count

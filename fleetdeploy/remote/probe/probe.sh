@@ -95,7 +95,7 @@ ours() { # of the lines "ID LABEL NAMES": the ids of those with our label, or wi
 inspect_containers() { # IDS: one JSON object a line; a container that went away meanwhile is left out
   if [ -n "$1" ]; then
     # shellcheck disable=SC2086
-    set -- docker inspect --type container --format '{"id":{{json .Id}},"name":{{json .Name}},"image":{{json .Image}},"status":{{json .State.Status}},"exit_code":{{json .State.ExitCode}},"restart_count":{{json .RestartCount}},"labels":{{json .Config.Labels}},"ports":{{json .HostConfig.PortBindings}}}' $1
+    set -- docker inspect --type container --format '{"id":{{json .Id}},"name":{{json .Name}},"image":{{json .Image}},"status":{{json .State.Status}},"started_at":{{json .State.StartedAt}},"exit_code":{{json .State.ExitCode}},"restart_count":{{json .RestartCount}},"labels":{{json .Config.Labels}},"ports":{{json .HostConfig.PortBindings}}}' $1
     if ! listing=$($limit "$@" 2>/dev/null) && ! ask "$@"; then
       case $answer in
         *"o such container"* | *"o such object"*) ;;

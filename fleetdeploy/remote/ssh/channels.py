@@ -18,6 +18,7 @@ from typing import Any
 import paramiko
 from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
 
+from fleetdeploy.domain.reaching import HEARD_S, STDERR, STDOUT, Hear
 from fleetdeploy.errors import DeadlineExceeded, RemoteCommandFailed, Unreachable
 from fleetdeploy.remote.ssh.failures import FOREIGN
 
@@ -63,8 +64,10 @@ def run_on(
     cap_bytes: int,
     host: str,
     sweep: Callable[[], None] = lambda: None,
+    hear: Hear | None = None,
 ) -> CommandResult:
-    """Run ``command`` on a fresh session channel and close it, whatever happens.
+    """Run ``command`` on a fresh session channel and close it, whatever happens. With ``hear`` its output is handed on
+    as it comes, however much that is, and not returned.
 
     Raises DeadlineExceeded after ``deadline_s``, RemoteCommandFailed when it wrote more than ``cap_bytes`` (both
     streams together), Unreachable when the connection ended before the exit status came. Whatever ends this before the
@@ -76,8 +79,8 @@ def run_on(
     try:
         channel.settimeout(deadline_s)
         _request(channel, "exec", command, reply=True)
-        _converse(channel, memoryview(stdin), streams, end=end, cap_bytes=cap_bytes, host=host)
-        if not channel.status_event.wait(max(0.0, end - time.monotonic())):
+        _converse(channel, memoryview(stdin), streams, end=end, cap_bytes=cap_bytes, host=host, hear=hear)
+        if not _has_status(channel, end=end, hear=hear):
             raise DeadlineExceeded(f"a command did not end within {deadline_s:g} s", where=host)
         if channel.exit_status == -1 and not (channel.transport and channel.transport.is_active()):
             raise Unreachable("the connection was lost while a command ran", where=host, hint="read back, then retry")
@@ -144,6 +147,7 @@ def _converse(
     end: float,
     cap_bytes: int,
     host: str,
+    hear: Hear | None,
 ) -> None:
     """Send all input and read all output, neither waiting for the other."""
     poll = select.poll()
@@ -159,6 +163,8 @@ def _converse(
                 channel.shutdown_write()
                 open_for_input = False
         _drain(channel, streams, cap_bytes=cap_bytes)
+        if hear is not None:
+            _hand_on(streams, hear)
         if len(streams[0]) + len(streams[1]) > cap_bytes:
             raise RemoteCommandFailed(f"a command wrote more than {cap_bytes} bytes", where=host)
         if ended:
@@ -166,7 +172,7 @@ def _converse(
         left_s = end - time.monotonic()
         if left_s <= 0:
             raise DeadlineExceeded("a command did not end in time", where=host, hint="look at the host's load")
-        poll.poll(1000 * min(left_s, _SEND_POLL_S if open_for_input else left_s))
+        poll.poll(1000 * min(left_s, _SEND_POLL_S if open_for_input else HEARD_S if hear else left_s))
 
 
 def _drain(channel: paramiko.Channel, streams: tuple[bytearray, bytearray], *, cap_bytes: int) -> None:
@@ -174,6 +180,24 @@ def _drain(channel: paramiko.Channel, streams: tuple[bytearray, bytearray], *, c
         streams[0].extend(channel.recv(_CHUNK_BYTES))
     while channel.recv_stderr_ready() and len(streams[1]) <= cap_bytes:
         streams[1].extend(channel.recv_stderr(_CHUNK_BYTES))
+
+
+def _hand_on(streams: tuple[bytearray, bytearray], hear: Hear) -> None:
+    for number, stream in zip((STDOUT, STDERR), streams, strict=True):
+        data = bytes(stream)
+        stream.clear()
+        hear(number, data)
+
+
+def _has_status(channel: paramiko.Channel, *, end: float, hear: Hear | None) -> bool:
+    """Wait for a command's status, which may come long after it has closed its outputs."""
+    while True:
+        left_s = max(0.0, end - time.monotonic())
+        if channel.status_event.wait(min(left_s, HEARD_S) if hear else left_s):
+            return True
+        if hear is None or not left_s:
+            return False
+        hear(STDOUT, b"")
 
 
 class _Answer(paramiko.ChannelFile):

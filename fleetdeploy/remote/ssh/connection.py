@@ -18,14 +18,16 @@ from typing import Any
 import paramiko
 
 from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.reaching import Hear
 from fleetdeploy.errors import DeadlineExceeded, HostError, RemoteCommandFailed, Unreachable
 from fleetdeploy.remote.ssh import become
 from fleetdeploy.remote.ssh.channels import CommandResult, open_streamlocal, run_on, start_on
 from fleetdeploy.remote.ssh.config import Hop
-from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, translate, translated
+from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, is_unexplained, translate, translated
 from fleetdeploy.remote.ssh.guard import guarded, read_first, sweep
 from fleetdeploy.remote.ssh.handshakes import TURNS, Handshakes
 from fleetdeploy.remote.ssh.link import CHANNEL_S, close_link, make_link, open_link, phase_of, route
+from fleetdeploy.remote.ssh.tracing import Trace, Tracing
 
 CAP_BYTES = 8 * 1024 * 1024
 _ATTEMPTS = 5
@@ -42,12 +44,15 @@ class SshConnection:
     A command during which the link is lost is never repeated here: its outcome is not known. Safe for several threads.
     """
 
-    def __init__(self, host: Host, *, connect_timeout_s: float, handshakes: Handshakes) -> None:
+    def __init__(
+        self, host: Host, *, connect_timeout_s: float, handshakes: Handshakes, trace: Trace | None = None
+    ) -> None:
         # Without handlers, Python would print paramiko's log of refused channels on our standard error.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
         self.host = host
         self._connect_timeout_s = connect_timeout_s
         self._handshakes = handshakes
+        self._tracing = Tracing(host.name, trace)
         self._lock = threading.Lock()
         self._fabric: Any = None
         self._unwanted = False
@@ -60,7 +65,8 @@ class SshConnection:
 
     def another(self, *, connect_timeout_s: float) -> SshConnection:
         """A further connection to the host, not yet open. It waits for no other host's to start."""
-        return SshConnection(self.host, connect_timeout_s=connect_timeout_s, handshakes=Handshakes())
+        trace = self._tracing.trace
+        return SshConnection(self.host, connect_timeout_s=connect_timeout_s, handshakes=Handshakes(), trace=trace)
 
     def open(self) -> None:
         """Connect unless connected. Raises HostKeyRefused or Unreachable."""
@@ -81,13 +87,17 @@ class SshConnection:
         deadline_s: float,
         cap_bytes: int = CAP_BYTES,
         check: bool = False,
+        hear: Hear | None = None,
     ) -> CommandResult:
         """Run a command, as root where the host says ``ansible_become``.
 
         A status other than 0 is a value, or RemoteCommandFailed with ``check``. Also raises DeadlineExceeded,
-        Unreachable, and RemoteCommandFailed for output beyond ``cap_bytes`` and for a sudo that refuses.
+        Unreachable, and RemoteCommandFailed for output beyond ``cap_bytes`` and for a sudo that refuses. With ``hear``
+        the output is handed on as it comes, and is not returned.
         """
-        done = self._run(argv, stdin=stdin, deadline_s=deadline_s, cap_bytes=cap_bytes)
+        with self._tracing.command(argv) as ended:
+            done = self._run(argv, stdin=stdin, deadline_s=deadline_s, cap_bytes=cap_bytes, hear=hear)
+            ended(done.status)
         if self.becomes and done.status in become.SUSPECT:
             self._prove_root(deadline_s=deadline_s)
         if check and done.status != 0:
@@ -96,7 +106,9 @@ class SshConnection:
             )
         return done
 
-    def _run(self, argv: Sequence[str], *, stdin: bytes, deadline_s: float, cap_bytes: int) -> CommandResult:
+    def _run(
+        self, argv: Sequence[str], *, stdin: bytes, deadline_s: float, cap_bytes: int, hear: Hear | None = None
+    ) -> CommandResult:
         mark = secrets.token_hex(8)
         command = self.as_started(argv, mark=mark, limit_s=deadline_s + 2)
         with self._session(deadline_s), translated(self.host.name, f"running {argv[0]}"):
@@ -109,6 +121,7 @@ class SshConnection:
                 cap_bytes=cap_bytes,
                 host=self.host.name,
                 sweep=lambda: self._sweep(mark),
+                hear=hear,
             )
 
     def as_started(self, argv: Sequence[str], *, mark: str, limit_s: float) -> str:
@@ -154,6 +167,11 @@ class SshConnection:
             self._sessions.release()
 
     @property
+    def server_version(self) -> str:
+        """The name and version that the SSH server gives itself. Raises Unreachable."""
+        return self._opened().remote_version
+
+    @property
     def becomes(self) -> bool:
         """Whether commands are run as root through sudo."""
         return self.host.connection.become
@@ -175,19 +193,19 @@ class SshConnection:
         self, text: str, *args: str, stdin: bytes = b"", deadline_s: float, check: bool = False
     ) -> CommandResult:
         """Run a POSIX sh script with ``args`` as its ``$1`` and so on; ``stdin`` is left to the script."""
-        if "dropbear" in self._opened().remote_version:  # it hangs up at a command of more than 9,000 bytes
+        if "dropbear" in self.server_version:  # it hangs up at a command of more than 9,000 bytes
             text, args, stdin = read_first(text, args, stdin)
         return self.run(["sh", "-c", text, "fleetdeploy", *args], stdin=stdin, deadline_s=deadline_s, check=check)
 
     def open_unix_channel(self, path: str, *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a UNIX socket of the host. Raises Unreachable when the host forbids it."""
-        with translated(self.host.name, f"connecting to {path}"):
+        with translated(self.host.name, f"connecting to {path}"), self._tracing.wire(f"channel to {path}"):
             return self._channel(lambda link: open_streamlocal(link, path, deadline_s=deadline_s))
 
     def open_tcp_channel(self, address: str, port: int, *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a TCP port as the host reaches it. Raises Unreachable when nothing listens there."""
-        with translated(self.host.name, f"connecting to {address} port {port}"):
-            ends = (address, port), ("127.0.0.1", 0)
+        place, ends = f"{address} port {port}", ((address, port), ("127.0.0.1", 0))
+        with translated(self.host.name, f"connecting to {place}"), self._tracing.wire(f"channel to {place}"):
             return self._channel(lambda link: link.open_channel("direct-tcpip", *ends, timeout=deadline_s))
 
     def open_command_channel(self, argv: Sequence[str], *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
@@ -196,7 +214,7 @@ class SshConnection:
         The command is run as by :meth:`run`, but a sudo that refuses is only seen as an end without an answer.
         """
         command = self.as_started(argv, mark=secrets.token_hex(8), limit_s=_STREAM_S)
-        with translated(self.host.name, f"starting {argv[0]}"):
+        with translated(self.host.name, f"starting {argv[0]}"), self._tracing.command(argv):
             channel = self._channel(lambda link: link.open_session(timeout=deadline_s))
             channel.settimeout(deadline_s)
             try:
@@ -231,9 +249,9 @@ class SshConnection:
             return opening(link)
         except paramiko.ChannelException:
             raise
-        except FOREIGN:
+        except FOREIGN as error:
             link.join(_SETTLES_S)  # a transport wakes those who wait on it before it says that it has ended
-            if link.is_active():
+            if link.is_active() and not is_unexplained(error):
                 raise
         return opening(self._transport())
 
@@ -273,7 +291,10 @@ class SshConnection:
         for attempt in range(1, _ATTEMPTS + 1):
             link = make_link(self.host, timeout_s=self._connect_timeout_s)
             try:
-                with self._handshakes.turn(self.host.name, wait_s=TURNS * self._connect_timeout_s):
+                with (
+                    self._handshakes.turn(self.host.name, wait_s=TURNS * self._connect_timeout_s),
+                    self._tracing.wire(f"connecting to {link.user}@{link.host} port {link.port}"),
+                ):
                     open_link(link)
                 return link
             except FOREIGN as error:

@@ -92,6 +92,9 @@ class Acting:
             committed=committed,
             trouble=self.trouble,
             environment=work.call.environment,
+            progress=lambda copy: self.emit(
+                Kind.COPY_PROGRESSED, host=self.host.name, task=work.name, service=name, **vars(copy)
+            ),
         )
 
 

@@ -136,7 +136,7 @@ class HostRun:
                     self.check_stop()
                 check_proof(work.name, work.plan, begun={item.name for item in self.done})
                 self.leases.check(self.name)
-                if call.task.touches_traffic:
+                if work.takes_out:
                     self.take_capacity()
                 self.watching.before(work, plan, calls)
                 # Before the act: an act that stops half-way has to be undone as well.

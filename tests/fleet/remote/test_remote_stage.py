@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from fleetdeploy.domain.measured import CopyProgress
 from fleetdeploy.domain.observed import Absent, Present, Release, Unknown
 from fleetdeploy.domain.service import (
     ServiceWish,
@@ -161,3 +163,24 @@ def test_what_is_written_is_what_the_probe_reads(
     seen = session.observe([service]).services["ranking"]
     assert seen.drained_by == Absent()
     assert isinstance(seen.release, Unknown)
+
+
+def test_a_copy_tells_how_far_it_is(sshd: PrivateSshd, fleet: SshFleet, service: ServiceWish, tmp_path: Path) -> None:
+    """The total is what is not linked, bytes only grow up to it, and a resumed copy begins with what was there."""
+    files = fleet.session(sshd.host()).files(service)
+    files.stage(stage_item(version(tmp_path / "src", 7, FILES)))
+    noise = os.urandom(200_000)
+    item = stage_item(version(tmp_path / "src", 8, {**FILES, "a.data": noise, "b.data": noise[::-1]}), link_from=7)
+    half = Path(service.directory) / "staging" / f"ranker-8-{item.version.manifest.digest[:12]}"
+    half.mkdir()
+    shutil.copy2(item.version.directory / "a.data", half / "a.data")
+    told: list[CopyProgress] = []
+    files.stage(item, progress=told.append)
+    assert {(copy.model, copy.version, copy.total_bytes) for copy in told} == {("ranker", 8, 400_000)}
+    done = [copy.done_bytes for copy in told]
+    assert done == sorted(done)
+    assert done[0] >= 200_000
+    assert done[-1] == 400_000
+    told.clear()
+    files.stage(item, progress=told.append)
+    assert told == []

@@ -9,7 +9,7 @@ import pytest
 from simulation.clock import VirtualClock
 
 from fleetdeploy.domain.inventory import Connection, Host
-from fleetdeploy.remote.directory import rsync
+from fleetdeploy.remote.directory.copy_process import run_copy
 from fleetdeploy.remote.inventory_script import InventoryScripts
 from fleetdeploy.remote.outside import Outside
 from fleetdeploy.remote.secret_command import SecretCommands
@@ -29,7 +29,7 @@ CHILDREN: dict[str, Callable[[Path], str]] = {
     "an inventory program": inventory_program,
     "a program that prints a secret": lambda _: SecretCommands()(LIST),
     "a playbook's command": lambda _: Outside().command(LIST, b"", deadline_s=60).text,
-    "rsync and its ssh": lambda _: rsync._run(["sh", "-c", "ls -l /proc/self/fd >&2"], b"", timeout_s=60, host="a")[1],
+    "rsync and its ssh": lambda _: run_copy(["sh", "-c", "ls -l /proc/self/fd >&2"], b"", timeout_s=60, host="a")[1],
 }
 
 

@@ -12,7 +12,7 @@ from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import Manifest, ManifestFile, ModelVersion
 from fleetdeploy.errors import DeadlineExceeded, HostKeyRefused, LeaseLost, RemoteCommandFailed, TransferFailed
-from fleetdeploy.remote.directory import files, rsync
+from fleetdeploy.remote.directory import copy_process, files, rsync
 from fleetdeploy.remote.directory.verbs import safe_name
 
 
@@ -41,7 +41,7 @@ def test_rsyncs_ssh_uses_the_written_configuration() -> None:
                                                     (("3.5.0", ""), False)])  # fmt: skip
 def test_fsync_is_used_when_both_ends_know_it(versions: tuple[str, str], expected: bool) -> None:
     """--fsync needs rsync 3.2.4 on both sides; an unknown version counts as old."""
-    assert rsync._fsync(*versions) is expected
+    assert rsync._know(rsync._FSYNC, *versions) is expected
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 5, 10, 11, 12, 20, 23, 24, 30, 35, 255, 99])
@@ -91,7 +91,9 @@ def test_a_copy_that_hangs_is_ended_with_its_ssh(
     started = tmp_path / "pid"
     for deadline_s in patience(started):
         with pytest.raises(DeadlineExceeded, match="the copy did not end in time"):
-            rsync._run(["sh", "-c", f'sleep 300 & echo $! >"{started}"; wait'], b"", timeout_s=deadline_s, host="gpu1")
+            copy_process.run_copy(
+                ["sh", "-c", f'sleep 300 & echo $! >"{started}"; wait'], b"", timeout_s=deadline_s, host="gpu1"
+            )
     await_end(started)
 
 
@@ -126,14 +128,14 @@ def test_no_copy_is_begun_without_the_lease(monkeypatch: pytest.MonkeyPatch) -> 
         if directory.said.count("copied") == 2:
             raise LeaseLost("somebody took over", where="gpu1")
 
-    monkeypatch.setattr(rsync, "_run", copy)
+    monkeypatch.setattr(rsync, "run_copy", copy)
     monkeypatch.setattr(rsync, "_local_version", lambda: "3.2.7")
     monkeypatch.setattr(rsync.time, "sleep", lambda _: None)
     monkeypatch.setattr(rsync.Stager, "_is_full", lambda *_: False)
     stager = rsync.Stager(directory, ssh_config=lambda: Path("/cfg"), check=check)  # type: ignore[arg-type]
     item = StageItem("ranker", ModelVersion(7, Path("/m"), Manifest((ManifestFile("a", 1, "0" * 64),))), 1)
     with pytest.raises(LeaseLost):
-        stager._rsync(item, ["a"], "3.2.7")
+        stager._rsync(item, ["a"], "3.2.7", copy_process.CopyMeter("ranker", 7, 1))
     assert directory.said == ["ended", "asked", "copied"] * 2 + ["ended", "asked"]
 
 
@@ -145,7 +147,7 @@ def test_the_lease_that_files_ask_for_reaches_the_copy(monkeypatch: pytest.Monke
         def __init__(self, _: object, *, check: object, **__: object) -> None:
             begun.append(check)
 
-        def stage(self, _: object) -> None:
+        def stage(self, _: object, **__: object) -> None:
             begun.append("staged")
 
     def check() -> None:

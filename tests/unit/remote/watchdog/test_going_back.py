@@ -11,6 +11,7 @@ from fleetdeploy.domain.watch import Watch, WatchState
 from fleetdeploy.errors import LeaseLost
 from fleetdeploy.remote.directory import watchdog
 from fleetdeploy.remote.directory.verbs import UNLEASED
+from fleetdeploy.tfserving import model_config
 
 from .machine import DOCKER, NEW, OLD, RUN, Machine, lease
 
@@ -43,7 +44,9 @@ def test_after_a_reload_the_process_is_started_anew(machine: Machine) -> None:
 def test_what_cannot_be_restored_is_told(
     one: Machine, server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, spoil: str
 ) -> None:
-    """A watchdog that does not get the release back gives up at its deadline, with the reason in its verdict."""
+    """A watchdog that does not get the release back gives up at its deadline, with the reason in its verdict; a file
+    that no new process has read stays marked.
+    """
     monkeypatch.setattr(watchdog, "RESTORE_S", 2.0)
     reason = "Cannot connect to the Docker daemon"
     if spoil == "no docker":
@@ -64,6 +67,7 @@ def test_what_cannot_be_restored_is_told(
     found = one.verdict()
     assert found.state is WatchState.FAILED
     assert reason in found.reason
+    assert one.config() == ("old\n\nend" if spoil == "not served" else model_config.in_doubt("old\n\nend"))
     assert f"could not take release {NEW} of run {RUN} back: " in found.told
     if spoil == "of somebody else":
         assert one.runs() == {"fleetdeploy-ranking": "yes"}
