@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-dep
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit simulation ansible contract seeded upstream fleet soak crash-table bench lint lock packages clean
+.PHONY: help demo test unit simulation browser ansible contract seeded upstream fleet soak crash-table bench lint man lock packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,13 +18,16 @@ help: ## list the targets
 demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (root)
 	@$(BIN)/python -m fleetdeploy demo
 
-test: unit simulation ansible contract seeded fleet ## every test (root, for the fleet tests)
+test: unit simulation browser ansible contract seeded fleet ## every test (root, for the fleet tests)
 
 unit: packages $(DEV) ## no network, a minute or two
 	$(BIN)/python -m pytest --numprocesses 2 -m 'not simulation' tests/unit
 
 simulation: packages $(DEV) ## whole rollouts on a simulated fleet, each call killed, refused, cut off or signalled
 	$(BIN)/python -m pytest --numprocesses 2 -m simulation tests/unit
+
+browser: packages $(DEV) ## reports in a real headless Chromium
+	$(BIN)/python -m pytest tests/browser
 
 ansible: packages $(DEV) ## inventories and patterns held against Ansible itself
 	$(BIN)/python -m pytest --numprocesses 2 tests/ansible
@@ -42,7 +45,7 @@ fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy; two labs at 
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/fleet
 
 soak: packages $(DEV) ## properties with 2,000 examples, a fleet through 500 lives of 60 faults; hours
-	FLEETDEPLOY_EXAMPLES=40 $(BIN)/python -m pytest --numprocesses 2 \
+	FLEETDEPLOY_EXAMPLES=40 $(BIN)/python -m pytest --numprocesses 2 --timeout 0 \
 	  $$(grep -rl --include='test_*.py' hypothesis tests/unit)
 
 crash-table: packages $(DEV) ## a run cut off at every record of its journal, in every way; prints the table
@@ -55,6 +58,9 @@ lint: packages $(DEV) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+man: $(DEV) ## write the manual page anew from the command line
+	$(BIN)/fleetdeploy man > share/man/man1/fleetdeploy.1.new && mv share/man/man1/fleetdeploy.1.new share/man/man1/fleetdeploy.1
 
 lock: $(DEV) ## resolve requirements/*.in anew
 	for name in run dev; do \

@@ -9,6 +9,7 @@
     ├── RolloutFailed                3   failed; every touched host is back on what it served before
     │   └── FleetMixed               4   failed; the fleet is mixed or a host's state is unknown
     ├── PreflightRefused             5   hosts down, no space, GPU does not fit: nothing was touched
+    │   ├── Frozen                   5   a freeze window: nothing new is rolled out until it is over
     │   └── PlanOutdated             5   a plan file: the fleet or the inputs have changed since it was written
     ├── LockHeld                     6   another run has the lock
     ├── ArtefactRefused              7   a model artefact's layout, manifest or content is not acceptable
@@ -119,6 +120,10 @@ class PreflightRefused(FleetdeployError):
     """The fleet is not in a state in which the rollout may start. Nothing was touched."""
 
     exit_code = 5
+
+
+class Frozen(PreflightRefused):
+    """A freeze window: nothing new is rolled out. Nothing was touched."""
 
 
 class PlanOutdated(PreflightRefused):

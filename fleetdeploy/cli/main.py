@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any, NoReturn
 
 from fleetdeploy import __version__
-from fleetdeploy.cli import (
-    completion,
-    demo,
-    deploy,
-    docs,
-    inventory,
-    lab,
-    lock,
-    models,
-    plan,
-    resume,
-    rollback,
-    schema,
-    status,
-    validate,
-)
+from fleetdeploy.cli.about import completion, demo, docs, init, lab, man, schema
+from fleetdeploy.cli.changing import deploy, exec_, plan, prune, resume, rollback, sync
+from fleetdeploy.cli.changing import run as run_command
 from fleetdeploy.cli.failures import print_error
+from fleetdeploy.cli.showing import doctor, inventory, lock, logs, models, runs, status, validate
 from fleetdeploy.domain.redaction import Redactor
 from fleetdeploy.errors import FleetdeployError
 from fleetdeploy.report.redacted_output import redacted_output
@@ -48,12 +38,43 @@ exit codes: 0 converged · 1 a bug · 2 bad input · 3 failed and taken back ·
 """
 
 
+_NO_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+_NO_OPTION = re.compile(r"unrecognized arguments: (?:\S+ )*?(--[^\s=]+)")
+
+
 class Parser(argparse.ArgumentParser):
-    """Errors end with exit code 2 and the usage of the command at hand."""
+    """Errors end with exit code 2, the usage of the command at hand, and what may have been meant."""
 
     def __init__(self, **options: object) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**options, allow_abbrev=False)  # type: ignore[arg-type]
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Refuse what is left over here, and not where the commands' parsers come together: this one knows what there
+        is.
+        """
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return found, left
+
+    def error(self, message: str) -> NoReturn:
+        """Print it and end."""
+        super().error(message + self._meant(message))
+
+    def _meant(self, message: str) -> str:
+        from fleetdeploy.config.syntax.suggest import nearest
+
+        if found := _NO_CHOICE.search(message):
+            close = nearest(found[1], re.findall(r"[\w.-]+", found[2]))
+        elif found := _NO_OPTION.search(message):
+            told = (
+                text for action in self._actions if action.help != argparse.SUPPRESS for text in action.option_strings
+            )
+            close = nearest(found[1], (text for text in told if text.startswith("--")))
+        else:
+            close = ""
+        return f"; did you mean {close}?" if close else ""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -65,8 +86,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fleetdeploy {__version__}")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    nouns = (validate, inventory, plan, deploy, resume, rollback, status, lock, models)
-    for noun in (*nouns, docs, schema, completion, lab, demo):
+    nouns = (init, validate, inventory, doctor, plan, deploy, sync, resume, rollback, status, runs, lock, models)
+    reaching = (logs, exec_, run_command, prune)
+    for noun in (*nouns, *reaching, docs, schema, completion, man, lab, demo):
         noun.register(commands)
     return parser
 
@@ -74,9 +96,21 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = build_parser().parse_args(argv)
-    arguments.redactor = Redactor()
+    arguments.redactor, arguments.afterwards, arguments.refusal = Redactor(), [], ""
     with redacted_output(arguments.redactor, as_json=getattr(arguments, "json", False)):
-        return _run(arguments)
+        code = _run(arguments)
+        _tell_the_end(arguments, code)
+        return code
+
+
+def _tell_the_end(arguments: argparse.Namespace, code: int) -> None:
+    """To whoever asked for it. Nothing that goes wrong there changes the exit code."""
+    with suppress(KeyboardInterrupt):
+        for tell in arguments.afterwards:
+            try:
+                tell(code, arguments.refusal)
+            except Exception:  # noqa: BLE001
+                traceback.print_exc()
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -86,6 +120,7 @@ def _run(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         return code
     except FleetdeployError as error:
+        arguments.refusal = str(error)
         with suppress(OSError):  # the exit code is true, whoever reads
             as_json, no_color = getattr(arguments, "json", False), getattr(arguments, "no_color", False)
             print_error(error, as_json=as_json, no_color=no_color)

@@ -101,10 +101,11 @@ def only_lists(arguments: argparse.Namespace) -> bool:
     return bool(arguments.list_hosts or arguments.list_tasks or arguments.list_tags or arguments.syntax_check)
 
 
-def add_connection(parser: argparse.ArgumentParser) -> None:
-    """How hosts are reached."""
+def add_connection(parser: argparse.ArgumentParser, *, forks: bool = True) -> None:
+    """How hosts are reached; without ``forks`` all at the same time."""
     group = parser.add_argument_group("connection")
-    group.add_argument("-f", "--forks", type=positive, metavar="N", help=f"hosts at a time (default: {FORKS})")
+    if forks:
+        group.add_argument("-f", "--forks", type=positive, metavar="N", help=f"hosts at a time (default: {FORKS})")
     group.add_argument("-u", "--user", metavar="NAME", help="SSH user where the inventory names none")
     group.add_argument("--private-key", type=Path, metavar="FILE", help="SSH key where the inventory names none")
     group.add_argument(
@@ -117,7 +118,7 @@ def add_output(
     *,
     quiet: str = "nothing unless something fails",
     verbose: str = "show each step as it begins",
-) -> None:
+) -> argparse._ArgumentGroup:
     """What is printed; ``quiet`` says what the command prints with ``-q``, which it does not have when it is empty."""
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="the result as JSON on stdout")
@@ -125,6 +126,21 @@ def add_output(
     if quiet:
         group.add_argument("-q", "--quiet", action="store_true", help=quiet)
     group.add_argument("-v", "--verbose", action="count", default=0, help=verbose)
+    return group
+
+
+def add_run_output(parser: argparse.ArgumentParser) -> None:
+    """What a run prints while it goes on."""
+    group = add_output(
+        parser,
+        verbose="each step as it begins, and every host in the recap of more than 60; -vv: what is run on hosts as "
+        "well; -vvv: and what connections do",
+    )
+    group.add_argument(
+        "--no-live",
+        action="store_true",
+        help="no board that is drawn anew, but one line a change: as in a pipe, with TERM=dumb, NO_COLOR or CI",
+    )
 
 
 def add_project(parser: argparse.ArgumentParser) -> None:
@@ -151,6 +167,30 @@ def add_allowances(group: argparse._ActionsContainer) -> None:
         default=[],
         metavar="MODEL",
         help="allow new versions of this model that break callers of the served one; may be given several times",
+    )
+
+
+def add_freeze(group: argparse._ActionsContainer) -> None:
+    """What to do in a freeze window."""
+    group.add_argument(
+        "--during-freeze",
+        type=_reason,
+        metavar="REASON",
+        help="go on in a freeze window of fleetdeploy.yml; the journal has the reason",
+    )
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("say why it cannot wait")
+    return text
+
+
+def add_endings(group: argparse._ActionsContainer) -> None:
+    """What is written while a run goes on, and when it has ended."""
+    group.add_argument("--events", type=Path, metavar="FILE", help="append every event as a line of JSON (docs events)")
+    group.add_argument(
+        "--textfile", type=Path, metavar="FILE", help="write metrics for Prometheus' node exporter, at the end"
     )
 
 

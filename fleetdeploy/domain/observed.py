@@ -88,7 +88,8 @@ class DockerFacts:
 @dataclass(frozen=True)
 class ContainerFacts:
     """One container. ``status`` is Docker's word; only ``running`` means that it serves. ``started_at`` is when Docker
-    started it last, empty where nobody asked for it. ``published`` are the host ports that are its own while it runs.
+    started it last, in RFC 3339, empty where that is not known. ``published`` are the host ports that are its own while
+    it runs.
     """
 
     name: str

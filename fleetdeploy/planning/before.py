@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fleetdeploy.domain.observed import Absent, ObservedService, Present
 from fleetdeploy.domain.service import DesiredService
 from fleetdeploy.planning.container import MODELS_TARGET
+from fleetdeploy.tfserving import model_config
 from fleetdeploy.tfserving.in_force import in_force, recorded_text
 from fleetdeploy.tfserving.simulation import listed, ours
 
@@ -26,7 +27,8 @@ def our_config(observed: ObservedService) -> str:
 
 def config_in_force(desired: DesiredService, observed: ObservedService) -> str:
     """The configuration that the server must be taken to have; empty when nothing tells (see :func:`in_force`)."""
-    return in_force(config_on_host(observed), _recorded(observed), observed.served, desired.config_text)
+    text = model_config.without_doubt(config_on_host(observed))
+    return in_force(text, _recorded(observed), observed.served, desired.config_text)
 
 
 def texts_before(desired: DesiredService, observed: ObservedService) -> tuple[str, ...]:

@@ -85,14 +85,15 @@ def _removal_refusals(name: str, desired: DesiredService, observed: ObservedServ
         yield Refusal(
             name,
             f"service {desired.name!r} would unload {gone}, which the inventory no longer lists",
-            "list it again, or pass --allow-remove when that is meant",
+            "list it again, or pass --allow-remove to `deploy` when that is meant",
         )
     why = untold(observed)
     if why:
         yield Refusal(
             name,
             f"service {desired.name!r} runs, and nothing tells which models it has: {why}, and no release is recorded",
-            "put the file back, or pass --allow-remove: models that the inventory does not list are unloaded then",
+            "put the file back, or pass --allow-remove to `deploy`: models that the inventory "
+            "does not list are unloaded then",
         )
 
 
@@ -280,7 +281,7 @@ def again_refusals(host: Host, services: Sequence[ServicePlan]) -> Iterator[Refu
                 host.name,
                 f"release {content} of service {service.desired.name!r} was taken back by {_run_of(service, left)}; "
                 "the inventory still wants it",
-                "change the inventory, or pass --again to bring it back",
+                "change the inventory, or pass --again to `deploy` to bring it back",
             )
 
 

@@ -54,8 +54,8 @@ def signature_refusals(host: str, found: Iterable[SignatureComparison]) -> Itera
             yield Refusal(
                 host,
                 f"version {item.new} of {item.model} breaks callers of {_served_as(item)}:{rows}",
-                f"export it with the old signature, or pass --allow-signature-change {item.model} (or set "
-                "`allow_signature_change: true` on the model) once callers are ready",
+                f"export it with the old signature, or pass --allow-signature-change {item.model} to "
+                "`deploy` (or set `allow_signature_change: true` on the model) once callers are ready",
                 exit_code=ArtefactRefused.exit_code,
             )
 

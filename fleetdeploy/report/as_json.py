@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from fleetdeploy.domain.outcome import RunOutcome
 from fleetdeploy.domain.signatures import SignatureChange
 
+FORMAT = 1
+"""The version of a run's result. A key that goes, or means something else, is a new one."""
+
 
 def outcome(value: RunOutcome) -> dict[str, object]:
     """The result of a run."""
     return {
+        "format": FORMAT,
         "run": value.run,
         "exit_code": value.exit_code,
         "summary": value.last_line,
@@ -26,6 +30,7 @@ def hosts(value: RunOutcome) -> dict[str, object]:
             "reason": item.reason,
             "hint": item.hint,
             "mixed": item.mixed,
+            "taken_back": item.taken_back,
             "steps_changed": item.steps_changed,
             "steps_ok": item.steps_ok,
         }

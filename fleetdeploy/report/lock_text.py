@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
 
@@ -14,15 +14,16 @@ from fleetdeploy.rollout.locks.view import Seen
 _HEAD = ("HOST", "SERVICE", "OWNER", "RUN", "HELD FOR", "FREE IN", "NUMBER")
 
 
-def lines(seen: Seen, here: Mapping[str, Note], *, broken: bool = False) -> Iterator[Text]:
+def lines(seen: Seen, here: Mapping[str, Note], *, broken: bool = False, width: int | None = None) -> Iterator[Text]:
     """A row a lease, then a row a host that a run on this machine has locked, then what could not be asked.
 
-    ``broken``: these leases have just been broken.
+    ``broken``: these leases have just been broken. A table that is wider than ``width`` is told in words, a few short
+    lines a row; None lets it be as wide as it is.
     """
-    yield from safe_lines(_lines(seen, here, broken=broken))
+    yield from safe_lines(_lines(seen, here, broken=broken, width=width))
 
 
-def _lines(seen: Seen, here: Mapping[str, Note], *, broken: bool) -> Iterator[Text]:
+def _lines(seen: Seen, here: Mapping[str, Note], *, broken: bool, width: int | None) -> Iterator[Text]:
     rows = [
         (host, service, lease.holder.owner, lease.holder.run, _time(lease.age_s), _time(lease.left_s), str(lease.fence))
         for (host, service), lease in seen.leases.items()
@@ -32,15 +33,26 @@ def _lines(seen: Seen, here: Mapping[str, Note], *, broken: bool) -> Iterator[Te
         for host, note in here.items()
     ]
     if rows:
-        widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
-        for number, row in enumerate([_HEAD, *rows]):
-            text = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-            yield Text(text, style="" if number else "bold")
+        yield from _table(rows, width)
     for (host, service), lease in seen.anew.items():
         yield Text(f"{host}: NOT BROKEN: {service} is leased by {lease.holder} by now", style="red")
     for host, why in seen.failed.items():
         yield Text(f"{host}: CANNOT BE ASKED: {why}", style="red")
     yield Text(_last_line(seen, here, broken=broken), style="bold")
+
+
+def _table(rows: Sequence[tuple[str, ...]], width: int | None) -> Iterator[Text]:
+    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
+    if width is None or sum(widths) + 2 * (len(widths) - 1) <= width:
+        for number, row in enumerate([_HEAD, *rows]):
+            text = "  ".join(f"{cell:<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip()
+            yield Text(text, style="" if number else "bold")
+        return
+    for host, service, owner, run, held, free, fence in rows:
+        yield Text(f"{host}  {service}", style="bold")
+        yield Text(f"    {owner}")
+        yield Text(f"    {run}")
+        yield Text(f"    held for {held}, free {'' if free.startswith('when') else 'in '}{free}, number {fence}")
 
 
 def _last_line(seen: Seen, here: Mapping[str, Note], *, broken: bool) -> str:

@@ -110,12 +110,12 @@ def overview(tasks: Mapping[str, Task]) -> Iterator[str]:
     wide = max(map(len, tasks))
     for name in sorted(tasks):
         sentence = summary(tasks[name]).partition(". ")[0].removesuffix(".")
-        yield from _wrapped(sentence, first=f"{name:{wide}}  ", rest=" " * (wide + 2))
+        yield from wrapped(sentence, first=f"{name:{wide}}  ", rest=" " * (wide + 2))
 
 
 def page(task: Task) -> Iterator[str]:
     """All that is to be known about one task, in lines of at most 80 columns."""
-    yield from _wrapped(f"{task.name}: {summary(task)}")
+    yield from wrapped(f"{task.name}: {summary(task)}")
     more = [*_said(sys.modules[type(task).__module__]).split("\n\n")[1:], *_said(type(task)).split("\n\n")]
     for paragraph in more:
         yield ""
@@ -123,15 +123,15 @@ def page(task: Task) -> Iterator[str]:
     yield from ("", "arguments:")
     for argument in arguments(task):
         usual = "required" if argument.required else f"default {argument.default}" if argument.default else "optional"
-        yield from _wrapped(f"{argument.name}: {argument.kind}, {usual}", first=_INDENT, rest=_INDENT * 3)
-        yield from _wrapped(argument.meaning, first=_INDENT * 2, rest=_INDENT * 2)
+        yield from wrapped(f"{argument.name}: {argument.kind}, {usual}", first=_INDENT, rest=_INDENT * 3)
+        yield from wrapped(argument.meaning, first=_INDENT * 2, rest=_INDENT * 2)
     if not task.arguments.model_fields:
         yield f"{_INDENT}none"
     yield from ("", "undo:")
     for paragraph in undo(task).split("\n\n"):
-        yield from _wrapped(paragraph, first=_INDENT, rest=_INDENT)
+        yield from wrapped(paragraph, first=_INDENT, rest=_INDENT)
     yield from ("", "may stand beside it:")
-    yield from _wrapped(", ".join(_beside(task)), first=_INDENT, rest=_INDENT)
+    yield from wrapped(", ".join(_beside(task)), first=_INDENT, rest=_INDENT)
     if task.optional:
         yield f"{_INDENT}`when` may ask for facts: see `fleetdeploy docs facts`"
     yield from ("", "example:")
@@ -140,16 +140,16 @@ def page(task: Task) -> Iterator[str]:
 
 def facts_page() -> Iterator[str]:
     """What conditions can ask of a host, path by path, in lines of at most 80 columns."""
-    yield from _wrapped(
+    yield from wrapped(
         "facts: what a host was seen to have, for `when` beside "
         + ", ".join(f"`{name}`" for name, task in sorted(registry().items()) if task.optional)
     )
     yield ""
     for text in _said(facts).split("\n\n")[1:]:
-        yield from _wrapped(text)
+        yield from wrapped(text)
         yield ""
     for path, meaning in facts.lines():
-        yield from _wrapped(f"{path}: {meaning}", first=_INDENT, rest=_INDENT * 3)
+        yield from wrapped(f"{path}: {meaning}", first=_INDENT, rest=_INDENT * 3)
     yield from ("", "example:", f"{_INDENT}when: facts.gpus | length > 4 and facts.docker is not none")
 
 
@@ -186,10 +186,11 @@ def _paragraph(text: str) -> Iterator[str]:
     for part in _POINT.split(text):
         indent = _MARK.match(part)
         first = indent[0] if indent else ""
-        yield from _wrapped(part[len(first) :], first=first, rest=" " * len(first))
+        yield from wrapped(part[len(first) :], first=first, rest=" " * len(first))
 
 
-def _wrapped(text: str, *, first: str = "", rest: str = "") -> Iterator[str]:
+def wrapped(text: str, *, first: str = "", rest: str = "") -> Iterator[str]:
+    """A text in lines of at most 80 columns, the first of which begins with ``first`` and all others with ``rest``."""
     text = " ".join(text.split()).replace("``", "`")
     yield from textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=True

@@ -13,7 +13,7 @@ from fleetdeploy.domain.plan import Plan
 from fleetdeploy.planning.waves import split
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.in_service import never_served
-from fleetdeploy.rollout.work import Call, work_of
+from fleetdeploy.rollout.work import Call, Work, work_of
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,16 @@ def new_hosts(plan: Plan, hosts: Iterable[str], activated: AbstractSet[str]) -> 
 
 def has_traffic_work(plan: Plan, name: str, bound: BoundPlay) -> bool:
     """Whether the play can change what the host serves or whether it gets requests, by the first look."""
-    host = plan.hosts.get(name)
-    return host is not None and any(work.call.task.touches_traffic for work in work_of(host, _calls(bound)))
+    return any(work.call.task.touches_traffic for work in _work(plan, name, bound))
+
+
+def is_taken_out(plan: Plan, name: str, bound: BoundPlay) -> bool:
+    """Whether the play may have the host out of service meanwhile, by the first look."""
+    return any(work.takes_out for work in _work(plan, name, bound))
+
+
+def _work(plan: Plan, name: str, bound: BoundPlay) -> tuple[Work, ...]:
+    return work_of(plan.hosts[name], _calls(bound)) if name in plan.hosts else ()
 
 
 def _calls(bound: BoundPlay) -> tuple[Call, ...]:

@@ -65,17 +65,16 @@ class Targets:
         wanted = list(self.by_name) if names is None else list(names)
 
         def look(name: str) -> HostPlan | HostError:
-            found = self._try(fleet, emit, name)
+            found = self.attempt(fleet, emit, name)
             if isinstance(found, HostPlan):
                 check(found.host, found.observed)
             return found
 
         results = side_by_side(look, wanted, forks=forks, at_once=LockHeld)
-        plans = {plan.host.name: plan for plan in results if isinstance(plan, HostPlan)}
-        failed = {name: error for name, error in zip(wanted, results, strict=True) if isinstance(error, HostError)}
-        return Plan(plans, {name: _why(error) for name, error in failed.items()})
+        return gathered(dict(zip(wanted, results, strict=True)))
 
-    def _try(self, fleet: Fleet, emit: Emitter, name: str) -> HostPlan | HostError:
+    def attempt(self, fleet: Fleet, emit: Emitter, name: str) -> HostPlan | HostError:
+        """Probe one host and plan it, or why it cannot be probed. A refused host key refuses the host in its plan."""
         try:
             plan = self.observe_one(fleet, name)
         except HostKeyRefused as error:
@@ -114,6 +113,14 @@ class Targets:
         )
         found = tuple(self.undecided(plan))
         return replace(plan, services=(), refusals=(*plan.refusals, *found)) if found else plan
+
+
+def gathered(results: Mapping[str, HostPlan | HostError]) -> Plan:
+    """What :meth:`Targets.attempt` gave for each host as one plan."""
+    return Plan(
+        {name: found for name, found in results.items() if isinstance(found, HostPlan)},
+        {name: _why(found) for name, found in results.items() if isinstance(found, HostError)},
+    )
 
 
 def _why(error: HostError) -> str:

@@ -65,6 +65,11 @@ class Work:
     def name(self) -> str:
         return self.call.task.name
 
+    @property
+    def takes_out(self) -> bool:
+        """Whether its host may be out of service for it: this is bound by capacity. To be put back costs none."""
+        return self.call.task.touches_traffic and self.name != "undrain"
+
     def further(self, host: HostPlan) -> bool:
         """Whether a plan of the host has to name it beside what the host's services need."""
         return self.call.task.per_host if host.changed else self.changes

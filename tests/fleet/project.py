@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from fleetdeploy.lab import models
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
+from tests.simulation.contract import hold_journals, hold_output
 
 REPOSITORY = Path(__file__).parents[2]
 INVENTORY = Path("inventories/lab")
@@ -158,7 +159,9 @@ class Project:
     # The command line
 
     def argv(self, *words: str) -> tuple[str, ...]:
-        return (*words, "-i", str(INVENTORY), "--state-dir", str(self.state))
+        """The project's own options; what stands behind ``--`` is another command's."""
+        at = words.index("--") if "--" in words else len(words)
+        return (*words[:at], "-i", str(INVENTORY), "--state-dir", str(self.state), *words[at:])
 
     def start(self, *words: str) -> Started:
         """Start a command and return at once."""
@@ -177,6 +180,8 @@ class Project:
         """Run a command to its end; ``expect`` is the exit code it must have, None for any."""
         result = self.start(*words).end(timeout_s=timeout_s)
         assert expect is None or result.code == expect, str(result)
+        hold_output(words, result.stdout)
+        hold_journals(self.state / "runs")
         return result
 
     def deploy(self, *words: str, expect: int | None = 0, timeout_s: float = 120) -> Result:

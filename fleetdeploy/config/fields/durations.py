@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
@@ -16,7 +17,16 @@ _LONGEST_S = 7 * 86400.0
 
 def parse_duration(value: object) -> float:
     """Seconds. Units in falling order, each at most once; at most seven days. Raises NotA."""
-    expected = NotA("a duration", "something like 30s, 2m or 1h30m, at most 7d")
+    return duration_up_to(_LONGEST_S)(value)
+
+
+def duration_up_to(longest_s: float) -> Callable[[object], float]:
+    """The same with another longest duration."""
+    return lambda value: _parsed(value, longest_s)
+
+
+def _parsed(value: object, longest_s: float) -> float:
+    expected = NotA("a duration", f"something like 30s, 2m or 1h30m, at most {written_duration(longest_s)}")
     if type(value) is int:
         seconds = float(value)
     elif isinstance(value, float):
@@ -27,7 +37,7 @@ def parse_duration(value: object) -> float:
         seconds = sum(int(part) * unit for part, unit in zip(found.groups(), _UNITS_S.values(), strict=True) if part)
     else:
         raise expected
-    if not 0 <= seconds <= _LONGEST_S:
+    if not 0 <= seconds <= longest_s:
         raise expected
     return seconds
 

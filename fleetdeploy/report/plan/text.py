@@ -16,9 +16,10 @@ from fleetdeploy.report.plan.gpu_text import gpu_lines
 from fleetdeploy.report.plan.refusal_text import refusal_lines, unreachable_lines
 from fleetdeploy.report.plan.server_text import server_lines
 from fleetdeploy.report.safe_text import safe_lines
-from fleetdeploy.report.wording import part, size
+from fleetdeploy.report.wording import counted, part, size
 from fleetdeploy.rollout.host.watching import told_watch
 
+MOST_TOLD = 500
 _TRAFFIC = frozenset({"drain", "verify", "undrain"})
 
 
@@ -29,6 +30,22 @@ def lines(forecast: Forecast, *, diff: bool = True, every_name: bool = False) ->
     terminal would obey is shown as an escape.
     """
     yield from safe_lines(_lines(forecast, diff=diff, every_name=every_name))
+
+
+def told(forecast: Forecast) -> list[dict[str, list[str]]]:
+    """What is done, for a run's events: ``hosts`` that change in the same way, and the ``lines`` above, without names.
+
+    Of more than MOST_TOLD lines the last of them says how many are left out.
+    """
+    return [
+        {"hosts": names, "lines": _first([line.plain for line in block])}
+        for names, block in _blocks(forecast, diff=True)[0].values()
+    ]
+
+
+def _first(rows: list[str]) -> list[str]:
+    more = len(rows) - MOST_TOLD
+    return rows if more <= 0 else [*rows[:MOST_TOLD], f"  and {counted(more, 'line')} more"]
 
 
 def last_line(forecast: Forecast) -> str:
@@ -59,22 +76,13 @@ def last_line(forecast: Forecast) -> str:
 
 def _lines(forecast: Forecast, *, diff: bool, every_name: bool) -> Iterator[Text]:
     plan = forecast.plan
-    same: list[str] = []
-    blocks: dict[tuple[str, ...], tuple[list[str], list[Text]]] = {}
     yield from unreachable_lines(plan, every_name=every_name)
     yield from refusal_lines(plan, every_name=every_name)
     for name, host in plan.hosts.items():
         for seen in host.observed.services.values():
             if watch := told_watch(seen):
                 yield Text(f"{name}: {seen.name}: {watch.told}", style="yellow")
-    for name, host in plan.hosts.items():
-        if host.refusals:
-            continue
-        block = list(_host(forecast, name, host, diff=diff))
-        if block:
-            blocks.setdefault(tuple(line.plain for line in block), ([], block))[0].append(name)
-        else:
-            same.append(name)
+    blocks, same = _blocks(forecast, diff=diff)
     for names, block in blocks.values():
         yield from (Text(row, style="bold") for row in heading(names, every_name=every_name))
         yield from block
@@ -82,6 +90,23 @@ def _lines(forecast: Forecast, *, diff: bool, every_name: bool) -> Iterator[Text
         yield from (Text(row, style="green") for row in heading(same, before="no change: ", every_name=every_name))
     if not forecast.idle or forecast.refusals:
         yield from waves_text.lines(forecast, every_name=every_name)
+
+
+_Blocks = dict[tuple[str, ...], tuple[list[str], list[Text]]]
+
+
+def _blocks(forecast: Forecast, *, diff: bool) -> tuple[_Blocks, list[str]]:
+    """What changes, once for the hosts that it is the same for; and the hosts on which nothing does."""
+    blocks, same = _Blocks(), list[str]()
+    for name, host in forecast.plan.hosts.items():
+        if host.refusals:
+            continue
+        block = list(_host(forecast, name, host, diff=diff))
+        if block:
+            blocks.setdefault(tuple(line.plain for line in block), ([], block))[0].append(name)
+        else:
+            same.append(name)
+    return blocks, same
 
 
 def _host(forecast: Forecast, name: str, host: HostPlan, *, diff: bool) -> Iterator[Text]:

@@ -17,10 +17,7 @@ only ever held against what the project and the fleet say at that time, and appl
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fleetdeploy.errors import InputError, PlanFileRefused
 from fleetdeploy.report.plan_file.plain import digest
+from fleetdeploy.report.whole_file import write_whole
 
 FORMAT = "fleetdeploy-plan"
 VERSION = 1
@@ -111,17 +109,7 @@ def write(path: Path, plan: StoredPlan) -> None:
     check_target(path)
     text = json.dumps(plan.as_json(), indent=2, ensure_ascii=True) + "\n"
     try:
-        number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
-        try:
-            with os.fdopen(number, "w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        write_whole(path, text)
     except OSError as error:
         raise InputError(
             f"cannot be written: {error.strerror}", where=str(path), hint="name another file with --out"

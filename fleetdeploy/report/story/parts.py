@@ -84,8 +84,9 @@ class Trouble:
 @dataclass
 class HostStory:
     """One host's part. ``state`` is its outcome so far, as :class:`HostState` has it, "" without one; ``reason`` and
-    ``hint`` were told with it, at ``finished_s``. ``mixed`` hosts serve neither what they served nor what they shall;
-    that and how many steps changed something, or did not, is told at the run's end. ``copy`` is what is being copied.
+    ``hint`` were told with it, at ``finished_s``. ``mixed`` hosts serve neither what they served nor what they shall,
+    ``taken_back`` ones go back because another one failed; that and how many steps changed something, or did not, is
+    told at the run's end. ``copy`` is what is being copied.
     """
 
     name: str
@@ -95,6 +96,7 @@ class HostStory:
     reason: str = ""
     hint: str = ""
     mixed: bool = False
+    taken_back: bool = False
     steps_ok: int = 0
     steps_changed: int = 0
     finished_s: float | None = None
@@ -150,8 +152,8 @@ class CapacitySample:
 
 @dataclass(frozen=True)
 class TrafficSample:
-    """What a balancer counted in a pool since the sample before: ``requests``, ``errors`` among them, and the mean time
-    of recent answers in seconds, None where it tells none.
+    """What a balancer counted in a pool for ``seconds``, up to ``time_s``: ``requests``, ``errors`` among them, and the
+    mean time of recent answers in seconds, None where it tells none. Without ``seconds`` it is since the sample before.
     """
 
     time_s: float
@@ -159,6 +161,7 @@ class TrafficSample:
     requests: int
     errors: int
     answer_s: float | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -170,3 +173,11 @@ class Note:
     host: str
     message: str
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the plan told of ``hosts`` that change in the same way, line by line: why, and the differences."""
+
+    hosts: tuple[str, ...]
+    lines: tuple[str, ...]

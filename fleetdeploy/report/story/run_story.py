@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from fleetdeploy.domain.events import Kind
@@ -13,6 +13,7 @@ from fleetdeploy.report.story.parts import (
     HostStory,
     Note,
     Phase,
+    Planned,
     PlayStory,
     Span,
     Told,
@@ -28,13 +29,18 @@ _FAILED = frozenset(state.value for state in FAILURES)
 
 @dataclass
 class RunStory:
-    """``command`` is the command line, ``changing`` the hosts that need something, ``expected_s`` how long runs before
-    took for as much; None where nobody knows. ``exit_code`` and ``last_line`` are those of its end, ``now_s`` the time
-    of the last event. Data of another type than ours is as if it were not there: a journal may be of another version.
+    """``command`` is the command line, given ``by`` user@machine in ``directory``; ``changing`` the hosts that need
+    something, ``expected_s`` how long runs before took for as much; None where nobody knows. ``exit_code`` and
+    ``last_line`` are those of its end, ``now_s`` the time of the last event. Data of another type than ours is as if it
+    were not there: a journal may be of another version.
     """
 
     id: str = ""
     command: str = ""
+    by: str = ""
+    directory: str = ""
+    own: bool = False
+    """Whether it is a command of a person's own, which nobody else can carry on."""
     started_s: float | None = None
     ended_s: float | None = None
     now_s: float = 0.0
@@ -44,6 +50,7 @@ class RunStory:
     changing: tuple[str, ...] = ()
     expected_s: float | None = None
     planned_s: float | None = None
+    plan: list[Planned] = field(default_factory=list)
     plays: list[PlayStory] = field(default_factory=list)
     capacity: list[CapacitySample] = field(default_factory=list)
     traffic: list[TrafficSample] = field(default_factory=list)
@@ -100,11 +107,13 @@ class RunStory:
     def _of_run(self, told: Told) -> None:
         data = told.data
         if told.kind == Kind.RUN_STARTED:
-            self.command = told.message
+            self.command, self.by, self.directory = told.message, _text(told, "by"), _text(told, "directory")
+            self.own = data.get("own") is True
             self.hosts = {name: HostStory(name) for name in _names(data.get("hosts"))} | self.hosts
         elif told.kind == Kind.PLAN_MADE:
             self.changing, self.planned_s = _names(data.get("changed")), told.time_s
             self.expected_s = _number(data.get("expected_s"))
+            self.plan = list(_planned(data.get("plan")))
         elif told.kind == Kind.PLAY_STARTED:
             self._end_play(told.time_s)
             may_be_out, may_fail = _whole(data.get("max_unavailable")), _whole(data.get("may_fail"))
@@ -136,6 +145,7 @@ class RunStory:
             if isinstance(said, dict) and isinstance(said.get("state"), str):
                 host = self.hosts.setdefault(str(name), HostStory(str(name)))
                 host.state, host.mixed = said["state"], said.get("mixed") is True
+                host.taken_back = said.get("taken_back") is True
                 host.reason, host.hint = str(said.get("reason") or ""), str(said.get("hint") or "")
                 host.steps_ok, host.steps_changed = (
                     _whole(said.get(f"steps_{what}")) or 0 for what in ("ok", "changed")
@@ -154,8 +164,8 @@ class RunStory:
                 continue
             requests, errors = (_whole(seen.get(name)) for name in ("requests", "errors"))
             if requests is not None and errors is not None:
-                answer_s = _number(seen.get("answer_s"))
-                self.traffic.append(TrafficSample(told.time_s, str(pool), requests, errors, answer_s))
+                answer_s, seconds = (_number(seen.get(name)) for name in ("answer_s", "seconds"))
+                self.traffic.append(TrafficSample(told.time_s, str(pool), requests, errors, answer_s, seconds))
 
     def _of_host(self, host: HostStory, told: Told) -> None:
         if told.kind == Kind.STEP_STARTED:
@@ -214,6 +224,12 @@ def _copy_of(told: Told) -> Copy | None:
     if done is None or total is None:
         return None
     return Copy(_text(told, "model"), version or 0, done, total, _number(told.data.get("bytes_per_s")) or 0.0)
+
+
+def _planned(value: object) -> Iterator[Planned]:
+    for part in value if isinstance(value, list) else ():
+        if isinstance(part, dict):
+            yield Planned(_names(part.get("hosts")), _names(part.get("lines")))
 
 
 def _text(told: Told, name: str) -> str:

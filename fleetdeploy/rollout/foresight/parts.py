@@ -24,8 +24,13 @@ class Part:
 
     @property
     def in_traffic(self) -> bool:
-        """Whether what the host serves, or whether it gets requests, can change: this is bound by capacity."""
+        """Whether what the host serves, or whether it gets requests, can change."""
         return any(work.call.task.touches_traffic for work in self.works)
+
+    @property
+    def is_taken_out(self) -> bool:
+        """Whether the host may be out of service meanwhile: this is bound by capacity."""
+        return any(work.takes_out for work in self.works)
 
     @property
     def changes(self) -> bool:

@@ -30,7 +30,7 @@ class Standings:
         and hosts that have not served or are out already cost nothing.
         """
         idle = self.out | self.new
-        taken = tuple(part.host for part in parts if part.in_traffic and part.host not in idle)
+        taken = tuple(part.host for part in parts if part.is_taken_out and part.host not in idle)
         wanted = Counter(self._domain(name) for name in taken)
         room = max(0, min(self._forks, self._max_unavailable - len(self.out)))
         may = {name: min(count, room, self._spare(name)) for name, count in wanted.items()}
@@ -85,7 +85,7 @@ def seconds_of(
         now, holds = heappop(workers), False
         for work in part.works:
             # A host keeps its place from the first task that touches traffic until its part is over.
-            if not holds and work.call.task.touches_traffic and part.host not in costless:
+            if not holds and work.takes_out and part.host not in costless:
                 now, holds = max(now, heappop(places)), True
             took.append(known.of(work, part.host))
             now += took[-1] or 0.0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from simulation.contract import hold_journals, hold_output
 from simulation.controller import changes
 from simulation.fleet import SimFleet
 from simulation.wire import Wire
@@ -87,7 +89,10 @@ class Project:
             code = main([*nouns, *own, "--no-color", *rest])
         except SystemExit as ended:
             code = int(ended.code or 0)
-        return Result(code, *self.capture())
+        result = Result(code, *self.capture())
+        hold_output([command, *arguments], result.out)
+        hold_journals(self.path / "state/runs")
+        return result
 
     @property
     def acts(self) -> list[str]:
@@ -134,8 +139,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         return SimFleet(world, made.wires[-1])
 
     monkeypatch.setattr("fleetdeploy.remote.fleet.SshFleet", fleet)
+    # Its thread would make calls whenever it gets to it: tests of its own hold it.
+    monkeypatch.setattr("fleetdeploy.rollout.traffic.sampling", lambda *_: nullcontext())
     monkeypatch.setattr("fleetdeploy.remote.clock.SystemClock", lambda: world.clock)
-    monkeypatch.setattr("fleetdeploy.cli.project.SystemClock", lambda: world.clock)
+    monkeypatch.setattr("fleetdeploy.cli.binding.project.SystemClock", lambda: world.clock)
     monkeypatch.setattr("sys.argv", ["fleetdeploy", "deploy", "-i", "inventory.yml"])
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
     return made

@@ -72,7 +72,7 @@ class Shell:
             return SimFleet(self.world, wire)
 
         monkeypatch.setattr("fleetdeploy.remote.fleet.SshFleet", fleet)
-        for room in ("remote.clock", "cli.project"):
+        for room in ("remote.clock", "cli.binding.project"):
             monkeypatch.setattr(f"fleetdeploy.{room}.SystemClock", lambda: self.world.clock)
         monkeypatch.setattr(Interrupts, "__enter__", entered)
         monkeypatch.chdir(project.path)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy import __version__
-from fleetdeploy.cli import extra_vars, options
+from fleetdeploy.cli import options
+from fleetdeploy.cli.binding import extra_vars
 from fleetdeploy.cli.failures import error_json, print_error
 from fleetdeploy.cli.main import build_parser, main
 from fleetdeploy.errors import ArtefactRefused, InputError, Interrupted, PreflightRefused, Problem
@@ -86,6 +87,33 @@ def test_wrong_arguments_are_exit_2(words: list[str], capsys: pytest.CaptureFixt
     assert ended.value.code == 2
     assert captured.out == ""
     assert "usage: fleetdeploy" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["deplyo"], "did you mean deploy?"),
+        (["inventory", "lsit"], "did you mean list?"),
+        (["deploy", "--limti", "gpu1"], "unrecognized arguments: --limti; did you mean --limit?"),
+        (["deploy", "a", "b", "--froks=3"], "did you mean --forks?"),
+        (["rollback", "--alow-unreachable"], "did you mean --allow-unreachable?"),
+    ],
+)
+def test_what_may_have_been_meant(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt command or option is told with the nearest one of the command at hand."""
+    with pytest.raises(SystemExit):
+        main(words)
+    assert capsys.readouterr().err.rstrip().endswith(said)
+
+
+@pytest.mark.parametrize(
+    "words", [["frobnicate"], ["deploy", "--frobnicate"], ["deploy", "-Z"], ["deploy", "--lease-tt"]]
+)
+def test_nothing_is_guessed_from_afar(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Where no name is like it, and where the only one is none for people, nothing is suggested."""
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "did you mean" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("text", "found"), [("30", 30.0), ("30s", 30.0), ("2m", 120.0), ("1h30m", 5400.0)])

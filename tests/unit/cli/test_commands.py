@@ -234,7 +234,7 @@ def test_an_unknown_argument_of_a_task(project: Project) -> None:
 
 def test_many_hosts_are_not_changed_without_a_word(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """More hosts than the limit need ``--yes``, ``--limit`` or a person; without a terminal that is exit 2."""
-    monkeypatch.setattr("fleetdeploy.cli.deploy.ASK_ABOVE", 1)
+    monkeypatch.setattr("fleetdeploy.cli.changing.deploy.ASK_ABOVE", 1)
     refused = project.run("deploy")
     assert (refused.code, project.acts) == (2, [])
     assert "2 hosts would change, and nobody is here to agree" in refused.err

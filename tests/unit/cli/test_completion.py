@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetdeploy.cli import completion, completions, project
+from fleetdeploy.cli.about import completion, completions
+from fleetdeploy.cli.binding import project
 from fleetdeploy.cli.main import build_parser, main
 
 ROOT = Path(__file__).parents[3]
@@ -81,6 +82,7 @@ def fleet(tmp_path: Path) -> Path:
         "inventories/hosts.yml": INVENTORY,
         "inventories/group_vars/ranking.yml": "rack: r1\nservices: {ranking: {models: {ranker: {versions: [1]}}}}\n",
         "playbooks/deploy.yml": PLAYBOOK,
+        "state/runs/20260131T235959Z-ab12/events.jsonl": "{}\n",
     }.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,6 +186,8 @@ def test_a_real_shell(shell: str, fleet: Path) -> None:
         "fleetdeploy inventory host gpu2": "gpu2.example.net",
         "fleetdeploy plan --allow-signature-change emb": "embedder",
         "fleetdeploy docs und": "undrain",
+        "fleetdeploy runs show --state-dir state 2026": "20260131T235959Z-ab12",
+        "fleetdeploy logs --service emb": "embedding",
         "fleetdeploy plan -i no/such/inventory -l rank": "",
     }
     answers = drive(shell, fleet, list(asked))

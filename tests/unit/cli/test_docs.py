@@ -11,7 +11,9 @@ from fleetdeploy.cli.main import main
 from fleetdeploy.config.fields.durations import parse_duration, written_duration
 from fleetdeploy.config.fields.schema import validate
 from fleetdeploy.config.playbook.load import load_playbook
+from fleetdeploy.domain.events import Kind
 from fleetdeploy.report import task_docs
+from fleetdeploy.report.contract.kinds import KINDS
 from fleetdeploy.tasks import registry
 
 TASKS = sorted(registry())
@@ -108,3 +110,17 @@ def test_facts_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     for name in TASKS:
         assert ("fleetdeploy docs facts" in printed(capsys, name)) is registry()[name].optional
         assert ("environment" in printed(capsys, name).partition("may stand")[2]) is bool(registry()[name].commands)
+
+
+def test_events_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every kind of event has its time, whether it is written before the act, and each key of its data."""
+    text = printed(capsys, "events")
+    assert max(map(len, text.splitlines())) <= 80
+    parts = {part.partition(":")[0]: " ".join(part.split()) for part in text.split("\n\n")}
+    for kind, shape in KINDS.items():
+        part = parts[kind.value]
+        assert shape.when in part
+        assert all(f" {name}: " in part for name in (*shape.data, *shape.more))
+        assert ("before the act" in part) is shape.before
+        assert ("never written" in part) is (kind is Kind.COPY_PROGRESSED)
+    assert {item["kind"] for item in json.loads(printed(capsys, "events", "--json"))} == {kind.value for kind in Kind}

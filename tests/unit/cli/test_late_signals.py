@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from simulation.fleet import SimFleet
 
-from fleetdeploy.cli import deploy
+from fleetdeploy.cli.changing import deploy
 from fleetdeploy.cli.main import main
 from fleetdeploy.report import terminal
 

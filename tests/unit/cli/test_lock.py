@@ -10,7 +10,8 @@ from simulation.leases import ELSEWHERE, SimLease, take_over
 from simulation.world import SERVICE
 
 from fleetdeploy.domain.inventory import Connection, Host
-from fleetdeploy.domain.lease import Holder
+from fleetdeploy.domain.lease import Holder, Lease
+from fleetdeploy.report import lock_text
 from fleetdeploy.rollout.locks import local as lock
 from fleetdeploy.rollout.locks import view
 
@@ -48,6 +49,20 @@ def test_show_names_every_holder(held: Project) -> None:
             "free_in": 40,
             "number": 2,
         }
+    ]
+
+
+def test_a_table_that_is_too_wide_is_told_in_short_lines(held: Project) -> None:
+    """On a terminal of 80 columns no row breaks in its middle."""
+    names = {("gpu07.rack1.example.net", "ranking"): Lease(ELSEWHERE, 7, 80.0, 40.0)}
+    shown = [line.plain for line in lock_text.lines(view.Seen(names, {}), {}, width=80)]
+    assert max(map(len, shown)) <= 80
+    assert shown == [
+        "gpu07.rack1.example.net  ranking",
+        "    somebody@another",
+        "    run-elsewhere",
+        "    held for 1 min 20 s, free in 40 s, number 7",
+        "LOCKS: 1 lease on hosts",
     ]
 
 

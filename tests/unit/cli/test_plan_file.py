@@ -145,7 +145,7 @@ def test_a_plan_that_a_deploy_would_refuse_is_not_written(project: Project) -> N
 def test_no_question_is_asked_with_a_plan_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """More hosts than may change without a word: who has a plan file has been shown them."""
     path = planned(project)
-    monkeypatch.setattr("fleetdeploy.cli.deploy.ASK_ABOVE", 1)
+    monkeypatch.setattr("fleetdeploy.cli.changing.deploy.ASK_ABOVE", 1)
     assert project.run("deploy").code == 2
     assert project.run("deploy", str(path)).code == 0
 

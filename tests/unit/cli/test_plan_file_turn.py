@@ -89,8 +89,8 @@ def test_a_host_that_changes_while_its_files_are_put_in_place(
     path = planned(project)
     stage = SimFiles.stage
 
-    def staging(self: SimFiles, item: Any) -> None:
-        stage(self, item)
+    def staging(self: SimFiles, item: Any, **more: Any) -> None:
+        stage(self, item, **more)
         if self.sim.name == "gpu2":
             self.sim.stop("fleetdeploy-ranking")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fleetdeploy.cli.schema import text_of
+from fleetdeploy.cli.about.schema import text_of
 
 from .conftest import Project
 

@@ -97,7 +97,7 @@ def test_many_hosts_that_these_tasks_leave_alone_need_no_agreement(
 ) -> None:
     """Nobody is asked about hosts on which nothing would be done."""
     assert served.run("deploy", "--tags", "stage").code == 0
-    monkeypatch.setattr("fleetdeploy.cli.deploy.ASK_ABOVE", 1)
+    monkeypatch.setattr("fleetdeploy.cli.changing.deploy.ASK_ABOVE", 1)
     assert served.run("deploy", "--tags", "stage").code == 0
     assert served.run("deploy").code == 2
 

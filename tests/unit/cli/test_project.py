@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from simulation.controller import plays, sim_host
 
-from fleetdeploy.cli.calls import in_order
-from fleetdeploy.cli.project import bind
-from fleetdeploy.cli.rollout import command_line
+from fleetdeploy.cli.binding.calls import in_order
+from fleetdeploy.cli.binding.project import bind
+from fleetdeploy.cli.changing.called import command_line
 from fleetdeploy.domain.inventory import Group, Inventory
 from fleetdeploy.domain.playbook import TaskCall
 from fleetdeploy.domain.templated import Templated

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from fleetdeploy.cli.about.schema import KINDS, text_of
 from fleetdeploy.cli.main import main
-from fleetdeploy.cli.schema import KINDS, text_of
 from fleetdeploy.config.inventory import connection
 from fleetdeploy.config.secrets.store import SecretStore
 from fleetdeploy.config.syntax import yaml

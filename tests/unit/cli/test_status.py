@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.console import Console
 from simulation.balancer import SimBalancer
 from simulation.fleet import SimFleet
 
@@ -62,7 +68,7 @@ def test_status_as_json(project: Project) -> None:
     host = found["hosts"]["gpu1"]
     service = host["services"]["ranking"]
     assert service["served"] == {"ranker": [{"version": 1, "state": "AVAILABLE", "error": None}]}
-    assert set(service["container"]) == {"name", "status", "image_id", "restarts"}
+    assert set(service["container"]) == {"name", "status", "image", "image_id", "started_at", "restarts"}
     assert (service["container"]["status"], service["container"]["restarts"]) == ("running", 0)
     assert (service["drift"], service["drained_by"], service["unknown"]) == (None, None, {})
     assert host["balancer"][0] == {"pool": "ranking_grpc", "server": "gpu1", "traffic": "up", "weight": 100}
@@ -119,3 +125,134 @@ def test_quiet_status_is_the_last_line(project: Project) -> None:
     """With ``-q`` only the sentence at the end is printed."""
     project.run("deploy")
     assert project.run("status", "-q").out == "STATUS: all 2 hosts are as the inventory says\n"
+
+
+def after(project: Project, monkeypatch: pytest.MonkeyPatch, waits: int, happen: Callable[[], object]) -> None:
+    """Let something happen at that wait between two looks, and later ones fail."""
+    wait, count = project.world.clock.wait, 0
+
+    def waited(seconds: float) -> None:
+        nonlocal count
+        count += 1
+        assert count <= 100 * waits, "it goes on without an end"
+        if count == waits:
+            happen()
+        wait(seconds)
+
+    monkeypatch.setattr(project.world.clock, "wait", waited)
+
+
+def looks_in(text: str) -> int:
+    return sum(line.startswith("-- 20") for line in text.splitlines())
+
+
+def test_watch_goes_on_until_the_fleet_is_converged(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``--exit-code`` it ends by itself with 0; each look is one observation a host, over one fleet's sessions."""
+    project.run("deploy")
+    set_traffic(monkeypatch, "gpu2", Traffic.DRAINED)
+    after(project, monkeypatch, 30, lambda: set_traffic(monkeypatch, "gpu2", Traffic.UP))
+    result = project.run("status", "--watch=2s", "--exit-code")
+    assert result.code == 0
+    looks = looks_in(result.out)
+    assert looks > 2
+    assert len(project.wires) == 1
+    for name in ("gpu1", "gpu2"):
+        assert project.wires[0].calls.count((name, "observe")) == looks
+    assert "STATUS: 1 host not in service\n-- 20" in result.out
+    assert result.out.rstrip().endswith("STATUS: all 2 hosts are as the inventory says")
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "arguments", "code"),
+    [
+        (signal.SIGINT, (), 0),
+        (signal.SIGINT, ("--exit-code",), 10),
+        (signal.SIGTERM, (), 143),
+        (signal.SIGHUP, (), 143),
+    ],
+)
+def test_ctrl_c_ends_a_watch_with_the_code_of_its_last_look(
+    project: Project, monkeypatch: pytest.MonkeyPatch, signal_number: int, arguments: tuple[str, ...], code: int
+) -> None:
+    """Ctrl-C is how a watch is meant to end; any other signal is told by its number."""
+    project.run("deploy")
+    project.edit("versions: [1]", "versions: [2]")
+    after(project, monkeypatch, 3, lambda: os.kill(os.getpid(), signal_number))
+    result = project.run("status", "--watch", *arguments)
+    assert (result.code, looks_in(result.out)) == (code, 1)
+
+
+def test_a_watch_without_a_whole_look_has_no_code_of_its_own(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal during the first look ends with its number, and nothing is claimed of hosts that were not seen."""
+    project.run("deploy")
+    real = SimFleet.session
+
+    def interrupted(self: SimFleet, host: Any) -> Any:
+        if host.name == "gpu1":
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(self, host)
+
+    monkeypatch.setattr(SimFleet, "session", interrupted)
+    result = project.run("status", "--watch")
+    assert (result.code, "STATUS" in result.out) == (130, False)
+
+
+def test_a_watch_as_json_is_a_line_a_look(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line is what ``--json`` prints, with its time."""
+    project.run("deploy")
+    after(project, monkeypatch, 60, lambda: os.kill(os.getpid(), signal.SIGINT))
+    result = project.run("status", "--watch=1s", "--json")
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert len(lines) > 1
+    once = project.run("status", "--json").json
+    assert {key: value for key, value in lines[0].items() if key != "time"} == once
+    assert lines[0]["time"] < lines[-1]["time"]
+
+
+def test_a_watch_on_a_terminal_stays_within_it(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks are drawn at one place, no line wider than the terminal, and the last one stays written, whole."""
+    project.run("deploy")
+    screen = io.StringIO()
+    out = Console(file=screen, force_terminal=True, color_system="standard", width=60, height=8, soft_wrap=False)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr("fleetdeploy.report.terminal.console", lambda **_: out)
+    after(project, monkeypatch, 60, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert project.run("status", "--watch=1s").code == 0
+    text = screen.getvalue()
+    assert text.count("Ctrl-C ends it") > 1
+    assert looks_in(text) == 0
+    drawn, _, end = text.rpartition("Ctrl-C ends it")
+    assert "gpu2  ranking" in drawn
+    assert "\x1b[?1049h" not in text, "another screen would be left over by a kill"
+    assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l"), "the cursor is there"
+    assert end.rstrip().endswith("STATUS: all 2 hosts are as the inventory says\x1b[0m")
+
+
+def test_many_hosts_are_a_table_and_verbose_shows_each(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few hosts are shown in blocks, more as a table, and ``-v`` shows every one in blocks again."""
+    project.run("deploy")
+    assert "container  fleetdeploy-ranking" in project.run("status").out
+    monkeypatch.setattr("fleetdeploy.report.status.MOST_IN_BLOCKS", 1)
+    result = project.run("status")
+    assert result.out.startswith("HOST  SERVICE  RELEASE")
+    assert "ranker:1 AVAILABLE" in result.out
+    assert result.out.rstrip().endswith("STATUS: all 2 hosts are as the inventory says")
+    assert project.run("status", "-v").out.startswith("gpu1  1 x NVIDIA")
+
+
+def test_a_hint_names_the_command_that_has_the_option(project: Project) -> None:
+    """What `status` cannot be told is not named as if it could."""
+    project.run("deploy")
+    project.edit("versions: [1]", "versions: [2]")
+    project.run("deploy")
+    project.run("rollback", "-y")
+    result = project.run("status")
+    assert "was taken back by" in result.out
+    assert "pass --again to `deploy` to bring it back" in result.out
+
+
+def test_a_pattern_behind_watch_is_told_where_it_goes(project: Project) -> None:
+    """What stands behind `--watch` is its time; a host there is refused with the line that was meant."""
+    result = project.run("status", "--watch", "gpu1")
+    assert result.code == 2
+    assert "PATTERN goes before it: status gpu1 --watch" in result.err

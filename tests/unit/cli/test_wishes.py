@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetdeploy.cli import wishes
+from fleetdeploy.cli.changing import wishes
 from fleetdeploy.errors import PreflightRefused
 
 

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from fleetdeploy.cli import extra_vars
+from fleetdeploy.cli.binding import extra_vars
 from fleetdeploy.config.inventory.load import load_inventory
 from fleetdeploy.config.inventory.patterns import select
 from fleetdeploy.config.playbook.conditions import ConditionReader

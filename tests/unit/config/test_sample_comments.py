@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml as pyyaml
 
+from fleetdeploy.cli.about.schema import text_of
 from fleetdeploy.cli.main import build_parser
-from fleetdeploy.cli.schema import text_of
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.config.secrets.store import KINDS, SecretStore
 from fleetdeploy.config.syntax import yaml

@@ -125,6 +125,7 @@ def test_one_bad_answer_is_enough(bad: object) -> None:
 
 
 def test_states_are_told_as_a_person_reads_them() -> None:
-    """Highest version first, or that the server knows none."""
-    assert describe(LOADING) == "2 LOADING, 1 AVAILABLE"
+    """What answers stands first and what is over last, or that the server knows none."""
+    assert describe(LOADING) == "1 AVAILABLE, 2 LOADING"
+    assert describe((VersionState(3, State.END), *LOADING)) == "1 AVAILABLE, 2 LOADING, 3 END"
     assert describe(()) == "not known to the server"

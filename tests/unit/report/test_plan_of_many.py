@@ -16,12 +16,14 @@ from fleetdeploy.domain.forecast import Forecast
 from fleetdeploy.domain.outcome import HostOutcome, HostState, RunOutcome
 from fleetdeploy.domain.plan import HostPlan, Plan, Refusal
 from fleetdeploy.planning.host import plan_host
-from fleetdeploy.report import status_text
+from fleetdeploy.report import status
 from fleetdeploy.report.host_names import COLUMNS
 from fleetdeploy.report.plan import as_json
 from fleetdeploy.report.plan import text as text_of_plan
 from fleetdeploy.report.safe_text import safe, safe_line
-from fleetdeploy.report.terminal import Terminal, recap
+from fleetdeploy.report.terminal import Lines, recap
+
+from .terminal.shown import ended
 
 NAMES = [f"gpu{number:03}" for number in range(1, 501)]
 EVIL = "OOM\n\x1b[31mred\u202e"
@@ -106,7 +108,7 @@ def test_hosts_cannot_drive_the_terminal_of_a_plan() -> None:
     plan = plan_of("gpu1", 2)
     changed = replace(plan, services=(replace(plan.services[0], reason=EVIL),))
     found = Plan({"gpu1": changed, "gpu2": refused("gpu2", EVIL, EVIL)}, {"gpu9": EVIL})
-    for row in (*rows(found), *(line.plain for line in status_text.lines(found, {}))):
+    for row in (*rows(found), *(line.plain for line in status.lines(found, {}))):
         assert row.isprintable(), row
 
 
@@ -114,9 +116,11 @@ def test_hosts_cannot_drive_the_terminal_of_a_run() -> None:
     """Events, their hints and details, the recap and the last line are shown with escapes."""
     file = io.StringIO()
     out = Console(file=file, soft_wrap=True, color_system=None)
-    view = Terminal(out, verbose=True)
+    view = Lines(out, verbose=1)
     for kind in (Kind.STEP_STARTED, Kind.STEP_FINISHED, Kind.STEP_PROGRESS, Kind.STEP_FAILED, Kind.HOST_UNREACHABLE):
         view(Event(kind, 0.0, "r", host="gpu1", task="run", message=EVIL, data={"hint": EVIL, "detail": EVIL}))
-    recap(out, RunOutcome("r", 3, EVIL, {"gpu1": HostOutcome("gpu1", HostState.FAILED, f"\x1b[2J{EVIL}")}))
+    recap(
+        out, ended(RunOutcome("r", 3, EVIL, {EVIL: HostOutcome(EVIL, HostState.FAILED, f"\x1b[2J{EVIL}", hint=EVIL)}))
+    )
     assert all(row.isprintable() for row in file.getvalue().split("\n"))
     assert "\\x1b[31mred" in file.getvalue()

@@ -10,11 +10,17 @@ from simulation.controller import desired, sim_host
 from simulation.seen import empty_host, settled_host
 
 from fleetdeploy.domain.inventory import BalancerWish
-from fleetdeploy.domain.observed import ObservedHost, PoolMember, Present, Traffic, Unknown
+from fleetdeploy.domain.observed import (
+    ObservedHost,
+    PoolMember,
+    Present,
+    Traffic,
+    Unknown,
+)
 from fleetdeploy.domain.plan import HostPlan, Plan, Refusal
 from fleetdeploy.domain.service import DesiredService
 from fleetdeploy.planning.host import plan_host
-from fleetdeploy.report import status_text
+from fleetdeploy.report import status
 from fleetdeploy.report.fleet_state import FleetState, Members
 from fleetdeploy.rollout.debt.ledger import Debt
 
@@ -61,16 +67,16 @@ def test_what_a_host_owes_is_shown() -> None:
     debt = Debt("gpu1", "gpu1:22", "run-1", "2026-01-31T00:00:00+00:00", "no route to host", drained=True)
     plan = Plan({}, {"gpu1": "no route to host"})
     line = "gpu1: OWES since 2026-01-31T00:00:00+00:00, drained by run run-1: no route to host"
-    assert line in printed(*status_text.lines(plan, {}, {"gpu1": debt}))
-    assert "OWES" not in printed(*status_text.lines(plan, {}))
-    owed = status_text.as_json(plan, {}, {"gpu1": debt})["owed"]
+    assert line in printed(*status.lines(plan, {}, {"gpu1": debt}))
+    assert "OWES" not in printed(*status.lines(plan, {}))
+    owed = status.as_json(plan, {}, {"gpu1": debt})["owed"]
     assert isinstance(owed, dict)
     assert (owed["gpu1"]["run"], owed["gpu1"]["drained"]) == ("run-1", True)
 
 
 def test_status_shows_a_host_as_it_is() -> None:
     """Release, container, versions, balancer, and where it differs from the inventory."""
-    text = printed(*status_text.lines(Plan({"gpu1": plan_of(V2, V1)}), traffic(Traffic.DRAINED)))
+    text = printed(*status.lines(Plan({"gpu1": plan_of(V2, V1)}), traffic(Traffic.DRAINED)))
     assert "container  fleetdeploy-ranking running" in text
     assert "ranker     1 AVAILABLE" in text
     assert "balancer   ranking_rest drained" in text
@@ -81,7 +87,7 @@ def test_status_shows_a_host_as_it_is() -> None:
 
 def test_status_of_an_empty_host() -> None:
     """A host nobody deployed to has no release and no container, and is told so."""
-    text = printed(*status_text.lines(Plan({"gpu1": plan_of(V1)}), {}))
+    text = printed(*status.lines(Plan({"gpu1": plan_of(V1)}), {}))
     assert "release none recorded" in text
     assert "container  none" in text
     assert "not served" in text
@@ -90,24 +96,24 @@ def test_status_of_an_empty_host() -> None:
 def test_a_refusal_hides_nothing_that_was_seen() -> None:
     """A host that refuses still shows container and versions, then why it refuses and what to do."""
     plan = Plan({"gpu1": refused(plan_of(V1, V1))})
-    text = printed(*status_text.lines(plan, traffic(Traffic.UP)))
+    text = printed(*status.lines(plan, traffic(Traffic.UP)))
     assert "container  fleetdeploy-ranking running" in text
     assert "ranker     1 AVAILABLE" in text
     assert "balancer   ranking_rest up" in text
     assert text.endswith("  REFUSED: port 8500 is taken\n    see `ss`")
-    service = status_text.as_json(plan, {})["hosts"]["gpu1"]["services"]["ranking"]  # type: ignore[index]
+    service = status.as_json(plan, {})["hosts"]["gpu1"]["services"]["ranking"]  # type: ignore[index]
     assert service["served"] == {"ranker": [{"version": 1, "state": "AVAILABLE", "error": None}]}
-    assert status_text.last_line(plan, {}) == "STATUS: 1 of 1 host differs from the inventory"
+    assert status.last_line(plan, {}) == "STATUS: 1 of 1 host differs from the inventory"
 
 
 def test_a_host_whose_docker_is_dead_is_not_known() -> None:
     """What could not be read is told as unknown, and is no difference."""
     plan = Plan({"gpu1": docker_dead()})
-    text = printed(*status_text.lines(plan, {}))
+    text = printed(*status.lines(plan, {}))
     assert "container  unknown: Docker does not answer" in text
-    assert status_text.last_line(plan, {}) == "STATUS: 1 host not known"
+    assert status.last_line(plan, {}) == "STATUS: 1 host not known"
     assert FleetState.of(plan, {}).exit_code(drift_matters=False) == 4
-    service = status_text.as_json(plan, {})["hosts"]["gpu1"]["services"]["ranking"]  # type: ignore[index]
+    service = status.as_json(plan, {})["hosts"]["gpu1"]["services"]["ranking"]  # type: ignore[index]
     assert service["container"] is None
     assert service["unknown"] == {"container": "Docker does not answer"}
 
@@ -115,10 +121,10 @@ def test_a_host_whose_docker_is_dead_is_not_known() -> None:
 def test_a_drained_host_says_who_drained_it() -> None:
     """A host that only has to be put back does not read as if nothing were wrong."""
     plan = Plan({"gpu1": drained()})
-    text = printed(*status_text.lines(plan, traffic(Traffic.DRAINED)))
+    text = printed(*status.lines(plan, traffic(Traffic.DRAINED)))
     assert "drift      drained by run run-0, not put back yet" in text
     assert "it serves what it shall" not in text
-    assert status_text.last_line(plan, traffic(Traffic.DRAINED)) == (
+    assert status.last_line(plan, traffic(Traffic.DRAINED)) == (
         "STATUS: 1 of 1 host differs from the inventory, 1 host not in service"
     )
 
@@ -128,7 +134,7 @@ def test_a_version_that_is_only_in_memory_is_drift() -> None:
     seen = settled_host(V1)
     service = replace(seen.services["ranking"], versions=Present({}))
     plan = plan_host(sim_host("gpu1"), [V1], replace(seen, services={"ranking": service}), stamp="T1")
-    assert "drift      not on the host's disk: ranker/1" in printed(*status_text.lines(Plan({"gpu1": plan}), {}))
+    assert "drift      not on the host's disk: ranker/1" in printed(*status.lines(Plan({"gpu1": plan}), {}))
 
 
 def test_a_service_has_only_its_own_pools() -> None:
@@ -137,7 +143,7 @@ def test_a_service_has_only_its_own_pools() -> None:
     wish = BalancerWish("haproxy", "lb", "/s", "gpu1", {"ranking": POOLS, "search": ("search_rest",)})
     plan = Plan({"gpu1": replace(plan_of(V1, V1), host=replace(host, balancer=wish))})
     members = traffic(Traffic.UP, "ranking_grpc", "search_rest")
-    text = printed(*status_text.lines(plan, members))
+    text = printed(*status.lines(plan, members))
     assert "search_rest" not in text
     assert "balancer   ranking_rest has no server gpu1" in text
     assert FleetState.of(plan, members).out_of_service == ("gpu1",)
@@ -176,5 +182,5 @@ def test_a_service_has_only_its_own_pools() -> None:
 )
 def test_the_last_line_of_status(plan: Plan, members: Members, line: str, code: int) -> None:
     """One true sentence at the end, and the exit code that goes with it."""
-    assert status_text.last_line(plan, members) == f"STATUS: {line}"
+    assert status.last_line(plan, members) == f"STATUS: {line}"
     assert FleetState.of(plan, members).exit_code(drift_matters=True) == code

@@ -41,7 +41,7 @@ def test_cut_off_anywhere_the_same_command_ends_it(scene: str, kind: str) -> Non
 def test_every_kind_of_record_is_one_that_a_run_is_cut_off_at() -> None:
     """Only what the command line writes around a run, and what needs a second controller, is in no scene."""
     elsewhere = {Kind.RUN_STARTED, Kind.RUN_FINISHED, Kind.PLAN_MADE, Kind.LEASE_LOST, Kind.STEP_PROGRESS}
-    elsewhere |= {Kind.COPY_PROGRESSED, Kind.TRAFFIC_SAMPLED}
+    elsewhere |= {Kind.COPY_PROGRESSED, Kind.TRAFFIC_SAMPLED, Kind.NOTIFIED}
     assert {kind for scene in SCENES.values() for kind in scene.kinds()} >= set(Kind) - elsewhere
 
 

@@ -151,14 +151,14 @@ SCENES: dict[str, tuple[Callable[..., World], DesiredService, dict[str, Any]]] =
 
 
 def begun_after(events: Sequence[Event], at: int) -> set[str]:
-    """Hosts with a first step of their play behind the ``at``-th event."""
+    """Hosts whose first step of a play was done behind the ``at``-th event; one that was announced may be refused."""
     begun, late = set[str](), set[str]()
     for number, event in enumerate(events, 1):
         if event.kind is Kind.PLAY_STARTED:
             begun = set()
-        if event.kind is Kind.STEP_STARTED and number > at and event.host not in begun:
+        if event.kind is Kind.STEP_FINISHED and number > at and event.host not in begun:
             late.add(event.host)
-        if event.kind in {Kind.STEP_STARTED, Kind.REVERT_STARTED}:
+        if event.kind is Kind.REVERT_STARTED or (event.kind is Kind.STEP_STARTED and number <= at):
             begun.add(event.host)
     return late
 

@@ -16,7 +16,7 @@ from fleetdeploy.domain.forecast import Forecast
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.service import DesiredService
 from fleetdeploy.domain.watch import Watch, WatchState
-from fleetdeploy.report import status_text
+from fleetdeploy.report import status
 from fleetdeploy.report.plan import text as plan_text
 from fleetdeploy.rollout.foresight.forecast import forecast
 
@@ -341,8 +341,8 @@ def test_plan_and_status_show_what_stands_there() -> None:
             time_passes(world)
         seen = watched(world.copy(), V1).plan
         assert seen is not None
-        shown = "\n".join(line.plain for line in status_text.lines(seen, {}))
+        shown = "\n".join(line.plain for line in status.lines(seen, {}))
         assert f"    watchdog   {words}" in shown
-        found = status_text.as_json(seen, {})["hosts"]["gpu1"]["services"][SERVICE]["watchdog"]  # type: ignore[index]
+        found = status.as_json(seen, {})["hosts"]["gpu1"]["services"][SERVICE]["watchdog"]  # type: ignore[index]
         assert found["state"] == ("restored" if passes else "armed")
         assert words in "\n".join(line.plain for line in plan_text.lines(Forecast(seen)))

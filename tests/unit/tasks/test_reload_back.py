@@ -11,11 +11,12 @@ from simulation.controller import desired, golden, sim_host
 from simulation.fleet import SimFleet
 from simulation.model_server import ModelServer, Quality
 from simulation.probe import look
-from simulation.wire import Trouble, Wire
+from simulation.wire import Killed, Trouble, Wire
 from simulation.world import SERVICE, World
 
+from fleetdeploy.domain.plan import Activation
 from fleetdeploy.domain.service import DesiredService
-from fleetdeploy.errors import InputError, NotHealthy, ReloadRefused
+from fleetdeploy.errors import DeadlineExceeded, InputError, NotHealthy, ReloadRefused
 from fleetdeploy.planning.host import plan_host
 from fleetdeploy.tasks import registry
 from fleetdeploy.tasks.activating.reload_back import reload_back
@@ -227,7 +228,8 @@ def test_a_version_that_answers_is_kept_beside_an_old_one_that_does_not(new: Qua
         undo(step)
     kept = new is Quality.GOOD
     assert place.server().available() == {"ranker": (1, 2) if kept else (1,)}
-    assert place.config() == (model_config.overlap(V2.config_text, V1.config_text) if kept else V1.config_text)
+    both = model_config.overlap(V2.config_text, V1.config_text)
+    assert model_config.without_doubt(place.config()) == (both if kept else V1.config_text)
 
 
 def test_another_answer_than_todays_golden_file_has_is_told_and_goes_back() -> None:
@@ -250,3 +252,35 @@ def test_what_was_never_recorded_is_loaded_beside_the_new_version_too() -> None:
     undo(step)
     assert place.wire.memory == [(1, 2), (1,)]
     assert files.release is None
+
+
+def test_a_way_back_that_dies_before_its_reload_leaves_the_file_in_doubt() -> None:
+    """Versions and record are as before by then, and only the mark tells the next run that the labels are not."""
+    here, there = desired(1, 2, labels={"stable": 1}), desired(1, 2, labels={"stable": 2})
+    place = served(here)
+    step = switched(place, there)
+    place.wire.before = {1: die}
+    with pytest.raises(Killed):
+        undo(step)
+    assert place.server().labels == {"ranker": {"stable": 2}}
+    assert place.config() == model_config.in_doubt(here.config_text)
+    assert place.step(here).plan.activation is Activation.RELOAD
+
+
+def die() -> None:
+    raise Killed
+
+
+def test_a_way_back_whose_last_reload_nobody_answers_leaves_the_file_in_doubt() -> None:
+    """The versions are there, the label is not: the mark goes only when the server has all of the file."""
+    here, there = desired(1, 2, labels={"stable": 1}), desired(1, 2, labels={"stable": 2})
+    place = served(here)
+    step = switched(place, there)
+    place.wire.before = {1: unanswered}
+    undo(step)
+    assert place.server().labels == {"ranker": {"stable": 2}}
+    assert place.config() == model_config.in_doubt(here.config_text)
+
+
+def unanswered() -> None:
+    raise DeadlineExceeded("the reload was not answered")

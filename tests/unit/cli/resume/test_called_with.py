@@ -110,7 +110,7 @@ def test_what_is_printed_is_of_this_call(shell: Shell) -> None:
 
 def test_many_hosts_are_not_asked_about_again(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who began a run on more than twenty hosts has agreed to it; a run that nobody agreed to is not agreed to now."""
-    monkeypatch.setattr("fleetdeploy.cli.deploy.ASK_ABOVE", 1)
+    monkeypatch.setattr("fleetdeploy.cli.changing.deploy.ASK_ABOVE", 1)
     assert shell("deploy").code == 2
     refused = shell("resume", shell.runs()[-1])
     assert (refused.code, shell.acts) == (2, [])

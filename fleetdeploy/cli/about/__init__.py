@@ -1,0 +1,1 @@
+"""Commands about fleetdeploy itself: a first project, manuals."""

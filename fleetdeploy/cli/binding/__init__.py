@@ -1,0 +1,1 @@
+"""From arguments to everything a command works on: inventory, playbook, plays bound to hosts."""

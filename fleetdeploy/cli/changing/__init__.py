@@ -1,0 +1,1 @@
+"""Commands that may change the fleet, and what they have in common."""

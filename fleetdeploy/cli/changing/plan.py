@@ -1,0 +1,128 @@
+"""``fleetdeploy plan``: what a deploy would change, where and why. Changes nothing anywhere."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fleetdeploy.cli import options
+from fleetdeploy.errors import InputError, PreflightRefused
+
+if TYPE_CHECKING:
+    from fleetdeploy.domain.forecast import Forecast
+
+PENDING = 10
+EPILOG = """\
+examples:
+  fleetdeploy plan -i inventories/prod
+  fleetdeploy plan -i inventories/prod -l 'rack1:!gpu07' --exit-code
+  fleetdeploy plan -i inventories/prod --out next.plan
+  fleetdeploy deploy next.plan    # just that; nothing if anything has changed
+
+`fleetdeploy schema plan` prints the JSON Schema that describes --json.
+
+A plan file holds no secret and no value of -e: give -e, and what opens vaults
+and hosts (-J, -u, ...), again when it is deployed. That a secret has changed is
+noticed where something else would be done because of it. Of a web address only
+its host is kept, as the rest may be secret: another path is not noticed.
+
+It may be deployed from any directory: what it was planned from is read where it
+was then, or in the present directory where that place is gone.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "plan",
+        help="show what would change on which host and why",
+        description="Show what a deploy would change on which host and why. Changes nothing.",
+        epilog=EPILOG,
+    )
+    parser.add_argument(
+        "playbook",
+        nargs="?",
+        metavar="PLAYBOOK",
+        help="default: playbooks/deploy.yml; a plan file is held against the fleet, and shown",
+    )
+    options.add_inventory(parser)
+    options.add_tasks(parser)
+    options.add_connection(parser)
+    options.add_project(parser)
+    options.add_output(parser, quiet="without the differences of files and containers", verbose="name every host")
+    parser.add_argument(
+        "--exit-code", action="store_true", help="exit 10 when a deploy with these tasks would change something"
+    )
+    parser.add_argument(
+        "--out", type=_file, metavar="FILE", help="keep the plan there, for `deploy FILE` to apply as it was shown"
+    )
+    options.add_allowances(parser)
+    parser.set_defaults(run=run)
+
+
+def _file(text: str) -> Path:
+    if text == "-":
+        message = "a plan file is not written to stdout; --json prints the plan there"
+        raise argparse.ArgumentTypeError(f"{message} (a file of that name is ./-)")
+    if not text:
+        raise argparse.ArgumentTypeError("'' names no file")
+    return Path(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0, or 10 with ``--exit-code`` when a deploy with the same tasks would change something; what hosts need beyond
+    these tasks does not count. 2, 5 or 7 when a host or the run would be refused (2: a host shows another key, or a
+    file is wrong), 5 when one is down.
+    """
+    from fleetdeploy.cli.changing import plan_file
+
+    planned = plan_file.opened(arguments)
+    if options.only_lists(arguments):
+        from fleetdeploy.cli.binding import selection
+
+        if getattr(arguments, "out", None):
+            raise InputError("--out keeps a plan, and none is made here", hint="leave --out out, or the lists")
+        return selection.run(arguments)
+    from fleetdeploy.cli.binding.project import new_run, print_json, read_project
+    from fleetdeploy.remote.clock import SystemClock
+    from fleetdeploy.remote.fleet import SshFleet
+    from fleetdeploy.report import terminal
+    from fleetdeploy.report.plan import as_json, text
+    from fleetdeploy.rollout.emitter import Emitter
+    from fleetdeploy.rollout.foresight.forecast import forecast
+    from fleetdeploy.rollout.foresight.past_runs import durations_of
+
+    target = getattr(arguments, "out", None)
+    if target:
+        plan_file.check_out(target, again=bool(planned))
+    project = read_project(arguments)
+    if planned:
+        planned.check_inputs(project)
+    fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
+    try:
+        emit = Emitter(new_run(project.targets.stamp), SystemClock(), redactor=arguments.redactor)
+        plan = project.targets.observe(fleet, emit, forks=arguments.forks)
+        known = durations_of(arguments.state_dir / "runs")
+        expected = forecast(plan, project.plays, fleet, forks=arguments.forks, durations=known)
+    finally:
+        fleet.close()
+    if planned:
+        planned.check_fleet(project, expected)
+    if arguments.json:
+        print_json(as_json.plan(expected))
+    else:
+        out = terminal.console(stderr=False, no_color=arguments.no_color)
+        for line in text.lines(expected, diff=not arguments.quiet, every_name=bool(arguments.verbose)):
+            out.print(line)
+        out.print(text.last_line(expected), style="bold")
+    if target:
+        plan_file.write(target, arguments, project, expected)
+    return _exit_code(expected, pending=arguments.exit_code)
+
+
+def _exit_code(expected: Forecast, *, pending: bool) -> int:
+    code = expected.refusal_exit_code
+    if code or expected.plan.unreachable:
+        return code or PreflightRefused.exit_code
+    return PENDING if pending and expected.changing else 0

@@ -1,0 +1,264 @@
+"""One rollout, from its plays to its exit code: locks, journal, fleet, executor and verdict."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Collection
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fleetdeploy.cli import options
+from fleetdeploy.cli.changing import wishes
+from fleetdeploy.cli.changing.asking import Asking
+from fleetdeploy.cli.changing.called import command_line, how_called
+from fleetdeploy.errors import FleetdeployError
+
+if TYPE_CHECKING:
+    from fleetdeploy.cli.binding.project import Project
+    from fleetdeploy.cli.changing.attempt import Attempt
+    from fleetdeploy.cli.changing.plan_file import Planned
+    from fleetdeploy.domain.forecast import Forecast
+    from fleetdeploy.domain.inventory import Host
+    from fleetdeploy.domain.outcome import RunOutcome
+    from fleetdeploy.domain.plan import Plan
+    from fleetdeploy.domain.protocols import Fleet
+    from fleetdeploy.report.story.run_story import RunStory
+    from fleetdeploy.rollout.emitter import Emitter
+    from fleetdeploy.rollout.foresight.durations import Durations
+    from fleetdeploy.rollout.interrupt import Interrupts
+    from fleetdeploy.rollout.locks.local import Held
+    from fleetdeploy.rollout.targets import Free
+
+STOPPED_NOW = "STOPPED at once: hosts that were being worked on may be unproven and out of their balancer"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What a command wants done.
+
+    ``again`` is the command line that continues it. ``agree`` is told how many hosts would change, and raises where
+    nobody agrees to that. ``deed`` is what it does to a host, in one word. ``prepare`` makes of this rollout the one
+    that is done, by what it reads on the hosts; it raises LockHeld where one of them is another run's.
+    ``attempt`` may hold it back, and is told of its end. With ``is_news`` nothing is shown but news.
+    """
+
+    arguments: argparse.Namespace
+    project: Project
+    asking: Asking
+    again: str
+    agree: Callable[[int], None] = lambda _: None
+    planned: Planned | None = None
+    deed: str = "changed"
+    prepare: Callable[[Rollout, Fleet, Free], Rollout] | None = None
+    attempt: Attempt | None = None
+    is_news: Callable[[RunOutcome, RunStory], bool] | None = None
+
+
+def carry_out(rollout: Rollout) -> int:
+    """Do it, tell how it ended, and return the exit code. Raises FleetdeployError where nothing was begun."""
+    from fleetdeploy.cli.binding.project import new_run, print_json
+    from fleetdeploy.remote.clock import SystemClock
+    from fleetdeploy.report import as_json, terminal
+    from fleetdeploy.report.story.run_story import RunStory
+    from fleetdeploy.rollout.locks import local
+
+    arguments, project = rollout.arguments, rollout.project
+    if rollout.prepare is None:
+        wishes.check(arguments, project)
+    run_id, clock = new_run(project.targets.stamp), SystemClock()
+    directory = options.state_home() / "locks"  # in one place, whatever --state-dir says
+    end_s = clock.monotonic_s() + arguments.wait_lock
+    story = rollout.attempt.ending.story if rollout.attempt else RunStory()
+    with ExitStack() as until_told:  # what answers signals stays until it is out how the run ended
+        with local.hold(directory, _locked_hosts(project), run_id, clock, wait_s=arguments.wait_lock) as held:
+            outcome = _carried_out(rollout, held, until_told, story, wait_s=end_s - clock.monotonic_s())
+        if arguments.json:
+            print_json(as_json.outcome(outcome))
+        if rollout.is_news(outcome, story) if rollout.is_news else not arguments.quiet or outcome.exit_code:
+            with suppress(OSError):  # the exit code is true, whoever reads
+                out = terminal.console(stderr=True, no_color=arguments.no_color)
+                terminal.recap(out, story, quiet=arguments.quiet, every_host=bool(arguments.verbose))
+        if rollout.attempt:
+            sys.stdout.flush()
+            rollout.attempt.over(outcome.exit_code, outcome=outcome)
+        return outcome.exit_code
+
+
+def _locked_hosts(project: Project) -> Collection[Host]:
+    """Of the whole plays, whatever --limit leaves: capacity is theirs together."""
+    hosts = {name: host for bound in project.plays for name, host in bound.everyone.items()}
+    calls = [call for bound in project.plays for call in (*bound.calls, *bound.always, *bound.rescue)]
+    return (hosts | {call.delegate.name: call.delegate for call in calls if call.delegate}).values()
+
+
+def _carried_out(rollout: Rollout, held: Held, until_told: ExitStack, story: RunStory, *, wait_s: float) -> RunOutcome:
+    from fleetdeploy.cli.binding.opening import environment_for_commands
+    from fleetdeploy.cli.changing import run_view
+    from fleetdeploy.domain.events import FORMAT, Kind
+    from fleetdeploy.remote.clock import SystemClock
+    from fleetdeploy.remote.fleet import SshFleet
+    from fleetdeploy.report import as_json
+    from fleetdeploy.report.terminal import console
+    from fleetdeploy.rollout.emitter import Emitter
+    from fleetdeploy.rollout.interrupt import Interrupts
+    from fleetdeploy.rollout.journal import Journal, open_run
+    from fleetdeploy.rollout.locks.leases import patiently
+
+    arguments, project, clock, run_id = rollout.arguments, rollout.project, SystemClock(), held.run
+    out = console(stderr=True, no_color=arguments.no_color)
+    journals = [until_told.enter_context(closing(open_run(arguments.state_dir / "runs", run_id)))]
+    if arguments.events:
+        journals.append(until_told.enter_context(closing(Journal(arguments.events))))
+    view = run_view.chosen(out, arguments, clock)
+    rollout.asking.meanwhile = view.paused
+    emit = Emitter(run_id, clock, journals=journals, views=[story.tell, view], redactor=arguments.redactor)
+    if rollout.attempt:
+        rollout.attempt.emit = emit
+    fleet = SshFleet(
+        hosts=project.inventory.hosts,
+        connect_timeout_s=arguments.timeout,
+        environment=environment_for_commands(arguments),
+        trace=run_view.trace(view, arguments),
+    )
+    interrupts = Interrupts(
+        lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"),
+        last_words=arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {rollout.again}\n"),
+    )
+    try:
+        until_told.enter_context(interrupts)
+        called = how_called(arguments, project)
+        emit(Kind.RUN_STARTED, command_line(arguments), format=FORMAT, hosts=list(project.targets.by_name), **called)
+        judged = partial(_judged, rollout, fleet, emit, interrupts, held)
+        try:
+            outcome = patiently(judged, clock=clock, wait_s=wait_s, check=interrupts.check)
+        except FleetdeployError as error:
+            # A run without an end in its journal is one that was killed, and nothing else.
+            with suppress(FleetdeployError):
+                emit(Kind.RUN_FINISHED, str(error).partition("\n")[0], exit_code=error.exit_code)
+            raise
+        interrupts.over(arguments.redactor.text(f"\n{outcome.last_line}\n"))
+        with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
+            emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code, hosts=as_json.hosts(outcome))
+        return outcome
+    finally:
+        view.close()
+        fleet.close()
+
+
+def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupts, held: Held) -> RunOutcome:
+    """Look, refuse or go on, and say how it ended."""
+    from fleetdeploy.cli.binding.project import debts_of
+    from fleetdeploy.cli.changing import run_view
+    from fleetdeploy.cli.changing.attempt import narrowed
+    from fleetdeploy.domain.events import Kind
+    from fleetdeploy.remote.clock import SystemClock
+    from fleetdeploy.rollout.debt.owing import Owing
+    from fleetdeploy.rollout.executor import Executor
+    from fleetdeploy.rollout.foresight.forecast import without_capacity
+    from fleetdeploy.rollout.locks.leases import LeaseKeeper, check_free
+    from fleetdeploy.rollout.traffic import sampling
+    from fleetdeploy.rollout.verdict import judge
+
+    free = partial(check_free, holder_of=held.holder_of)
+    rollout = rollout.prepare(rollout, fleet, free) if rollout.prepare else rollout
+    arguments, project, asking, planned = rollout.arguments, rollout.project, rollout.asking, rollout.planned
+    plan = project.targets.observe(fleet, emit, forks=arguments.forks, check=free)
+    if planned:
+        planned = planned.check_fleet(project, _expected(plan, project, arguments, fleet))
+    refuse_plan(plan, arguments, every_name=bool(arguments.verbose or arguments.json))
+    if arguments.diff:
+        with asking.meanwhile():
+            run_view.show_plan(_expected(plan, project, arguments, fleet), arguments)
+    due = without_capacity(plan, project.plays, forks=arguments.forks, durations=_past(arguments))
+    if rollout.attempt and (only := rollout.attempt.check(plan, due.changing)) is not None:
+        project, plan = narrowed(project, plan, only)
+        due = without_capacity(plan, project.plays, forks=arguments.forks, durations=_past(arguments))
+    expected = due.expected if due.changing else None
+    told = _told(due, arguments)
+    emit(Kind.PLAN_MADE, changed=list(due.changing), expected_s=expected and expected.seconds, plan=told)
+    if not planned:
+        with asking.meanwhile():
+            rollout.agree(len(due.changing))
+    if due.changing and rollout.prepare is None:
+        wishes.keep(arguments, project, emit.run)
+    elif due.changing:
+        wishes.keep_command(arguments, rollout.again, emit.run)
+    _check_prompts(plan, project, asking)
+    interrupts.check()
+    executor = Executor(project.targets, plan, fleet, emit, SystemClock(), interrupts, arguments.forks)
+    executor.approve, executor.ask = (asking.before_wave if arguments.step else None), asking.prompt
+    if planned:
+        executor.recheck = planned.look(project)
+    executor.leases = leases = LeaseKeeper(
+        project.targets, fleet, emit, executor.clock, held.holder_of, arguments.forks, arguments.lease_ttl
+    )
+    executor.owing = Owing(debts_of(arguments), fleet, emit, executor.clock, leases.check)
+    # A run that changes nothing has no traffic to watch, and asks no balancer.
+    watched = due.changing if any(bound.touches_traffic for bound in project.plays) else ()
+    with leases.renewing(), sampling([plan.hosts[name].host for name in watched], fleet, emit, executor.clock):
+        hosts = executor.run(project.plays)
+    outcome = judge(
+        emit.run,
+        hosts,
+        allowed=plan.unreachable,
+        interrupted=interrupts.requested,
+        again=rollout.again,
+        stopped=executor.stopped,
+        held=executor.held,
+        pending=tuple(due.pending),
+        deed=rollout.deed,
+        exposed=executor.exposed,
+    )
+    return rollout.attempt.judged(outcome) if rollout.attempt else outcome
+
+
+def refuse_plan(plan: Plan, arguments: argparse.Namespace, *, every_name: bool = False) -> None:
+    """Before anything is touched: every refusal of every host, and hosts that cannot be reached."""
+    from fleetdeploy.errors import PreflightRefused
+    from fleetdeploy.report.plan.refusal_text import refusal_lines, unreachable_lines
+
+    lines = [line.plain for line in refusal_lines(plan, word="", every_name=every_name)]
+    if not arguments.allow_unreachable:
+        lines += [line.plain for line in unreachable_lines(plan, word="unreachable: ", every_name=every_name)]
+    if not lines:
+        return
+    hint = "nothing was touched; mend this, --limit the run, or pass --allow-unreachable to go on without hosts"
+    refusal = PreflightRefused("\n".join(lines), hint=hint if plan.unreachable else "nothing was touched")
+    refusal.exit_code = plan.refusal_exit_code or PreflightRefused.exit_code
+    raise refusal
+
+
+def _told(due: Forecast, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """What would be done, as a run's events tell it: without values of ``-e``, which may be secret."""
+    from fleetdeploy.report.plan import text
+
+    hidden = wishes.of_values(arguments)
+    return [{**part, "lines": hidden.value(part["lines"])} for part in text.told(due)]
+
+
+def _expected(plan: Plan, project: Project, arguments: argparse.Namespace, fleet: Fleet) -> Forecast:
+    from fleetdeploy.rollout.foresight.forecast import forecast
+
+    return forecast(plan, project.plays, fleet, forks=arguments.forks, durations=_past(arguments))
+
+
+def _past(arguments: argparse.Namespace) -> Durations:
+    """How long earlier runs took for what."""
+    from fleetdeploy.rollout.foresight.past_runs import durations_of
+
+    return durations_of(arguments.state_dir / "runs")
+
+
+def _check_prompts(plan: Plan, project: Project, asking: Asking) -> None:
+    """Before anything is touched: a pause that will ask needs somebody who can answer. Raises Held."""
+    from fleetdeploy.rollout.work import work_of
+
+    for bound in project.plays:
+        for name in bound.hosts:
+            host = plan.hosts.get(name)
+            for work in work_of(host, (*bound.calls, *bound.always)) if host else ():
+                if text := getattr(work.call.arguments, "prompt", ""):
+                    asking.check_can_answer(text)

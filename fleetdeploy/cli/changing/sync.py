@@ -1,0 +1,155 @@
+"""``fleetdeploy sync``: what ``deploy`` does, for cron and timers: nobody is asked, and only news is told."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from fleetdeploy.cli import options
+from fleetdeploy.cli.changing import attempt, units
+from fleetdeploy.cli.changing.asking import Asking
+
+if TYPE_CHECKING:
+    from fleetdeploy.cli.binding.project import Project
+    from fleetdeploy.domain.outcome import RunOutcome
+    from fleetdeploy.domain.settings import SyncSettings
+    from fleetdeploy.report.story.run_story import RunStory
+
+EPILOG = """\
+examples:
+  fleetdeploy sync -i inventories/prod --splay 30s
+  fleetdeploy sync -i inventories/prod --max-hosts 20 --textfile sync.prom
+  fleetdeploy sync -i inventories/prod --print-unit service
+
+What is printed is news, so that cron mails only news: a change, a failure,
+hosts that cannot be reached any more. Without news there is no output (-v shows
+the run all the same). Hosts that cannot be reached do not hold the others back,
+count as out of service and owe the release (exit 8; with --require-all 5).
+While another run is at work: one line, exit 6. In a freeze window of
+fleetdeploy.yml nothing new is rolled out: exit 0 with nothing to do, else 10,
+both silent; a host that only has to be put back into its balancer is put back.
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "sync",
+        help="make the fleet match the inventory, quietly: for cron and timers",
+        description="Make the fleet match the inventory, as `deploy` does. Never asks; prints only\nnews.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
+    options.add_inventory(parser)
+    options.add_connection(parser)
+    options.add_project(parser)
+    options.add_output(parser, quiet="only what fails, of the news", verbose="show the run, with news or without")
+    group = parser.add_argument_group("sync")
+    group.add_argument(
+        "--splay", type=options.seconds, metavar="TIME", help="begin up to so much later, always as late on one machine"
+    )
+    group.add_argument(
+        "--max-hosts", type=options.positive, metavar="N", help="change nothing where more hosts would change (exit 9)"
+    )
+    group.add_argument(
+        "--require-all", action="store_true", help="change nothing unless every host can be reached (exit 5)"
+    )
+    options.add_allowances(group)
+    options.add_freeze(group)
+    options.add_lock(group)
+    options.add_endings(group)
+    units.add_options(parser)
+    never = {"step": False, "diff": False, "exit_code": False, "no_live": True, "news_only": True}
+    parser.set_defaults(run=run, yes=True, allow_unreachable=True, **never)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """As `deploy`; 10 in a freeze window with something to do, 9 where more hosts would change than may."""
+    if arguments.print_unit:
+        return units.run(arguments)
+    from fleetdeploy.cli.changing.called import command_line
+    from fleetdeploy.cli.changing.rollout import Rollout, carry_out
+    from fleetdeploy.errors import Frozen
+
+    tried = attempt.begin(arguments, "sync", puts_back=True)
+    settings = tried.settings.sync
+    arguments.forks, arguments.allow_unreachable = options.forks(arguments), not arguments.require_all
+    arguments.playbook = arguments.playbook or settings.playbook
+    arguments.limit = arguments.limit or settings.limit or None
+    if not getattr(arguments, "resumed_runs", ()):
+        tried.clock.wait(_delay_s(arguments, settings))
+    project = _read(arguments)
+    rollout = Rollout(
+        arguments,
+        project,
+        Asking(agreed=True),
+        command_line(arguments),
+        lambda count: _agree(count, arguments, settings),
+        attempt=tried,
+        is_news=lambda outcome, story: _is_news(outcome, story, arguments),
+    )
+    try:
+        return carry_out(rollout)
+    except Frozen as error:
+        error.exit_code = attempt.PENDING
+        if arguments.json or arguments.verbose:
+            raise
+        return attempt.PENDING
+
+
+def _delay_s(arguments: argparse.Namespace, settings: SyncSettings) -> float:
+    """A part of --splay that is this machine's and this project's: two controllers do not begin together."""
+    splay_s = settings.splay_s if arguments.splay is None else arguments.splay
+    name = f"{os.uname().nodename}\0{arguments.project.resolve()}"
+    drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return float(splay_s) * drawn / 2**64
+
+
+def _read(arguments: argparse.Namespace) -> Project:
+    """The project, without a word about plays that have no hosts: it would be said every five minutes."""
+    from fleetdeploy.cli.binding.project import read_project
+
+    quiet, arguments.quiet = arguments.quiet, not arguments.verbose
+    try:
+        return read_project(arguments)
+    finally:
+        arguments.quiet = quiet
+
+
+def _agree(count: int, arguments: argparse.Namespace, settings: SyncSettings) -> None:
+    """Raises Held where more hosts would change than may without a person."""
+    from fleetdeploy.errors import Held
+
+    most = arguments.max_hosts or settings.max_hosts
+    if most and count > most and not getattr(arguments, "agreed", False):
+        raise Held(
+            f"{count} hosts would change, and at most {most} may without a person",
+            hint="nothing was touched; look at it with `fleetdeploy plan`, and do it with `fleetdeploy deploy`",
+        )
+
+
+def _is_news(outcome: RunOutcome, story: RunStory, arguments: argparse.Namespace) -> bool:
+    """Whether anybody wants to read how it ended. Who could not be reached is told once, and when that changes."""
+    from fleetdeploy.domain.outcome import HostState
+    from fleetdeploy.rollout.verdict import OK, SOME_SKIPPED
+
+    if arguments.verbose or outcome.exit_code not in {OK, SOME_SKIPPED}:
+        return True
+    changed = story.notes or any(item.state is HostState.CHANGED for item in outcome.hosts.values())
+    if outcome.exit_code == OK or changed:
+        return bool(changed) and not arguments.quiet
+    return _told_before(outcome, arguments) != (outcome.exit_code, outcome.last_line)
+
+
+def _told_before(outcome: RunOutcome, arguments: argparse.Namespace) -> tuple[int | None, str]:
+    """How the run of the same command before this one ended."""
+    from fleetdeploy.cli.changing.called import command_line
+    from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+
+    command = arguments.redactor.text(command_line(arguments))
+    for found in RecordedRuns.list(arguments.state_dir / "runs"):
+        if found.id != outcome.run and found.command == command:
+            return found.exit_code, found.last_line
+    return None, ""

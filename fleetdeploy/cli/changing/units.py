@@ -1,0 +1,187 @@
+"""What starts ``sync`` again and again: units of systemd, or a line of a crontab, printed for the command at hand."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from fleetdeploy.cli import options
+
+KINDS = ("service", "timer", "cron")
+EVERY_S = 300.0
+_OWN = ("--print-unit", "--every")
+_SERVICE = """\
+# /etc/systemd/system/fleetdeploy-sync.service
+[Unit]
+Description=Make the fleet match its inventory
+Documentation=man:fleetdeploy(1)
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+User={user}
+WorkingDirectory={directory}
+ExecStartPre=+/usr/bin/install -d -m 0700 -o {user} {state}
+ExecStart={command}
+# Locked by another run, or frozen with something to do: no failure.
+SuccessExitStatus=6 10
+Nice=10
+TimeoutStartSec=6h
+# A stop lets the hosts at hand come to a safe end; ssh and rsync are not told.
+KillMode=mixed
+KillSignal=SIGTERM
+TimeoutStopSec=30min
+
+ProtectSystem=strict
+ProtectHome=read-only
+ReadWritePaths={writable}
+PrivateTmp=yes
+PrivateDevices=yes
+NoNewPrivileges=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+"""
+_TIMER = """\
+# /etc/systemd/system/fleetdeploy-sync.timer
+[Unit]
+Description=Make the fleet match its inventory, again and again
+
+[Timer]
+OnCalendar={calendar}
+RandomizedDelaySec={delay}
+FixedRandomDelay=yes
+AccuracySec=1s
+Persistent=yes
+
+[Install]
+WantedBy=timers.target
+"""
+_CRON = """\
+# crontab -e; cron mails what is printed, and only news is
+MAILTO={user}
+{minutes} {hours} * * * cd {directory} && {command}
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Of the command that is to be started again and again."""
+    group = parser.add_argument_group("again and again")
+    group.add_argument(
+        "--print-unit", choices=KINDS, metavar="KIND", help=f"print what starts this command: {', '.join(KINDS)}"
+    )
+    group.add_argument(
+        "--every", type=_every, default=EVERY_S, metavar="TIME", help="how often, for --print-unit (default: 5m)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one unit. Raises InputError where the program is not found, or the inventory cannot be read."""
+    from fleetdeploy.cli.binding.project import read_inventory
+
+    read_inventory(arguments)  # a unit that fails every five minutes is no use to anybody
+    sys.stdout.write(text_of(arguments))
+    return 0
+
+
+def text_of(arguments: argparse.Namespace) -> str:
+    """The text of a unit, or of lines for a crontab."""
+    words = [_program(), *_words(arguments)]
+    directory, user = Path.cwd(), getpass.getuser()
+    if arguments.print_unit == "service":
+        return _SERVICE.format(
+            user=user,
+            directory=_escaped(str(directory)),
+            state=_quoted(str(options.state_home())),
+            command=" ".join(map(_quoted, words)),
+            writable=" ".join(map(_quoted, _writable(arguments))),
+        )
+    minutes, hours = _times(arguments.every)
+    if arguments.print_unit == "timer":
+        calendar = f"*-*-* {hours.replace('*/', '00/')}:{minutes.replace('*/', '00/')}:00"
+        return _TIMER.format(calendar=calendar, delay=int(arguments.splay or min(30.0, arguments.every / 2)))
+    line = shlex.join(words)
+    place = shlex.quote(str(directory))
+    return _CRON.format(user=user, minutes=minutes, hours=hours, directory=place.replace("%", r"\%"),
+                        command=line.replace("%", r"\%"))  # fmt: skip
+
+
+def _every(text: str) -> float:
+    """An argparse type: whole minutes that go into an hour, or whole hours that go into a day."""
+    every_s = options.seconds(text)
+    minutes, rest = divmod(every_s, 60)
+    fits = not rest and minutes and (60 % minutes == 0 or (minutes % 60 == 0 and 1440 % minutes == 0))
+    if not fits:
+        raise argparse.ArgumentTypeError(f"{text!r} does not go into an hour or a day; write something like 5m or 2h")
+    return every_s
+
+
+def _times(every_s: float) -> tuple[str, str]:
+    """Minutes and hours as cron writes them."""
+    minutes = round(every_s / 60)
+    if minutes < 60:
+        return ("*" if minutes == 1 else f"*/{minutes}"), "*"
+    hours = minutes // 60
+    return "0", ("*" if hours == 1 else "0" if hours == 24 else f"*/{hours}")
+
+
+def _program() -> str:
+    """The absolute path of the program that runs now."""
+    named = Path(sys.argv[0])
+    if named.name == "fleetdeploy" and (found := shutil.which(str(named))):
+        return str(Path(found).absolute())  # not resolved: a link may be what stays
+    beside = Path(sys.executable).parent / "fleetdeploy"
+    return str(beside if beside.exists() else shutil.which("fleetdeploy") or beside)
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    """The command line as typed, less what asks for the unit."""
+    from fleetdeploy.cli.changing.called import words_of
+
+    left, skip = [], False
+    for word in words_of(arguments):
+        if skip or word.partition("=")[0] in _OWN:
+            skip = not skip and word in _OWN
+            continue
+        left.append(word)
+    return left
+
+
+def _writable(arguments: argparse.Namespace) -> list[str]:
+    from fleetdeploy.cli.binding.project import read_settings
+
+    places = [options.state_home(), arguments.state_dir.absolute()]
+    if arguments.textfile:
+        places.append(arguments.textfile.absolute().parent)
+    if arguments.events:
+        places.append(arguments.events.absolute().parent)
+    if configured := read_settings(arguments).textfile:
+        places.append(configured.absolute().parent)
+    if arguments.inventory_cache:
+        places.append(options.cache_home())
+    return [str(place) for place in dict.fromkeys(places)]
+
+
+def _escaped(text: str) -> str:
+    """``%`` begins a specifier in every value of a unit."""
+    return text.replace("%", "%%")
+
+
+def _quoted(word: str) -> str:
+    """One word of a command line or a list of a unit."""
+    plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{plain}"' if not word or set(word) & set(" \t'\";\\$") else plain

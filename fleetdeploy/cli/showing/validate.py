@@ -1,0 +1,62 @@
+"""``fleetdeploy validate``: read everything that a deploy would read, contact nobody."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from fleetdeploy.cli import options
+
+if TYPE_CHECKING:
+    from fleetdeploy.cli.binding.project import Project
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "validate",
+        help="check inventory, playbook, templates and models without contacting a host",
+        description="Check inventory, playbook, templates, models and fleetdeploy.yml.\nNo host is contacted.",
+        epilog="example:\n  fleetdeploy validate -i inventories/prod playbooks/deploy.yml",
+    )
+    parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
+    options.add_inventory(parser)
+    options.add_project(parser)
+    options.add_output(parser)
+    parser.set_defaults(run=run, reveal_secrets=False)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit code 0, or an InputError with everything that is wrong."""
+    from fleetdeploy.cli.binding.project import print_json
+    from fleetdeploy.report.wording import counted
+
+    project = _read(arguments)
+    hosts = len(project.targets.by_name)
+    services = sum(len(target.desired) for target in project.targets.by_name.values())
+    if arguments.json:
+        print_json({"exit_code": 0, "hosts": hosts, "services": services, "plays": len(project.plays)})
+    elif not arguments.quiet:
+        on_them = "it" if hosts == 1 else "them"
+        plays = counted(len(project.plays), "play")
+        print(f"OK: {counted(hosts, 'host')}, {counted(services, 'service')} on {on_them}, {plays}")
+    return 0
+
+
+def _read(arguments: argparse.Namespace) -> Project:
+    """The project. Raises InputError, with what is wrong with its settings as well."""
+    from fleetdeploy.cli.binding.project import read_project, read_settings
+    from fleetdeploy.errors import InputError
+
+    wrong: InputError | None = None
+    try:
+        read_settings(arguments)
+    except InputError as error:
+        wrong = error
+    try:
+        project = read_project(arguments)
+    except InputError as error:
+        raise (InputError(problems=[*wrong.problems, *error.problems]) if wrong else error) from None
+    if wrong:
+        raise wrong
+    return project

@@ -1,0 +1,1 @@
+"""``fleetdeploy.yml``: the settings of a project."""

@@ -1,0 +1,1 @@
+"""Checks of a host. A file that defines ``CHECK`` is one; nothing else registers it."""

@@ -1,0 +1,1 @@
+"""What ``doctor`` found, as text, as JSON, and the schema of that."""

@@ -1,0 +1,127 @@
+"""A line a host, under it what is wrong with it alone, and then once each what several hosts have alike."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.text import Text
+
+from fleetdeploy.domain.checkup import Finding, Health
+from fleetdeploy.report.doctor.verdict import ORDER, Diagnosis, health_of, tally
+from fleetdeploy.report.host_names import COLUMNS, shortened, wrapped
+from fleetdeploy.report.safe_text import safe_lines
+from fleetdeploy.report.wording import counted
+
+MANY = 20
+"""With more hosts than that, those with the same verdict share a line."""
+_WORDS = {Health.BAD: "problem", Health.UNKNOWN: "unknown", Health.WARN: "warning", Health.OK: "ok"}
+_STYLES = {Health.BAD: "red", Health.UNKNOWN: "magenta", Health.WARN: "yellow", Health.OK: "green"}
+_INDENT = 11
+HERE = "this machine"
+
+
+def lines(found: Diagnosis, *, verbose: bool = False) -> Iterator[Text]:
+    """Everything but the last line. ``verbose`` shows what is fine as well, and hides nothing behind numbers."""
+    yield from safe_lines(_lines(found, verbose=verbose))
+
+
+def _lines(found: Diagnosis, *, verbose: bool) -> Iterator[Text]:
+    width = max(map(len, (HERE, *found.hosts)))
+    yield _verdict(HERE, found.controller, width)
+    yield from _under(found.controller, verbose=verbose)
+    shared = {} if verbose else _shared(found.hosts)
+    if verbose or len(found.hosts) <= MANY:
+        for name, findings in found.hosts.items():
+            yield _verdict(name, findings, width)
+            own = [item for item in findings if item not in shared]
+            yield from _under(own, verbose=verbose, host=name)
+    else:
+        yield from _together(found.hosts, shared)
+    for names, findings in _by_hosts(shared).items():
+        everywhere = len(names) == len(found.hosts)
+        yield Text("")
+        yield Text(f"on all {len(names)} hosts" if everywhere else _named(names), style="bold")
+        for finding in findings:
+            yield from _finding(finding, "HOST")
+    if shared:
+        yield Text("")
+
+
+def _by_hosts(shared: Mapping[Finding, Sequence[str]]) -> Mapping[tuple[str, ...], list[Finding]]:
+    """Findings of the very same hosts stand under one heading."""
+    found: dict[tuple[str, ...], list[Finding]] = {}
+    for finding, names in shared.items():
+        found.setdefault(tuple(names), []).append(finding)
+    return found
+
+
+def _named(names: Sequence[str]) -> str:
+    head = f"on {counted(len(names), 'host')}: "
+    return head + shortened(names, COLUMNS - len(head))
+
+
+def _together(hosts: Mapping[str, Sequence[Finding]], shared: Mapping[Finding, Sequence[str]]) -> Iterator[Text]:
+    """Hosts with findings of their own have lines of their own; the others are counted by their verdict."""
+    alike: dict[tuple[Health, str], list[str]] = {}
+    width = max(map(len, (HERE, *hosts)))
+    for name, findings in hosts.items():
+        own = [item for item in findings if item not in shared and _worth(item)]
+        if own:
+            yield _verdict(name, findings, width)
+            yield from _under(own, verbose=False, host=name)
+        else:
+            alike.setdefault((health_of(findings), tally(findings)), []).append(name)
+    for (health, told), names in sorted(alike.items(), key=lambda item: (*ORDER, Health.OK).index(item[0][0])):
+        head = f"{counted(len(names), 'host')}"
+        yield Text(f"{head:<{width}}  ", style="bold") + Text(told, style=_STYLES[health])
+        for row in wrapped(names, "  ", "  ") if health is not Health.OK and len(names) <= MANY else ():
+            yield Text(row, style="dim")
+        if health is Health.OK or len(names) > MANY:
+            yield Text("  " + shortened(names, COLUMNS - 2), style="dim")
+
+
+def _verdict(name: str, findings: Sequence[Finding], width: int) -> Text:
+    aside = sum(item.aside and item.health is Health.UNKNOWN for item in findings)
+    more = f" ({counted(aside, 'detail')} not known: -v)" if aside else ""
+    told = tally(findings)
+    return Text(f"{name:<{width}}  ", style="bold") + Text(told, style=_STYLES[health_of(findings)]) + Text(more, "dim")
+
+
+def _shared(hosts: Mapping[str, Sequence[Finding]]) -> dict[Finding, list[str]]:
+    """What two hosts or more have word for word; the worst first, then what most have."""
+    found: dict[Finding, list[str]] = {}
+    for name, findings in hosts.items():
+        for item in dict.fromkeys(findings):
+            if _worth(item):
+                found.setdefault(item, []).append(name)
+    several = [(item, names) for item, names in found.items() if len(names) > 1]
+    return dict(sorted(several, key=lambda pair: (ORDER.index(pair[0].health), -len(pair[1]))))
+
+
+def _worth(item: Finding) -> bool:
+    return item.health is not Health.OK and not item.aside
+
+
+def _under(findings: Sequence[Finding], *, verbose: bool, host: str = "HOST") -> Iterator[Text]:
+    order = (*ORDER, Health.OK)
+    for item in sorted(findings, key=lambda item: order.index(item.health)):
+        if verbose or _worth(item):
+            yield from _finding(item, host)
+
+
+def _finding(item: Finding, host: str) -> Iterator[Text]:
+    """The sentence, why it matters, and the fix, each on lines of its own, so that the last can be copied."""
+    first, *further = _wrapped(item.what)
+    yield Text("  ") + Text(f"{_WORDS[item.health]:<{_INDENT - 2}}", style=_STYLES[item.health]) + Text(first)
+    yield from (Text(" " * _INDENT + row) for row in further)
+    yield from (Text(" " * _INDENT + row, style="dim") for row in (_wrapped(item.why) if item.why else ()))
+    if item.fix and item.health is not Health.OK:
+        head, *rest = _wrapped(item.fix.replace("{host}", host), less=2)
+        yield Text(" " * _INDENT + f"> {head}", style="cyan")
+        yield from (Text(" " * (_INDENT + 2) + row, style="cyan") for row in rest)
+
+
+def _wrapped(text: str, *, less: int = 0) -> list[str]:
+    width = COLUMNS - _INDENT - less
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]

@@ -1,0 +1,153 @@
+"""The run over time: rows of hosts with a bar for each act, below the plays and waves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from fleetdeploy.report.html.scale import Scale, clock, lasted
+from fleetdeploy.report.html.words import host_id
+from fleetdeploy.report.story.parts import HostStory, PlayStory, Span
+from fleetdeploy.report.story.run_story import RunStory
+from fleetdeploy.report.story.standing import FAILED
+from fleetdeploy.report.wording import counted
+from fleetdeploy.rollout.naming import named
+
+ALL_NAMED = 40
+"""Up to so many hosts have a row each; of more, those without trouble share a row with their wave."""
+TASKS = ("preflight", "stage", "pull_image", "drain", "activate", "verify", "undrain", "prune")
+"""Those that have a colour of their own."""
+_ROW_PX, _LANE_PX = 22, 5
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One act. ``left`` and ``width`` are percent of the axis; ``kind`` names its colour, ``how`` how it went."""
+
+    left: float
+    width: float
+    kind: str
+    label: str
+    title: str
+    undo: bool = False
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Hosts below each other, a lane of ``lane_px`` pixels each. One of a single host has that host's ``id``."""
+
+    label: str
+    lanes: tuple[tuple[Bar, ...], ...]
+    lane_px: int
+    names: tuple[str, ...]
+    id: str = ""
+    state: str = ""
+
+    @property
+    def height_px(self) -> int:
+        return self.lane_px * max(len(self.lanes), 1)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """``plays`` and ``waves`` are bars above the rows; ``idle`` says how many hosts have none, as nothing was done."""
+
+    plays: tuple[Bar, ...]
+    waves: tuple[Bar, ...]
+    rows: tuple[Row, ...]
+    idle: str
+    kinds: tuple[str, ...]
+
+
+def timeline(story: RunStory, scale: Scale) -> Timeline:
+    """Every host that something was done on, or that failed."""
+    shown = {name: host for name, host in story.hosts.items() if host.spans or host.state in FAILED}
+    idle = len(story.hosts) - len(shown)
+    rows = tuple(_rows(story, shown, scale))
+    kinds = [bar.kind for row in rows for lane in row.lanes for bar in lane]
+    return Timeline(
+        tuple(_plays(story, scale)),
+        tuple(bar for play in story.plays for bar in _waves(play, story.now_s, scale)),
+        rows,
+        f"{counted(idle, 'host')} not shown: nothing was done there" if idle else "",
+        tuple(kind for kind in (*TASKS, "other") if kind in kinds),
+    )
+
+
+def _rows(story: RunStory, hosts: dict[str, HostStory], scale: Scale) -> Iterator[Row]:
+    all_named = len(hosts) <= ALL_NAMED
+    groups: dict[str, list[HostStory]] = {}
+    for at, (name, host) in enumerate(story.hosts.items()):
+        if name not in hosts:
+            continue
+        if all_named or host.state in FAILED:
+            lane = tuple(_bars(host, story.now_s, scale, labels=True))
+            yield Row(name, (lane,), _ROW_PX, (name,), host_id(at), host.state)
+        else:
+            groups.setdefault(_wave_of(host, story), []).append(host)
+    for label, group in groups.items():
+        lanes = tuple(tuple(_bars(host, story.now_s, scale, labels=False)) for host in group)
+        names = tuple(host.name for host in group)
+        yield Row(f"{label}: {counted(len(names), 'host') if names[1:] else names[0]}", lanes, _LANE_PX, names)
+
+
+def _wave_of(host: HostStory, story: RunStory) -> str:
+    """The wave of the last play that the host had a part in."""
+    of = {play.name: play.of for play in story.plays}.get(host.play, 0)
+    return f"wave {host.wave} of {of}" if host.wave and of > 1 else host.play or "before any play"
+
+
+def _bars(host: HostStory, now_s: float, scale: Scale, *, labels: bool) -> Iterator[Bar]:
+    for span in host.spans:
+        left, width = scale.span(span.started_s, now_s if span.ended_s is None else span.ended_s)
+        label = _label(span) if labels and width > 2 else ""
+        kind = span.task if span.task in TASKS else "other"
+        yield Bar(left, width, kind, label, f"{host.name}: {told(span)}", span.undo, how(span))
+
+
+def _label(span: Span) -> str:
+    mark = {"failed": "✕ ", "stopped": "■ ", "open": "… "}.get(how(span), "↩ " if span.undo else "")
+    return f"{mark}{span.task}"
+
+
+def how(span: Span) -> str:
+    """``failed``, ``stopped``, ``open`` for what has no end, else empty."""
+    if span.failed:
+        return "stopped" if span.stopped else "failed"
+    return "open" if span.ended_s is None else ""
+
+
+def told(span: Span) -> str:
+    """An act in one sentence, with its times."""
+    ended = "no end told"
+    if span.ended_s is not None:
+        ended = f"{clock(span.ended_s)} ({lasted(span.ended_s - span.started_s)})"
+    text = f"{'undo ' if span.undo else ''}{span.task}, {clock(span.started_s)} to {ended}: {span.summary}"
+    if span.failed:
+        text += f"; {'stopped' if span.stopped else 'FAILED'}: {span.failed.partition(chr(10))[0]}"
+    return text
+
+
+def _plays(story: RunStory, scale: Scale) -> Iterator[Bar]:
+    for play in story.plays:
+        end_s = story.now_s if play.ended_s is None else play.ended_s
+        left, width = scale.span(play.started_s, end_s)
+        title = f"play {play.name}: {counted(len(play.hosts), 'host')}, {lasted(end_s - play.started_s)}"
+        if play.may_be_out is not None:
+            title += f", at most {play.may_be_out} out of service at once"
+        yield Bar(left, width, "play", play.name, title)
+
+
+def _waves(play: PlayStory, now_s: float, scale: Scale) -> Iterator[Bar]:
+    """Each wave up to the next one, and the soaks between them."""
+    end_s = now_s if play.ended_s is None else play.ended_s
+    times = [*(began_s for began_s, _ in play.waves), end_s]
+    for number, ((began_s, next_s), (_, names)) in enumerate(zip(pairwise(times), play.waves, strict=True), start=1):
+        left, width = scale.span(began_s, next_s)
+        kind = "wave" if number % 2 else "wave odd"
+        yield Bar(left, width, kind, str(number), f"wave {number} of {play.of}: {named(names)}, {clock(began_s)}")
+    for began_s, seconds in play.soaks:
+        left, width = scale.span(began_s, min(began_s + seconds, end_s))
+        yield Bar(left, width, "soak", "soak" if width > 4 else "", f"soak of {lasted(seconds)}, {clock(began_s)}")

@@ -1,0 +1,143 @@
+"""Tells people how a run ended: by a web address, or by a command. Whether it arrives changes nothing.
+
+What is sent is JSON: ``format`` (1), ``command``, ``news`` (how it ended, in one word: see :class:`News`), ``run`` (""
+where it was refused before it began), ``exit_code``, ``summary`` (the last line), ``inventory``, ``controller``,
+``started`` (UTC), ``seconds``, ``counts`` (hosts by state), ``hosts`` (each that is not just ok: ``state`` and
+``reason``), ``pending`` (hosts that still differ) and ``frozen_until`` (UTC; null without a freeze). A command reads it
+from its standard input.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from urllib.parse import urlsplit
+
+from fleetdeploy.config.playbook.task_values import parse_web_address
+from fleetdeploy.config.syntax.refusal import Refused
+from fleetdeploy.domain.outcome import HostState
+from fleetdeploy.domain.protocols import Clock
+from fleetdeploy.domain.secret import Secret, opened
+from fleetdeploy.domain.settings import Recipient
+from fleetdeploy.errors import DeadlineExceeded, FleetdeployError, InputError, RemoteCommandFailed
+from fleetdeploy.remote.outside import Outside
+from fleetdeploy.report.ending import Ending
+
+FORMAT = 1
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 10.0
+"""Between two tries, each twice as long as the last."""
+DEADLINE_S = 60.0
+"""For all recipients together: a run is over, and somebody waits for its exit code."""
+LEAST_S = 0.1
+"""Less time than this is none."""
+
+
+def body_of(ending: Ending, *, controller: str) -> dict[str, object]:
+    """What is sent, as JSON values."""
+    hosts = ending.outcome.hosts if ending.outcome else {}
+    until = ending.frozen.until if ending.frozen else None
+    return {
+        "format": FORMAT,
+        "command": ending.command,
+        "news": ending.news.value,
+        "run": ending.outcome.run if ending.outcome else ending.story.id,
+        "exit_code": ending.exit_code,
+        "summary": ending.summary,
+        "inventory": ending.inventory,
+        "controller": controller,
+        "started": _utc(ending.started_s),
+        "seconds": round(max(0.0, ending.ended_s - ending.started_s), 1),
+        "counts": {state.value: len(ending.names(state)) for state in HostState},
+        "hosts": {
+            name: {"state": item.state.value, "reason": item.reason}
+            for name, item in hosts.items()
+            if item.state is not HostState.OK
+        },
+        "pending": list(ending.pending),
+        "frozen_until": _utc(until.timestamp()) if until else None,
+    }
+
+
+def tell(
+    recipients: Sequence[Recipient],
+    ending: Ending,
+    body: object,
+    *,
+    outside: Outside,
+    clock: Clock,
+    deadline_s: float = DEADLINE_S,
+) -> tuple[list[str], list[str]]:
+    """Tell those who want to know of this end: who was told, and for each other one why not. Raises nothing."""
+    told: list[str] = []
+    failed: list[str] = []
+    meant = [item for item in recipients if ending.news in item.about]
+    end_s = clock.monotonic_s() + deadline_s
+    payload = json.dumps(body).encode()
+    for number, recipient in enumerate(meant):
+        # One that hangs leaves the others their part of the time.
+        mine_s = clock.monotonic_s() + (end_s - clock.monotonic_s()) / (len(meant) - number)
+        name = _name_of(recipient)
+        try:
+            _try(_way_to(recipient, payload, outside), recipient, clock, mine_s)
+            told.append(name)
+        except FleetdeployError as error:
+            failed.append(f"{name}: {error.message}")
+    return told, failed
+
+
+def _try(send: Callable[[float], None], recipient: Recipient, clock: Clock, end_s: float) -> None:
+    for tried in range(recipient.retries + 1):
+        left_s = end_s - clock.monotonic_s()
+        if left_s < LEAST_S:
+            raise DeadlineExceeded("no time was left to tell it")
+        try:
+            send(min(recipient.timeout_s, left_s))
+            return
+        except InputError:
+            raise  # it would be as wrong the next time
+        except FleetdeployError:
+            wait_s = min(FIRST_WAIT_S * 2**tried, LONGEST_WAIT_S)
+            if tried == recipient.retries or clock.monotonic_s() + wait_s + LEAST_S > end_s:
+                raise
+            clock.wait(wait_s)
+
+
+def _way_to(recipient: Recipient, payload: bytes, outside: Outside) -> Callable[[float], None]:
+    """What sends it within so many seconds. Raises InputError for a secret that cannot be opened."""
+    if recipient.command:
+        return lambda deadline_s: _run(recipient.command, payload, outside, deadline_s)
+    url, headers = _address_of(recipient), opened(recipient.headers)
+    for name, value in headers.items():
+        if not value.isascii() or not value.isprintable():
+            raise InputError(f"the header {name} has characters that no header may have")
+    return lambda deadline_s: outside.post(url, payload, deadline_s=deadline_s, headers=headers)
+
+
+def _run(argv: Sequence[str], payload: bytes, outside: Outside, deadline_s: float) -> None:
+    ended = outside.command(argv, payload, deadline_s=deadline_s)
+    if ended.status != 0:
+        raise RemoteCommandFailed(f"ended with status {ended.status}")
+
+
+def _address_of(recipient: Recipient) -> str:
+    if not isinstance(recipient.url, Secret):
+        return recipient.url
+    try:
+        return parse_web_address(recipient.url.reveal())
+    except Refused:
+        raise InputError("the secret is not a web address", where=recipient.url.where) from None
+
+
+def _name_of(recipient: Recipient) -> str:
+    """Of an address, which may be a secret, only the host."""
+    if recipient.command:
+        return recipient.command[0]
+    try:
+        return urlsplit(_address_of(recipient)).hostname or "webhook"
+    except InputError:
+        return "webhook"
+
+
+def _utc(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, tz=timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,106 @@
+"""Runs of the past as lines of a table, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from fleetdeploy.report.html.scale import lasted, moment
+from fleetdeploy.report.safe_text import safe_line
+from fleetdeploy.report.story.run_story import RunStory
+from fleetdeploy.report.story.standing import standing
+from fleetdeploy.report.story.verdict import Tone, Verdict, verdict_of
+from fleetdeploy.rollout.journal.recorded_run import RecordedRun
+
+FORMAT = 1
+"""The version of both kinds of JSON. A key that goes, or means something else, is a new one."""
+_HEADS = ("RUN", "BEGAN", "TOOK", "ENDED", "EXIT", "HOSTS", "COMMAND")
+_STYLE = {Tone.GOOD: "green", Tone.PARTLY: "yellow", Tone.BAD: "red", Tone.UNKNOWN: "magenta"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run. ``hosts`` counts them by outcome, in a run that has an end."""
+
+    run: RecordedRun
+    verdict: Verdict
+    hosts: dict[str, int]
+
+    def cells(self) -> tuple[str, ...]:
+        run = self.run
+        took = "" if run.started_s is None or run.ended_s is None else lasted(run.ended_s - run.started_s)
+        damaged = "" if run.damage is None else ", damaged"
+        return (
+            run.id,
+            "" if run.started_s is None else moment(run.started_s).removesuffix(" UTC") + "Z",
+            took,
+            self.verdict.word + damaged,
+            "" if run.exit_code is None else str(run.exit_code),
+            ", ".join(f"{count} {state}" for state, count in self.hosts.items()),
+            run.command,
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Times are Unix time; ``ended_s`` is that of the last record, where nothing tells of an end."""
+        return {**_head(self.run), "verdict": self.verdict.word, "hosts": self.hosts}
+
+
+def row(run: RecordedRun, story: RunStory) -> Row:
+    """A run's line, made of its records and of what they tell together."""
+    counts = {state: count for state, count in story.counts().items() if count} if story.ended_s is not None else {}
+    return Row(run, verdict_of(run.exit_code, damaged=run.damage is not None), counts)
+
+
+def lines(rows: Sequence[Row], *, width: int | None) -> Iterator[Text]:
+    """The table, cut to ``width`` columns; None leaves it whole."""
+    table = [_HEADS, *(item.cells() for item in rows)]
+    widths = [max(len(cells[at]) for cells in table) for at in range(len(_HEADS))]
+    styles = ["bold", *(_STYLE[item.verdict.tone] for item in rows)]
+    for cells, style in zip(table, styles, strict=True):
+        line = Text("")
+        for at, (cell, room) in enumerate(zip(cells, widths, strict=True)):
+            padded = f"{cell:<{room}}  " if at < len(cells) - 1 else cell
+            line.append(padded, style=style if style == "bold" or _HEADS[at] == "ENDED" else "")
+        line = safe_line(line)
+        line.rstrip()
+        if width is not None:
+            line.truncate(width, overflow="ellipsis")
+        yield line
+
+
+def result(run: RecordedRun, story: RunStory) -> dict[str, object]:
+    """What the run printed with ``--json``, and what its journal tells besides."""
+    return {
+        **_head(run),
+        "format": FORMAT,
+        "summary": story.last_line,
+        "by": story.by,
+        "directory": story.directory,
+        "hosts": {
+            name: {
+                "state": standing(host, story),
+                "reason": host.reason,
+                "hint": host.hint,
+                "mixed": host.mixed,
+                "taken_back": host.taken_back,
+                "steps_changed": host.steps_changed,
+                "steps_ok": host.steps_ok,
+            }
+            for name, host in story.hosts.items()
+        },
+    }
+
+
+def _head(run: RecordedRun) -> dict[str, object]:
+    return {
+        "run": run.id,
+        "state": run.state.value,
+        "exit_code": run.exit_code,
+        "command": run.command,
+        "started_s": run.started_s,
+        "ended_s": run.ended_s,
+        "torn": run.torn,
+        "damage": run.damage.message if run.damage else "",
+    }

@@ -1,0 +1,119 @@
+"""How a run ended: a line a host in the shape of Ansible's recap, why hosts failed, what to type, the last line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from fleetdeploy.domain.outcome import HostState
+from fleetdeploy.domain.redaction import MASKED
+from fleetdeploy.report.host_names import shortened
+from fleetdeploy.report.safe_text import safe
+from fleetdeploy.report.story.parts import HostStory
+from fleetdeploy.report.story.run_story import RunStory
+from fleetdeploy.report.terminal.console import is_piped, put
+from fleetdeploy.report.terminal.lines import first_line
+
+EACH_UP_TO = 60
+"""On a terminal, hosts that went well have a line each in a run of at most so many."""
+
+_WELL = (HostState.CHANGED, HostState.OK)
+_COUNTED = (HostState.FAILED, HostState.UNREACHABLE, HostState.SKIPPED, HostState.REVERTED)
+_STYLE = {
+    HostState.OK: "green",
+    HostState.CHANGED: "yellow",
+    HostState.REVERTED: "magenta",
+    HostState.FAILED: "red",
+    HostState.UNREACHABLE: "red",
+    HostState.SKIPPED: "dim",
+}
+
+
+def recap(out: Console, story: RunStory, *, quiet: bool = False, every_host: bool = False) -> None:
+    """Show it. ``quiet`` leaves out hosts that went well. On a terminal those are only counted in a run of more than
+    EACH_UP_TO, unless ``every_host``; what is piped always has a line for each.
+    """
+    ended = [_Ended(host, HostState(host.state)) for host in story.hosts.values() if host.state in _STATES]
+    shown = [item for item in ended if not quiet or item.state not in _WELL]
+    if shown and any(item.state is not HostState.OK for item in shown):
+        put(out, Text("RECAP", style="bold"))
+        _hosts(out, shown, each=every_host or is_piped(out) or len(ended) <= EACH_UP_TO)
+        for line in _reasons(shown, width=max(40, out.width)):
+            put(out, line)
+    if command := _next(story):
+        put(out, Text(f"next: {command}"))
+    put(out, Text(story.last_line, style="green bold" if story.exit_code == 0 else "red bold"))
+
+
+class _Ended:
+    """A host's end. One that failed and is back on what it served has failed all the same."""
+
+    def __init__(self, host: HostStory, state: HostState) -> None:
+        self.host = host
+        self.state = state
+
+    def line(self, width: int) -> Text:
+        own = self.state is HostState.REVERTED and not self.host.taken_back
+        count = Counter((HostState.FAILED, HostState.REVERTED) if own else (self.state,))
+        cells = [
+            f"ok={self.host.steps_ok}",
+            f"changed={self.host.steps_changed}",
+            *(f"{state.value}={count[state]}" for state in _COUNTED),
+        ]
+        return Text(f"{self.host.name:<{width}} : {' '.join(cells)}", style=_STYLE[self.state])
+
+    @property
+    def why(self) -> tuple[str, str]:
+        """The reason and what to do about it; empty where nothing went wrong."""
+        if not self.host.reason or (self.state in _WELL and not self.host.taken_back):
+            return "", ""
+        return first_line(self.host.reason), first_line(self.host.hint)
+
+
+def _hosts(out: Console, ended: list[_Ended], *, each: bool) -> None:
+    rows = ended if each else [item for item in ended if item.state not in (*_WELL, HostState.SKIPPED)]
+    width = max((len(item.host.name) for item in rows), default=0)
+    for item in rows:
+        put(out, item.line(width))
+    left = Counter(item.state for item in ended if item not in rows)
+    if left:
+        counts = ", ".join(f"{left[state]} {state.value}" for state in HostState if left[state])
+        put(out, Text(f"{'and ' if rows else ''}{counts} (-v: a line for each)", style="dim"))
+
+
+def _reasons(ended: list[_Ended], *, width: int) -> Iterator[Text]:
+    """Each reason once, with the hosts that have it: first of those that failed themselves."""
+    worst_first = sorted(ended, key=lambda item: _ORDER[item.state] + bool(item.host.taken_back))
+    found: dict[tuple[str, str], list[_Ended]] = {item.why: [] for item in worst_first if item.why[0]}
+    for item in ended:
+        if item.why in found:
+            found[item.why].append(item)
+    for (reason, hint), items in found.items():
+        names = shortened([safe(item.host.name) for item in items], width // 2)
+        yield Text(names, style=_STYLE[items[0].state]) + Text(f": {reason}", style="")
+        if hint:
+            yield Text(f"    {hint}")
+
+
+def _next(story: RunStory) -> str:
+    """The command that goes on, where the last line does not say it."""
+    if not story.exit_code or not story.command or story.command in story.last_line:
+        return ""
+    if any(end in story.last_line for end in _SAYS_NEXT):
+        return ""
+    return f"fleetdeploy resume {story.id}" if MASKED in story.command else story.command
+
+
+_STATES = frozenset(state.value for state in HostState)
+_SAYS_NEXT = ("mend it, then: ", "continue with: ", "go on with: ")
+_ORDER = {
+    HostState.FAILED: 0,
+    HostState.REVERTED: 0,
+    HostState.UNREACHABLE: 2,
+    HostState.CHANGED: 3,
+    HostState.OK: 3,
+    HostState.SKIPPED: 4,
+}

@@ -1,0 +1,126 @@
+"""Commands that reach into real hosts: logs as they grow, and a person's own commands."""
+
+from __future__ import annotations
+
+import json
+
+from fleetdeploy.lab.fleet import Lab
+from fleetdeploy.lab.waiting import wait_until
+from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+from tests.fleet.onlooker import container, machines, on
+from tests.fleet.project import CONTAINER, Project, Started
+
+LONG = "86397"
+"""Seconds that nobody waits for, and by which a test's own sleep is found."""
+
+
+def shown(started: Started) -> str:
+    """What it has written to standard output so far."""
+    return (started.outputs / "stdout").read_text(encoding="utf-8")
+
+
+def sleeps(lab: Lab, host: str) -> list[str]:
+    return on(lab, host, "pgrep", "-f", "-x", f"sleep {LONG}", check=False).split()
+
+
+def test_logs_of_all_hosts_come_as_one(served: Project) -> None:
+    """In order of time, each line with its host, and the same for programs."""
+    text = served.run("logs", "--tail", "5").stdout
+    assert {line.split(" | ")[0].strip() for line in text.splitlines()} == set(machines(served.lab))
+    lines = [json.loads(line) for line in served.run("logs", "--tail", "5", "--json").stdout.splitlines()]
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    assert {(line["host"], line["service"]) for line in lines} == {(name, "ranking") for name in machines(served.lab)}
+    assert len(lines) == 5 * len(machines(served.lab))
+
+
+def test_following_goes_on_in_the_container_that_takes_the_place(served: Project) -> None:
+    """With its first line, and nothing is shown twice; Ctrl-C ends it with 130."""
+    following = served.start("logs", "gpu1", "-f", "--json")
+    wait_until(lambda: bool(shown(following)), "the log is shown", deadline_s=60)
+    served.want(flags="{max_num_load_retries: 2}")
+    served.deploy("playbooks/at_once.yml")
+    new = container(served.lab, "gpu1")
+    assert new is not None
+    short = new["Id"][:12]
+    wait_until(lambda: f'"container": "{short}"' in shown(following), "the new container's log is shown", deadline_s=60)
+    ended = following.interrupt()
+    assert (ended.code, "another container took its place" in ended.stderr) == (130, True)
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert len({(line["time"], line["line"]) for line in lines}) == len(lines)
+    first = on(served.lab, "gpu1", "sh", "-c", f"docker logs {CONTAINER} 2>&1 | head -1").strip()
+    assert next(line["line"] for line in lines if line["container"] == short) == first
+
+
+def test_a_host_whose_power_is_cut_is_told_once_and_followed_on_when_it_is_back(served: Project) -> None:
+    """The other hosts' logs go on meanwhile."""
+    lab = served.lab
+    following = served.start("logs", "-f", "--tail", "1")
+    wait_until(lambda: len(shown(following).splitlines()) >= len(machines(lab)), "all logs are shown", deadline_s=60)
+    lab.power_off("gpu2")
+    wait_until(lambda: "it is tried again" in following.said(), "the loss is told", deadline_s=90)
+    lab.power_on("gpu2")
+    wait_until(lambda: "gpu2/ranking: can be read again" in following.said(), "it is found again", deadline_s=120)
+    before = len(shown(following))
+    wait_until(lambda: "gpu2 | " in shown(following)[before:], "its server's new lines are shown", deadline_s=120)
+    ended = following.interrupt()
+    assert ended.code == 130
+    assert ended.stderr.count("it is tried again") <= 2, ended  # the host, and its dockerd while that starts
+    assert "gpu1" not in ended.stderr
+
+
+def test_a_command_over_its_deadline_ends_on_the_host_too(project: Project) -> None:
+    """With everything that it has started; the others are done."""
+    ended = project.run("run", "gpu1", "--deadline", "2s", "--shell", f"sleep {LONG} & sleep {LONG}; :", expect=4)
+    assert "gpu1: FAILED: it did not end within 2 s" in ended.stdout
+    assert sleeps(project.lab, "gpu1") == []
+    (run,) = RecordedRuns.list(project.state / "runs")
+    assert (run.exit_code, run.damage, run.hosts["gpu1"].state) == (4, None, "failed")
+
+
+def test_ctrl_c_ends_what_runs_and_begins_no_further_host(project: Project) -> None:
+    """And says what to type for the rest."""
+    started = project.start("run", "gpu", "-f", "1", "--", "sleep", LONG)
+    wait_until(lambda: bool(sleeps(project.lab, "gpu1")), "the command runs", deadline_s=60)
+    ended = started.interrupt()
+    assert ended.code == 130
+    assert ended.last_line.startswith("INTERRUPTED: done on 0 of 3 hosts, not well on gpu1; continue with: ")
+    assert [sleeps(project.lab, name) for name in machines(project.lab)] == [[], [], []]
+
+
+def test_the_command_ends_with_the_controller_however_that_ends(project: Project) -> None:
+    """Nobody is there to end it any more: the host does."""
+    started = project.start("run", "gpu1", "--", "sleep", LONG)
+    wait_until(lambda: bool(sleeps(project.lab, "gpu1")), "the command runs", deadline_s=60)
+    started.process.kill()
+    started.process.wait(timeout=10)
+    wait_until(lambda: not sleeps(project.lab, "gpu1"), "the command has ended", deadline_s=60)
+
+
+def test_what_hosts_print_moves_no_cursor_and_is_whole_for_programs(project: Project) -> None:
+    """Binary output and escape sequences are shown as such."""
+    words = ("--", "printf", r"\033]0;owned\007\377\000 \342\234\223\n")
+    block = project.run("run", "gpu1", *words).stdout
+    assert r"\x1b]0;owned\x07" in block
+    assert "\x1b" not in block
+    found = project.run("run", "gpu1", "--json", *words).json
+    # These hosts' sshd tells of itself on the standard error of each command.
+    assert "\x1b]0;owned\x07\ufffd\x00 \u2713" in found["commands"]["gpu1"][0]["output"]
+
+
+def test_a_command_is_run_in_the_containers(served: Project) -> None:
+    """Where a program that they lack ends as in a shell, and one over its deadline is said to go on, perhaps."""
+    ended = served.run("exec", "gpu", "--", "nvidia-smi", "-L")
+    assert ended.stdout.count("/ranking: ok") == len(machines(served.lab))
+    assert ended.stdout.count("GPU 0: ") == len(machines(served.lab))
+    ended = served.run("exec", "gpu1", "--", "no-such-program", expect=4)
+    assert "gpu1/ranking: FAILED: ended with status 127" in ended.stdout
+
+
+def test_a_lock_keeps_a_deploy_away_for_as_long_as_the_command_runs(served: Project) -> None:
+    """And is gone with it."""
+    started = served.start("run", "gpu", "--lock", "--", "sleep", LONG)
+    wait_until(lambda: bool(sleeps(served.lab, "gpu3")), "the command runs", deadline_s=60)
+    served.want(version=2)
+    assert served.deploy("playbooks/at_once.yml", expect=6).code == 6
+    started.interrupt()
+    served.deploy("playbooks/at_once.yml")

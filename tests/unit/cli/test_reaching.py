@@ -1,0 +1,379 @@
+"""``logs``, ``exec``, ``run`` and ``prune``: from the command line to the exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit.rollout.reaching.hosts import FakeHost, FakeReach, Log, lost, stamp
+
+from fleetdeploy.domain.reaching import STDERR, STDOUT, Hear, LogLine
+from fleetdeploy.report.story.run_story import RunStory
+from fleetdeploy.report.story.verdict import what_next
+from fleetdeploy.rollout.journal.reading import Records
+from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+
+from .conftest import Project
+
+MANY = """\
+    many:
+      hosts:
+        m[01:21]: {}
+"""
+
+
+@pytest.fixture
+def reach(project: Project, monkeypatch: pytest.MonkeyPatch) -> FakeReach:
+    """The way into the project's hosts."""
+    made = FakeReach(FakeHost("gpu1"), FakeHost("gpu2"), FakeHost("lb"))
+    monkeypatch.setattr("fleetdeploy.remote.reaching.SshReach", lambda _fleet: made)
+    return made
+
+
+@pytest.fixture
+def hosts(reach: FakeReach) -> dict[str, FakeHost]:
+    """What the project's hosts do when somebody reaches into them."""
+    return reach.hosts
+
+
+def call(project: Project, monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
+    """A command as it is typed."""
+    monkeypatch.setattr("sys.argv", ["fleetdeploy", *words])
+    return project.run(*words)
+
+
+def prints(status: int, *pieces: tuple[int, bytes]) -> Callable[[Sequence[str], Hear], int]:
+    def act(_argv: Sequence[str], hear: Hear) -> int:
+        for piece in pieces:
+            hear(*piece)
+        return status
+
+    return act
+
+
+def events(project: Project) -> list[dict[str, Any]]:
+    (path,) = (project.path / "state/runs").glob("*/events.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+# run
+
+
+def test_output_comes_in_blocks_and_the_end_is_told(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """The result on stdout, how it ended on stderr."""
+    hosts["gpu1"].act = prints(0, (STDOUT, b"up 3 days\n"), (STDERR, b"warned\n"))
+    done = project.run("run", "gpu1", "--", "uptime")
+    assert (done.code, done.out) == (0, "gpu1: ok, 0.0 s\nup 3 days\nwarned\n")
+    assert done.last_line == "OK: done on 1 host"
+
+
+def test_words_behind_the_dashes_are_the_commands_own(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """Options, further dashes and a shell's characters among them."""
+    seen = list[Sequence[str]]()
+    hosts["gpu1"].act = lambda argv, _hear: seen.append(argv) or 0  # type: ignore[func-returns-value]
+    assert project.run("run", "gpu1", "--", "grep", "-l", "--", "a b", "*", "$HOME").code == 0
+    assert project.run("run", "gpu1", "--shell", "df | tail -1").code == 0
+    assert seen == [["grep", "-l", "--", "a b", "*", "$HOME"], ["sh", "-c", "df | tail -1"]]
+
+
+def test_root_is_asked_for_by_the_command_line(project: Project, reach: FakeReach) -> None:
+    """Whatever the inventory says, and only then."""
+    assert project.run("run", "gpu1", "--", "id").code == 0
+    assert project.run("run", "gpu1", "--become", "--", "id").code == 0
+    assert [found.connection.become for found in reach.opened] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--", "gpu1", "reboot"], "the following arguments are required: PATTERN"),
+        (["gpu1"], "there is no command"),
+        (["gpu1", "--"], "nothing stands behind --"),
+        (["gpu1", "uptime"], "unrecognized arguments: uptime"),
+        (["gpu1", "--shell", "x", "--", "y"], "--shell and a command behind --"),
+        (["gpu1", "--stream", "--json", "--", "y"], "--stream and --json together"),
+        (["gpu9", "--", "y"], "gpu9"),
+    ],
+)
+def test_a_command_line_that_is_not_clear_begins_nothing(
+    project: Project, hosts: dict[str, FakeHost], words: list[str], told: str
+) -> None:
+    """A typo never widens the target, and no word of a command is taken for a host."""
+    for item in hosts.values():
+        item.act = lambda *_: pytest.fail("something was begun")
+    done = project.run("run", *words)
+    assert done.code == 2
+    assert told in done.out + done.err
+    assert not (project.path / "state/runs").exists()
+
+
+def test_a_failure_is_told_with_what_to_type_for_the_hosts_that_have_it(
+    project: Project, hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 4: what the command did there is for a person to see."""
+    hosts["gpu1"].act = prints(3)
+    hosts["gpu2"].trouble = [lost("gpu2")]
+    done = call(project, monkeypatch, "run", "all", "--", "false")
+    assert done.code == 4
+    assert "gpu1: FAILED: ended with status 3, 0.0 s\n" in done.out
+    assert "gpu2: UNREACHABLE: no answer\n" in done.out
+    assert "lb: ok" in done.out
+    assert "gpu1 : ok=0 changed=0 failed=1 unreachable=0 skipped=0 reverted=0" in done.err
+    assert "gpu2 : ok=0 changed=0 failed=0 unreachable=1 skipped=0 reverted=0" in done.err
+    again = "fleetdeploy run all -l gpu1,gpu2 -- false"
+    assert done.last_line == f"FAILED: gpu1, gpu2; done on 1 of 3 hosts; mend it, then: {again}"
+
+
+def test_quiet_prints_what_fails_alone(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """And nothing where nothing does."""
+    hosts["gpu1"].act = prints(1, (STDERR, b"why\n"))
+    done = project.run("run", "gpu", "-q", "--", "x")
+    assert done.out == "gpu1: FAILED: ended with status 1, 0.0 s\nwhy\n"
+    done = project.run("run", "gpu2", "-q", "--", "x")
+    assert (done.out, done.err) == ("", "")
+
+
+def test_streamed_lines_have_their_host_before_them(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """And each host's end is a line."""
+    hosts["gpu1"].act = prints(0, (STDOUT, b"one\ntwo"))
+    done = project.run("run", "gpu1", "--stream", "--", "x")
+    assert done.out == "gpu1 | one\ngpu1 | two\ngpu1: ok, 0.0 s\n"
+
+
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """Hosts print what they like, in blocks as in streams."""
+    hosts["gpu1"].act = prints(0, (STDOUT, b"\x1b]0;owned\x07\x9b2J\xff\n"))
+    for words in ((), ("--stream",)):
+        done = project.run("run", "gpu1", *words, "--", "x")
+        assert "\\x1b]0;owned\\x07" in done.out
+        assert "\x1b" not in done.out
+
+
+def test_the_result_for_programs_has_each_hosts_output(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """And nothing else stands on stdout."""
+    hosts["gpu1"].act = prints(2, (STDOUT, b"a\nb\n"))
+    found = project.run("run", "gpu1", "--json", "--", "x").json
+    assert (found["exit_code"], found["hosts"]["gpu1"]["state"]) == (4, "failed")
+    (command,) = found["commands"]["gpu1"]
+    assert (command["status"], command["output"], command["failure"]) == (2, ["a", "b"], "ended with status 2")
+
+
+def test_more_than_a_few_hosts_are_not_told_without_a_yes(
+    project: Project, hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As deploy does; nobody is here to agree."""
+    project.edit("    gpu:\n", MANY + "    gpu:\n")
+    hosts |= {f"m{number:02}": FakeHost(f"m{number:02}") for number in range(1, 22)}
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    done = project.run("run", "many", "--", "reboot")
+    assert (done.code, "21 hosts would be told to 'reboot'" in done.err) == (2, True)
+    assert project.run("run", "many", "--yes", "--", "reboot").code == 0
+
+
+def test_the_journal_tells_it_and_resume_leaves_it_alone(
+    project: Project, hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a person did is theirs to do again."""
+
+    def act(_argv: Sequence[str], hear: Hear) -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:
+            hear(STDOUT, b"")
+
+    hosts["gpu1"].act = act
+    done = call(project, monkeypatch, "run", "gpu", "-f", "1", "--", "reboot")
+    assert done.code == 130
+    assert "no further host is begun" in done.err
+    again = "fleetdeploy run gpu -f 1 -l gpu1,gpu2 -- reboot"
+    assert done.last_line == f"INTERRUPTED: done on 0 of 2 hosts, not well on gpu1; continue with: {again}"
+    kinds = [(event["kind"], event.get("host", "")) for event in events(project)]
+    assert kinds == [
+        ("run_started", ""), ("plan_made", ""), ("step_started", "gpu1"), ("step_failed", "gpu1"),
+        ("host_finished", "gpu1"), ("host_finished", "gpu2"), ("run_finished", ""),
+    ]  # fmt: skip
+    (run,) = RecordedRuns.list(project.path / "state/runs")
+    assert (run.exit_code, run.damage) == (130, None)
+    story = RunStory.of(Records(run.path, run=run.id))
+    assert [item.command for item in what_next(story)] == ["fleetdeploy run gpu -f 1 -- reboot"]
+    for words in ((), (run.id,)):
+        monkeypatch.chdir(project.path)
+        resumed = project_resume(project, *words)
+        assert resumed.code == (2 if words else 0)
+    assert "was a command of your own" in resumed.err
+
+
+def project_resume(project: Project, *words: str) -> Any:
+    """``resume`` takes no inventory."""
+    from fleetdeploy.cli.main import main
+
+    from .conftest import Result
+
+    code = main(["resume", "--state-dir", str(project.path / "state"), *words])
+    return Result(code, *project.capture())
+
+
+def test_a_secret_that_a_command_prints_is_shown_nowhere(
+    project: Project, hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on the terminal and not in the journal."""
+    monkeypatch.setenv("REGISTRY_TOKEN", "s3cr3t-token")
+    project.edit("        rack: r1\n", "        rack: r1\n        token: !secret {env: REGISTRY_TOKEN}\n")
+    hosts["gpu1"].act = prints(1, (STDOUT, b"token s3cr3t-token\n"))
+    done = project.run("run", "gpu1", "--", "cat", "s3cr3t-token")
+    (path,) = (project.path / "state/runs").glob("*/events.jsonl")
+    assert "token <secret>" in done.out
+    assert "s3cr3t" not in done.out + done.err + path.read_text()
+    hosts["gpu1"].log_ = Log("a", [LogLine(stamp(1), "token s3cr3t-token")])
+    assert project.run("logs", "gpu1").out == "gpu1 | token <secret>\n"
+    monkeypatch.delenv("REGISTRY_TOKEN")
+    done = project.run("logs", "gpu1")
+    assert done.code == 0
+    assert done.err.startswith("note: a secret cannot be taken out of what is shown here: ")
+
+
+def test_a_reader_that_went_away_ends_it_as_for_any_program(
+    project: Project, hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has its end all the same."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr("sys.stdout", os.fdopen(writer, "w", closefd=False))
+    assert project.run("run", "gpu", "-f", "1", "--", "x").code == 141
+    (path,) = (project.path / "state/runs").glob("*/events.jsonl")
+    *_, end = Records(path, run=path.parent.name)
+    assert (end.kind, end.data["exit_code"]) == ("run_finished", 141)
+
+
+def test_a_lock_that_is_asked_for_keeps_other_runs_away(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """And without it none is taken."""
+    seen = list[bool]()
+    leases = project.world.hosts["gpu1"].leases
+    hosts["gpu1"].act = lambda *_: seen.append(any(item.state == "held" for item in leases.values())) or 0  # type: ignore[func-returns-value]
+    assert project.run("run", "gpu1", "--", "x").code == 0
+    assert project.run("run", "gpu1", "--lock", "--", "x").code == 0
+    assert seen == [False, True]
+    assert not any(item.state == "held" for item in leases.values())
+
+
+# exec
+
+
+def test_a_command_is_run_in_the_container_of_each_service(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """Of the hosts that have one."""
+    seen = list[Sequence[str]]()
+    for item in hosts.values():
+        item.act = lambda argv, hear: (seen.append(argv), hear(STDOUT, b"GPU 0\n"), 0)[2]  # type: ignore[func-returns-value]
+    done = project.run("exec", "--", "nvidia-smi", "-L")
+    assert (done.code, seen) == (0, [["fleetdeploy-ranking", "nvidia-smi", "-L"]] * 2)
+    assert sorted(done.out.splitlines()) == ["GPU 0", "GPU 0", "gpu1/ranking: ok, 0.0 s", "gpu2/ranking: ok, 0.0 s"]
+    done = project.run("exec", "--service", "rankign", "--", "x")
+    assert (done.code, "ranking" in done.err) == (2, True)
+
+
+# logs
+
+
+def test_logs_come_with_their_hosts_before_them(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """In order of time; escapes are shown as such."""
+    hosts["gpu1"].log_ = Log("a", [LogLine(stamp(2), "two\x1b[2J")])
+    hosts["gpu2"].log_ = Log("b", [LogLine(stamp(1), "one")])
+    done = project.run("logs")
+    assert (done.code, done.out) == (0, "gpu2 | one\ngpu1 | two\\x1b[2J\n")
+    assert project.run("logs", "gpu2", "--no-prefix").out == "one\n"
+    assert project.run("logs", "gpu2", "--timestamps").out == f"gpu2 | {stamp(1)} one\n"
+
+
+def test_log_lines_for_programs_are_an_object_each(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """What could not be read is told on stderr, and by the exit code."""
+    hosts["gpu1"].log_ = Log("a" * 64, [LogLine(stamp(2), "two\x1b", STDERR)])
+    hosts["gpu2"].trouble = [lost("gpu2")]
+    done = project.run("logs", "--json")
+    assert done.code == 4
+    assert done.json == {
+        "time": stamp(2), "host": "gpu1", "service": "ranking", "container": "a" * 12, "stream": "stderr",
+        "line": "two\x1b",
+    }  # fmt: skip
+    assert done.err == "gpu2/ranking: no answer (is it on?)\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "tail", "since"),
+    [
+        ([], 100, ""),
+        (["--tail", "5"], 5, ""),
+        (["--tail", "all"], None, ""),
+        (["--grep", "x"], None, ""),
+        (["--since", "2026-01-31T23:59:00Z"], None, "2026-01-31T23:59:00.000000000Z"),
+        (["--since", "2026-01-31T23:59:00+01:00", "--tail", "2"], 2, "2026-01-31T22:59:00.000000000Z"),
+    ],
+)
+def test_how_much_of_a_log_is_asked_for(
+    project: Project, hosts: dict[str, FakeHost], words: list[str], tail: int | None, since: str
+) -> None:
+    """The last lines, unless what is wanted may stand anywhere."""
+    hosts["gpu1"].log_ = Log("a")
+    assert project.run("logs", "gpu1", *words).code == 0
+    assert hosts["gpu1"].asked == [("a", False, tail, since)]
+
+
+@pytest.mark.parametrize("words", [["--grep", "("], ["--grep", "(a+)+$"], ["--tail", "-1"], ["--since", "no-time"]])
+def test_a_wrong_wish_for_logs_is_refused(project: Project, hosts: dict[str, FakeHost], words: list[str]) -> None:
+    """Also an expression that might never come to an end."""
+    assert project.run("logs", *words).code == 2
+    assert not hosts["gpu1"].asked
+
+
+def test_only_lines_that_match_are_shown(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """Wherever in the line it is found."""
+    hosts["gpu1"].log_ = Log("a", [LogLine(stamp(1), "I up"), LogLine(stamp(2), "E no GPU"), LogLine(stamp(3), "gpu")])
+    assert project.run("logs", "gpu1", "--grep", "E .*GPU|OOM").out == "gpu1 | E no GPU\n"
+
+
+def test_ctrl_c_ends_following_without_a_word(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """It is how it is ended; the exit code says that it was."""
+    hosts["gpu1"].log_ = Log("a", [LogLine(stamp(1), "one")])
+    hosts["gpu1"].idle = lambda: os.kill(os.getpid(), signal.SIGINT)
+    done = project.run("logs", "gpu1", "-f")
+    assert (done.code, done.err) == (130, "")
+
+
+# prune
+
+
+def test_prune_removes_what_nothing_needs_and_shows_it_first(project: Project) -> None:
+    """With -C nothing changes; what serves and the last good release stay."""
+    for number in (1, 2, 3):
+        if number > 1:
+            project.edit(f"versions: [{number - 1}]", f"versions: [{number}]")
+        assert project.run("deploy", "-y").code == 0
+    shown = project.run("prune", "--keep", "1", "-C")
+    assert (shown.code, project.acts) == (0, [])
+    assert "ranker/1" in shown.out
+    done = project.run("prune", "--keep", "1")
+    assert done.code == 0, done.err
+    assert {act for act in project.acts if "remove_versions" in act} == {
+        "gpu1 files.remove_versions",
+        "gpu2 files.remove_versions",
+    }
+    assert [sorted(project.world.hosts[name].services["ranking"].versions["ranker"]) for name in ("gpu1", "gpu2")] == [
+        [2, 3],
+        [2, 3],
+    ]
+    assert "2 of 2 hosts pruned" in done.last_line
+    assert "nothing to do" in project.run("prune", "--keep", "1").last_line
+
+
+def test_prune_is_not_held_up_by_what_only_matters_when_something_is_activated(project: Project) -> None:
+    """An inventory that wants something else does not keep old versions on the hosts."""
+    assert project.run("deploy", "-y").code == 0
+    project.edit("ranker: {source: models/ranker, versions: [1]", "ranker: {source: models/ranker, versions: [2]")
+    done = project.run("prune")
+    assert done.code == 0, done.err
+    assert not [act for act in project.acts if "remove_versions" in act]
+    assert Path(project.path / "state/runs").is_dir()

@@ -1,0 +1,204 @@
+"""``runs list|show|report`` over journals of the simulated fleet's runs, whole, unfinished and damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from report.html import scenes
+
+from fleetdeploy.cli.main import main
+from fleetdeploy.domain.events import Event
+from fleetdeploy.report.html.page import is_report
+from fleetdeploy.rollout.journal.record import JOURNAL
+from fleetdeploy.rollout.journal.writing import Journal
+
+from .conftest import Project
+
+FIRST, FAILED, KILLED = "20260101T000000Z-aa01", "20260103T000000Z-aa03", "20260104T000000Z-aa04"
+
+
+@dataclass
+class Past:
+    """A state directory. ``run("list")`` is ``fleetdeploy runs list`` over it: its exit code, stdout and stderr."""
+
+    state: Path
+    capture: pytest.CaptureFixture[str]
+
+    def add(self, name: str, events: Sequence[Event]) -> Path:
+        directory = self.state / "runs" / name
+        directory.mkdir(parents=True)
+        journal = Journal(directory / JOURNAL, own=True)
+        for event in events:
+            journal(replace(event, run=name))
+        journal.close()
+        return directory / JOURNAL
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        self.capture.readouterr()
+        code = main(["runs", *arguments, "--state-dir", str(self.state)])
+        out, err = self.capture.readouterr()
+        return code, out, err
+
+
+@pytest.fixture
+def past(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Past:
+    monkeypatch.chdir(tmp_path)
+    found = Past(tmp_path / "state", capsys)
+    found.add(FIRST, scenes.first_deploy())
+    found.add(FAILED, scenes.failing())
+    found.add(KILLED, scenes.unfinished())
+    return found
+
+
+def damage(journal: Path, at: int) -> None:
+    lines = journal.read_bytes().split(b"\n")
+    lines[at - 1] = lines[at - 1].replace(b'"run"', b'"rum"')
+    journal.write_bytes(b"\n".join(lines))
+
+
+def test_runs_are_listed_newest_first(past: Past) -> None:
+    """A line a run: how it ended, its exit code and its hosts by outcome; one without an end is called so."""
+    code, out, _ = past.run("list")
+    head, killed, failed, first = out.splitlines()
+    assert code == 0
+    assert head.split() == ["RUN", "BEGAN", "TOOK", "ENDED", "EXIT", "HOSTS", "COMMAND"]
+    assert killed.startswith(KILLED)
+    assert "unfinished" in killed
+    assert "failed, fleet mixed  4     1 changed, 1 reverted, 4 skipped" in failed
+    assert first.startswith(FIRST)
+    assert "converged" in first
+    assert first.endswith(scenes.COMMAND)
+    assert [line.split()[0] for line in past.run("list", "--limit", "1")[1].splitlines()] == ["RUN", KILLED]
+
+
+def test_a_list_as_json(past: Past) -> None:
+    """The same for programs, with Unix times; damage is told, and an unreadable journal listed all the same."""
+    damage(past.state / "runs" / FAILED / JOURNAL, 20)
+    (past.state / "runs" / "20260105T000000Z-aa05" / JOURNAL).mkdir(parents=True)
+    _, out, _ = past.run("list", "--json")
+    found = json.loads(out)
+    assert found["format"] == 1
+    unread, killed, damaged, first = found["runs"]
+    assert (unread["state"], unread["verdict"], unread["started_s"]) == ("unknown", "end not known", None)
+    assert "cannot be read" in unread["damage"]
+    assert (killed["state"], killed["exit_code"], killed["hosts"]) == ("unfinished", None, {})
+    assert damaged["damage"].startswith("damaged at record 20")
+    assert (first["run"], first["exit_code"], first["hosts"]) == (FIRST, 0, {"changed": 3})
+    assert first["ended_s"] - first["started_s"] == pytest.approx(scenes.first_deploy()[-1].time_s - first["started_s"])
+
+
+def test_without_runs_the_list_is_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No run is no failure of a list, but one of `show`; a state directory that is not there is an error of both."""
+    past = Past(tmp_path, capsys)
+    code, out, err = past.run("list")
+    assert (code, out) == (0, "")
+    assert "no run has been recorded" in err
+    assert past.run("show")[0] == 2
+    past.state = tmp_path / "nowhere"
+    assert past.run("list")[0] == 2
+
+
+def test_a_run_is_shown_as_it_was(past: Past) -> None:
+    """Its lines with their times, its recap and its last line; by default it is the newest run that is shown."""
+    code, out, err = past.run("show", "20260103")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[-1] == scenes.failing()[-1].message
+    assert "gpu2 : ok=1 changed=0 failed=1 unreachable=0 skipped=0 reverted=1" in lines
+    assert any("gpu2  activate  FAILED: golden request" in line for line in lines)
+    code, out, err = past.run("show")
+    assert code == 0
+    assert "RECAP" not in out
+    assert "nothing tells of its end" in err
+
+
+def test_a_run_is_shown_as_json(past: Past) -> None:
+    """What the run printed with --json and what its journal tells besides; who had still to come has not changed."""
+    _, out, _ = past.run("show", FAILED, "--json")
+    found = json.loads(out)
+    assert (found["run"], found["exit_code"], found["summary"]) == (FAILED, 4, scenes.failing()[-1].message)
+    assert found["hosts"] == scenes.failing()[-1].data["hosts"]
+    assert (found["by"], found["directory"], found["command"]) == ("ada@deploy1", "/srv/models", scenes.COMMAND)
+    _, out, _ = past.run("show", KILLED, "--json")
+    found = json.loads(out)
+    assert {name: host["state"] for name, host in found["hosts"].items()}["gpu6"] == "waiting"
+    assert found["exit_code"] is None
+
+
+def test_damage_is_told_and_what_is_before_it_shown(past: Past) -> None:
+    """Nothing behind a damaged record is believed: lines end there, and stderr and the page say so."""
+    damage(past.state / "runs" / FAILED / JOURNAL, 20)
+    code, out, err = past.run("show", FAILED)
+    assert code == 0
+    assert "damaged at record 20" in err
+    assert out
+    assert "RECAP" not in out
+    code, out, err = past.run("report", FAILED, "-o", "-")
+    assert code == 0
+    assert "damaged at record 20" in err
+    assert "damaged at record 20" in out
+    assert "records 1 to 19 are used" in out
+
+
+def test_a_report_is_a_file_named_like_the_run(past: Past, tmp_path: Path) -> None:
+    """Without -o it is RUN.html here, readable by its owner alone, and its name is what is printed."""
+    code, out, _ = past.run("report", "20260101")
+    assert (code, out) == (0, f"{FIRST}.html\n")
+    file = tmp_path / f"{FIRST}.html"
+    assert is_report(file.read_bytes())
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert f"<dd>{FIRST}</dd>" in file.read_text()
+    assert past.run("report", FIRST, "-o", "-")[1] == file.read_text()
+
+
+def test_a_report_is_written_over_reports_alone(past: Past, tmp_path: Path) -> None:
+    """A file of somebody else's stays, unless --force; links and pipes are not followed; a report is replaced."""
+    other = tmp_path / "notes.html"
+    other.write_text("mine")
+    code, _, err = past.run("report", "-o", str(other))
+    assert (code, other.read_text()) == (2, "mine")
+    assert "pass --force" in err
+    link = tmp_path / "link.html"
+    link.symlink_to(other)
+    os.mkfifo(tmp_path / "pipe.html")
+    for name in ("link.html", "pipe.html", "."):
+        assert past.run("report", "-o", str(tmp_path / name))[0] == 2, name
+    assert past.run("report", "-o", str(other), "--force")[0] == 0
+    assert is_report(other.read_bytes())
+    assert past.run("report", FIRST, "-o", str(other))[0] == 0
+    assert FIRST in other.read_text()
+    code, _, err = past.run("report", "-o", str(tmp_path / "nowhere" / "x.html"))
+    assert code == 2
+    assert "make its directory" in err
+    assert {path.suffix for path in tmp_path.iterdir()} <= {"", ".html"}
+
+
+def test_a_run_that_is_not_there_is_refused(past: Past) -> None:
+    """An id that fits no run, or several, is an error that names those that are there."""
+    code, _, err = past.run("show", "2027")
+    assert code == 2
+    assert KILLED in err
+    code, _, err = past.run("report", "202601")
+    assert code == 2
+    assert "3 runs begin with" in err
+
+
+def test_a_plan_is_kept_without_values_of_extra_vars(project: Project) -> None:
+    """A run's events tell what was to change and who asked for it where, and no value of -e, which may be secret."""
+    project.edit("image: serving:1", 'image: "{{ repository }}:1"')
+    assert project.run("deploy", "-e", "repository=serving").code == 0
+    (journal,) = (project.path / "state" / "runs").glob(f"*/{JOURNAL}")
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    (planned,) = (record["data"]["plan"] for record in records if record["kind"] == "plan_made")
+    (part,) = planned
+    assert part["hosts"] == ["gpu1", "gpu2"]
+    text = "\n".join(part["lines"])
+    assert "start" in text
+    assert "<secret>:1" in text
+    assert "serving:1" not in text
+    assert "@" in records[0]["data"]["by"]

@@ -1,0 +1,106 @@
+"""What starts `sync` again and again, as systemd and cron themselves read it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fleetdeploy.cli.changing import units
+
+from .conftest import Project, Result
+
+pytestmark = pytest.mark.programs
+needs_systemd = pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="no systemd-analyze: apt install systemd"
+)
+
+
+def printed(project: Project, monkeypatch: pytest.MonkeyPatch, kind: str, *more: str) -> Result:
+    """As typed in the project's directory."""
+    monkeypatch.chdir(project.path)
+    words = ["sync", "-i", "inventory.yml", "--splay", "20s", "--print-unit", kind, *more]
+    monkeypatch.setattr("sys.argv", ["fleetdeploy", *words])
+    return project.run("sync", "--print-unit", kind, "--splay", "20s", *more)
+
+
+@needs_systemd
+def test_systemd_takes_the_units(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd-analyze has nothing to say about them, neither an error nor an unknown key."""
+    monkeypatch.setattr(units, "_program", lambda: "/bin/true")
+    for kind in ("service", "timer"):
+        path = project.path / f"fleetdeploy-sync.{kind}"
+        path.write_text(printed(project, monkeypatch, kind).out)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(project.path / "fleetdeploy-sync.timer"),
+         str(project.path / "fleetdeploy-sync.service")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    said = [line for line in done.stderr.splitlines() if "fleetdeploy" in line]
+    assert (done.returncode, said) == (0, []), done.stderr
+
+
+@needs_systemd
+@pytest.mark.parametrize(
+    ("every", "times"),
+    [("1m", ["00:01:00", "00:02:00"]), ("5m", ["00:05:00", "00:10:00"]), ("30m", ["00:30:00", "01:00:00"]),
+     ("1h", ["01:00:00", "02:00:00"]), ("6h", ["06:00:00", "12:00:00"]), ("1d", ["00:00:00", "00:00:00"])],
+)  # fmt: skip
+def test_the_timer_is_as_often_as_asked_for(
+    project: Project, monkeypatch: pytest.MonkeyPatch, every: str, times: list[str]
+) -> None:
+    """By systemd's own calendar: the next two times after a midnight."""
+    text = printed(project, monkeypatch, "timer", "--every", every).out
+    (calendar,) = (line.partition("=")[2] for line in text.splitlines() if line.startswith("OnCalendar="))
+    done = subprocess.run(
+        ["systemd-analyze", "calendar", "--iterations=2", "--base-time=2026-02-03 00:00:00", calendar],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    found = [line.split()[-2] for line in done.stdout.splitlines() if "Next elapse:" in line or "Iter. #" in line]
+    assert found == times, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("every", "fields"),
+    [("1m", "* * * * *"), ("5m", "*/5 * * * *"), ("1h", "0 * * * *"), ("6h", "0 */6 * * *"), ("1d", "0 0 * * *")],
+)
+def test_the_line_for_cron(project: Project, monkeypatch: pytest.MonkeyPatch, every: str, fields: str) -> None:
+    """Five fields, then this command in this directory, without what asked for the line; % is escaped."""
+    text = printed(project, monkeypatch, "cron", "--every", every, "-e", "rate=50%").out
+    line = text.splitlines()[-1]
+    assert line.startswith(f"{fields} cd {project.path} && ")
+    assert r"rate=50\%" in line or "***" in line
+    words = shlex.split(line.partition("&& ")[2].replace(r"\%", "%"))
+    assert Path(words[0]).is_absolute()
+    assert words[1] == "sync"
+    assert "--splay" in words
+    assert not {"--print-unit", "--every", "cron", every} & set(words)
+
+
+@pytest.mark.parametrize("every", ["7m", "90s", "0s", "5h", "2d"])
+def test_what_does_not_go_into_a_day_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch, every: str) -> None:
+    """Neither cron nor a calendar can say it."""
+    result = printed(project, monkeypatch, "timer", "--every", every)
+    assert result.code == 2
+    assert "does not go into an hour or a day" in result.err
+
+
+def test_what_is_written_is_writable_in_the_service(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """State, metrics and events have their places among those that the service may write to."""
+    (project.path / "fleetdeploy.yml").write_text("textfile: metrics/fd.prom\n")
+    text = printed(project, monkeypatch, "service", "--textfile", "/var/lib/node/fd.prom").out
+    (places,) = (line.partition("=")[2].split() for line in text.splitlines() if line.startswith("ReadWritePaths="))
+    home = str(project.path / "home/fleetdeploy")
+    assert {home, str(project.path / "state"), "/var/lib/node", str(project.path / "metrics")} <= set(places)
+    (made,) = (line for line in text.splitlines() if line.startswith("ExecStartPre="))
+    assert made.endswith(f" {home}")
+
+
+def test_a_unit_of_a_broken_inventory_is_not_printed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fail every five minutes."""
+    project.edit("versions: [1]", "versions: [one]")
+    result = printed(project, monkeypatch, "service")
+    assert (result.code, result.out) == (2, "")

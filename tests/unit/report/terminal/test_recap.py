@@ -1,0 +1,141 @@
+"""How a run ended, as people and grep read it."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from fleetdeploy.domain.outcome import HostOutcome, HostState, RunOutcome
+from fleetdeploy.report.terminal.recap import recap
+
+from .shown import ended, out
+
+
+def test_the_recap_has_ansibles_columns() -> None:
+    """One line a host, names aligned, every state a column; then each reason once, with its hosts."""
+    hosts = (
+        HostOutcome("gpu1", HostState.CHANGED, steps_ok=1, steps_changed=5),
+        HostOutcome("gpu10", HostState.REVERTED, "golden request failed", steps_ok=2),
+        HostOutcome("gpu2", HostState.SKIPPED, "the rollout stopped"),
+        HostOutcome("gpu3", HostState.REVERTED, "the rollout stopped", steps_ok=1, taken_back=True),
+    )
+    target, file = out()
+    recap(target, ended(RunOutcome("run", 4, "FAILED: gpu10; ...", {item.host: item for item in hosts})))
+    assert file.getvalue().splitlines() == [
+        "RECAP",
+        "gpu1  : ok=1 changed=5 failed=0 unreachable=0 skipped=0 reverted=0",
+        "gpu10 : ok=2 changed=0 failed=1 unreachable=0 skipped=0 reverted=1",
+        "gpu2  : ok=0 changed=0 failed=0 unreachable=0 skipped=1 reverted=0",
+        "gpu3  : ok=1 changed=0 failed=0 unreachable=0 skipped=0 reverted=1",
+        "gpu10: golden request failed",
+        "gpu2, gpu3: the rollout stopped",
+        "FAILED: gpu10; ...",
+    ]
+
+
+def test_a_run_with_nothing_to_do_has_one_line() -> None:
+    """No recap where every host is as it was."""
+    target, file = out()
+    recap(target, ended(RunOutcome("run", 0, "OK: 1 host, nothing to do", {"a": HostOutcome("a", HostState.OK)})))
+    assert file.getvalue() == "OK: 1 host, nothing to do\n"
+
+
+def test_a_quiet_recap_shows_only_what_went_wrong() -> None:
+    """With ``-q`` hosts that went well are left out."""
+    hosts = {"a": HostOutcome("a", HostState.CHANGED), "b": HostOutcome("b", HostState.FAILED, "no space")}
+    target, file = out()
+    recap(target, ended(RunOutcome("run", 3, "FAILED: b", hosts)), quiet=True)
+    assert "a :" not in file.getvalue()
+    assert "no space" in file.getvalue()
+
+
+def many(count: int, **others: HostOutcome) -> RunOutcome:
+    """A run in which that many hosts changed, and others."""
+    hosts = {f"gpu{number}": HostOutcome(f"gpu{number}", HostState.CHANGED) for number in range(count)}
+    return RunOutcome("run", 3 if others else 0, "the last line", hosts | others)
+
+
+def at_a_terminal() -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, width=80, color_system=None, highlight=False, markup=False), file
+
+
+def test_a_terminal_gets_a_line_for_each_of_sixty_hosts() -> None:
+    """Of more, those that went well are counted, unless all are asked for; who failed is always named."""
+    bad = HostOutcome("bad", HostState.FAILED, "no space")
+    for count, every, rows in ((59, False, 60), (60, False, 1), (60, True, 61)):
+        target, file = at_a_terminal()
+        recap(target, ended(many(count, bad=bad)), every_host=every)
+        text = file.getvalue()
+        assert text.count(" ok=") == rows
+        assert "bad" in text.splitlines()[1 if rows == 1 else -3]
+        assert ("and 60 changed (-v: a line for each)" in text) is (rows == 1)
+
+
+def test_a_pipe_gets_a_line_for_every_host() -> None:
+    """However many there are: it is for grep."""
+    target, file = out()
+    recap(target, ended(many(500)))
+    assert file.getvalue().count(" : ok=") == 500
+
+
+def test_a_reason_of_many_hosts_stands_once() -> None:
+    """With what to do about it below, those that failed by themselves first."""
+    hosts = {
+        "a": HostOutcome("a", HostState.SKIPPED, "stopped"),
+        **{name: HostOutcome(name, HostState.UNREACHABLE, "no route\nto it", hint="is it up?") for name in "bcd"},
+        "e": HostOutcome("e", HostState.FAILED, "no space", hint="make some"),
+    }
+    target, file = out()
+    recap(target, ended(RunOutcome("run", 3, "FAILED: e", hosts)))
+    assert file.getvalue().splitlines()[6:-1] == [
+        "e: no space",
+        "    make some",
+        "b, c, d: no route",
+        "    is it up?",
+        "a: stopped",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "last_line", "command", "told"),
+    [
+        (3, "FAILED: a; every host serves what it served before", "fleetdeploy deploy -l a", "fleetdeploy deploy -l a"),
+        (3, "FAILED: a", "fleetdeploy deploy -e '***'", "fleetdeploy resume run"),
+        (8, "PARTLY: skipped as unreachable: a", "fleetdeploy deploy", "fleetdeploy deploy"),
+        (4, "FAILED: a; mend it, then: fleetdeploy deploy next.plan", "fleetdeploy deploy next.plan --yes", ""),
+        (130, "INTERRUPTED: nothing; continue with: fleetdeploy deploy", "fleetdeploy deploy", ""),
+        (0, "OK: 1 host changed", "fleetdeploy deploy", ""),
+        (3, "FAILED: a", "", ""),
+    ],
+)
+def test_what_to_type_next(code: int, last_line: str, command: str, told: str) -> None:
+    """The command that goes on stands above the last line, unless that says it; never one with a masked value in it."""
+    target, file = out()
+    outcome = RunOutcome("run", code, last_line, {"a": HostOutcome("a", HostState.FAILED)})
+    recap(target, ended(outcome, command=command))
+    rows = file.getvalue().splitlines()
+    assert [row for row in rows if row.startswith("next: ")] == ([f"next: {told}"] if told else [])
+    assert rows[-1] == last_line
+
+
+def test_a_narrow_terminal_wraps_a_host_between_its_counts() -> None:
+    """And indents what goes on below; a pipe gets whole lines."""
+    file = io.StringIO()
+    target = Console(file=file, width=40, color_system=None, highlight=False, markup=False)
+    recap(target, ended(many(1)))
+    assert file.getvalue().splitlines()[1:3] == [
+        "gpu0 : ok=0 changed=0 failed=0",
+        "    unreachable=0 skipped=0 reverted=0",
+    ]
+
+
+def test_a_state_of_another_version_has_no_line() -> None:
+    """What is not known is not counted as anything."""
+    story = ended(many(2))
+    story.hosts["gpu1"].state = "melted"
+    target, file = out()
+    recap(target, story)
+    assert file.getvalue().count(" : ok=") == 1
