@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fleetdeploy.errors import DeadlineExceeded, NotHealthy, ReloadRefused
+from fleetdeploy.gates.agreement import check_memory, gone_models
 from fleetdeploy.gates.readiness import WAY_OUT, await_answer, await_available, keeps_running
-from fleetdeploy.planning.before import config_in_force
+from fleetdeploy.planning.before import config_in_force, texts_before
 from fleetdeploy.planning.container import container_name
 from fleetdeploy.tasks.activating.proof import prove
 from fleetdeploy.tasks.activating.restart import HUNG, clear, is_hung
@@ -45,12 +46,15 @@ class Loading:
     def to(self, text: str, wanted: Mapping[str, Sequence[int]], *, final: bool) -> None:
         """File first, then memory: a server that restarts in between comes up with what was about to be loaded.
 
+        The file is marked until the ``final`` text was read back, so that a run after a death in between does not take
+        the one for the other: no server tells of its labels and models unless it is asked for them by name.
+
         The call waits for models that are new to the server, and its deadline does not cancel the work there. So a
         deadline is no failure, and an OK no success: the states are read back in any case. Where ``final`` is not set,
         versions beside those of ``wanted`` may stay in memory.
         """
         step = self._step
-        step.files.write_config(text)
+        step.files.write_config(model_config.in_doubt(text))
         try:
             step.serving.reload(text, deadline_s=call_s(step))
         except DeadlineExceeded:
@@ -59,9 +63,14 @@ class Loading:
         except ReloadRefused as error:
             error.hint = error.hint or hint_of(error)
             raise
+        before = texts_before(step.plan.desired, step.plan.observed)
+        shall = {**gone_models(text, before), **wanted} if final else wanted
         await_available(
-            step.serving, wanted, step.clock, timeout_s=self._timeout_s, others_allowed=not final, alive=self.alive
+            step.serving, shall, step.clock, timeout_s=self._timeout_s, others_allowed=not final, alive=self.alive
         )
+        if final:
+            check_memory(step.serving, text, before=before)
+            step.files.write_config(text)
 
     def _restart(self) -> None:
         if self._restarted or not clear(self._step, HUNG, grace_s=self._grace_s):

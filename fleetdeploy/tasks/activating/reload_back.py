@@ -18,8 +18,9 @@ from fleetdeploy.errors import (
     ReloadRefused,
     WrongAnswer,
 )
+from fleetdeploy.gates.agreement import differences
 from fleetdeploy.gates.readiness import CALL_S, await_available
-from fleetdeploy.planning.before import config_in_force
+from fleetdeploy.planning.before import config_in_force, texts_before
 from fleetdeploy.tasks.activating.proof import prove
 from fleetdeploy.tasks.activating.reload import call_s
 from fleetdeploy.tasks.activating.restart import HUNG, any_moves, clear, is_hung
@@ -39,8 +40,10 @@ def reload_back(
     timeout_s: float,
     grace_s: float,
     alive: Callable[[], None] | None,
-) -> None:
+) -> bool:
     """Load ``config_text`` into a running server, file first; its states tell the caller what came of it.
+
+    Whether the server said that it has it, or was started with it; the file stays marked for the caller to settle.
 
     What is ``recorded`` was proven once, and is again before anything leaves memory for it. Raises NotHealthy where it
     does not answer and the new versions do: then both stay as they are. Without ``alive`` Docker does not answer, and
@@ -50,12 +53,26 @@ def reload_back(
     # Versions that do not fit beside each other may only follow each other.
     if not step.plan.apart and _beside(step, config_text, wanted, timeout_s=timeout_s, alive=alive) and recorded:
         _prove_before(step, wanted)
-    step.files.write_config(config_text)
-    if alive is None:
-        with suppress(HostError):
-            _labels_last(step, config_text, timeout_s=timeout_s)
-    else:
-        _load(step, config_text, timeout_s=timeout_s, grace_s=grace_s)
+    step.files.write_config(model_config.in_doubt(config_text))
+    if alive is not None:
+        return _load(step, config_text, timeout_s=timeout_s, grace_s=grace_s)
+    with suppress(HostError):
+        return _labels_last(step, config_text, timeout_s=timeout_s)
+    return False
+
+
+def settle(step: Step, config_text: str, *, taken: bool) -> None:
+    """Take the mark off the file where the server has ``config_text``: it was ``taken``, or all that is asked agrees.
+
+    A mark that stays costs the next run a reload; one that goes too early lets it take a wrong memory for a right one.
+    """
+    before = (*texts_before(step.plan.desired, step.plan.observed), step.plan.desired.config_text)
+    try:
+        agrees = taken or not any(differences(step.serving, config_text, before=before))
+    except HostError:
+        return
+    if agrees:
+        step.files.write_config(config_text)
 
 
 def _beside(
@@ -68,7 +85,7 @@ def _beside(
         if _lists(now, wanted) and _are_available(step, wanted):
             return True
         both = model_config.overlap(now, config_text)
-        step.files.write_config(both)
+        step.files.write_config(model_config.in_doubt(both))
         try:
             _send(step, both)
         except DeadlineExceeded:
@@ -143,21 +160,21 @@ def _are_available(step: Step, versions: Versions) -> bool:
     )
 
 
-def _load(step: Step, config_text: str, *, timeout_s: float, grace_s: float) -> None:
-    """Reload what served before. Other errors are for the caller to find in the states.
+def _load(step: Step, config_text: str, *, timeout_s: float, grace_s: float) -> bool:
+    """Reload what served before; whether the server has it. Other errors are for the caller to find in the states.
 
     A server that does not take even this is started anew where nobody sends it requests, or no run after this one
     could change it.
     """
     try:
-        _labels_last(step, config_text, timeout_s=timeout_s)
+        return _labels_last(step, config_text, timeout_s=timeout_s)
     except DeadlineExceeded:
-        if is_hung(step.serving, config_text, final=True) or _held_up(step, config_text):
-            clear(step, HUNG, grace_s=grace_s)
+        hung = is_hung(step.serving, config_text, final=True) or _held_up(step, config_text)
+        return hung and clear(step, HUNG, grace_s=grace_s)
     except ReloadRefused as error:
-        clear(step, f"the server refuses even what served before ({error.message})", grace_s=grace_s)
+        return clear(step, f"the server refuses even what served before ({error.message})", grace_s=grace_s)
     except HostError:
-        return
+        return False
 
 
 def _held_up(step: Step, config_text: str) -> bool:
@@ -172,13 +189,14 @@ def _held_up(step: Step, config_text: str) -> bool:
     return bool(moving) and not moving & set(back)
 
 
-def _labels_last(step: Step, config_text: str, *, timeout_s: float) -> None:
+def _labels_last(step: Step, config_text: str, *, timeout_s: float) -> bool:
     """A label that moves back to a version which has left memory is refused, and the version stays out of it with that:
     labels are checked before anything is loaded (server_core.cc, UpdateModelVersionLabelMap). Versions come first then.
+    Whether the server took all of it.
     """
     try:
         step.serving.reload(config_text, deadline_s=call_s(step))
-        return
+        return True
     except (DeadlineExceeded, NotHealthy):
         raise
     except HostError as error:  # refused, or its answer was lost: it may be sent again as often as one likes
@@ -189,3 +207,5 @@ def _labels_last(step: Step, config_text: str, *, timeout_s: float) -> None:
     with suppress(DeadlineExceeded, NotHealthy):  # for the caller to find in the states
         await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, others_allowed=True)
         step.serving.reload(config_text, deadline_s=call_s(step))
+        return True
+    return False

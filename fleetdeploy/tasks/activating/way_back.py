@@ -10,29 +10,32 @@ from fleetdeploy.gates.readiness import await_available, keeps_running
 from fleetdeploy.planning.before import config_in_force
 from fleetdeploy.planning.container import container_name, previous_name
 from fleetdeploy.tasks.activating.proof import prove
-from fleetdeploy.tasks.activating.reload_back import reload_back
+from fleetdeploy.tasks.activating.reload_back import reload_back, settle
 from fleetdeploy.tasks.activating.replacement import runs
 from fleetdeploy.tasks.activating.restart import clear, restart
 from fleetdeploy.tasks.step import Step
+from fleetdeploy.tfserving import model_config
 from fleetdeploy.tfserving.simulation import listed
 
 
 def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -> None:
     """Make the host serve ``release`` again, and prove that it does. Raises HostError when that fails."""
     try:
-        _container_back(step, release, timeout_s=timeout_s, grace_s=grace_s)
+        taken = _container_back(step, release, timeout_s=timeout_s, grace_s=grace_s)
     except (DockerFailed, DeadlineExceeded) as error:
         if step.plan.activation is not Activation.RELOAD:
-            step.files.write_config(release.config_text)  # for whatever Docker starts
+            step.files.write_config(model_config.in_doubt(release.config_text))  # for whatever Docker starts
             raise
         # A reload leaves the container as it is, and the server is reached past Docker.
         step.say(f"only the server itself is told to go back, as Docker does not answer: {error.message}")
-        reload_back(step, release.config_text, recorded=True, timeout_s=timeout_s, grace_s=grace_s, alive=None)
+        taken = reload_back(step, release.config_text, recorded=True, timeout_s=timeout_s, grace_s=grace_s, alive=None)
     try:
         await_available(step.serving, release.models, step.clock, timeout_s=timeout_s)
     except HostError:
         restart(step, grace_s=grace_s)
         await_available(step.serving, release.models, step.clock, timeout_s=timeout_s)
+        taken = True
+    settle(step, release.config_text, taken=taken)
     _with_gpus(step, release, timeout_s=timeout_s, grace_s=grace_s)
     try:
         prove(step, release.models)
@@ -43,17 +46,16 @@ def go_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -
     step.files.write_release(release, left=step.plan.release_id if step.plan.release_id != release.id else "")
 
 
-def _container_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -> None:
-    """The container of ``release`` under the service's name, its server told what to serve."""
+def _container_back(step: Step, release: Release, *, timeout_s: float, grace_s: float) -> bool:
+    """The container of ``release`` under the service's name, its server told what to serve; whether it took that."""
     service = step.plan.desired.name
     containers, name, previous = step.containers, container_name(service), previous_name(service)
     present, kept = containers.inspect(name), containers.inspect(previous)
     here = present is not None and runs(present, release)
     if present and here and present.running and not _holds_too_much(step, present, release):
         alive = keeps_running(containers, name)
-        reload_back(step, release.config_text, recorded=True, timeout_s=timeout_s, grace_s=grace_s, alive=alive)
-        return
-    step.files.write_config(release.config_text)
+        return reload_back(step, release.config_text, recorded=True, timeout_s=timeout_s, grace_s=grace_s, alive=alive)
+    step.files.write_config(model_config.in_doubt(release.config_text))
     if here:
         # One that Docker restarts again and again is waited for by Docker, longer each time: it starts now instead.
         restart(step, grace_s=grace_s)
@@ -67,6 +69,7 @@ def _container_back(step: Step, release: Release, *, timeout_s: float, grace_s: 
             f"the container of release {release.id} is no longer on the host",
             hint=f"deploy the previous inventory again to make it: release {release.id}",
         )
+    return True
 
 
 def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
@@ -85,10 +88,11 @@ def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
     present, kept = containers.inspect(name), containers.inspect(previous)
     if present and present.id == before.id:
         alive = keeps_running(containers, name)
-        reload_back(step, text, recorded=False, timeout_s=timeout_s, grace_s=grace_s, alive=alive)
+        taken = reload_back(step, text, recorded=False, timeout_s=timeout_s, grace_s=grace_s, alive=alive)
         containers.start(name)
     else:
-        step.files.write_config(text)
+        taken = True
+        step.files.write_config(model_config.in_doubt(text))
         if kept is None or kept.id != before.id:
             raise NotHealthy("the container that served before is no longer on the host", hint="deploy again")
         containers.remove(name)
@@ -96,6 +100,7 @@ def go_back_unrecorded(step: Step, *, timeout_s: float, grace_s: float) -> None:
         containers.start(name)
     wanted = {model: entry.versions for model, entry in listed(text).items()}
     await_available(step.serving, wanted, step.clock, timeout_s=timeout_s)
+    settle(step, text, taken=taken)
     if isinstance(plan.observed.release, Absent):
         step.files.forget_release(left=plan.release_id)
 
