@@ -149,18 +149,23 @@ def _line(item: ManifestFile) -> str:
     return f"{item.sha256}  {item.path}"
 
 
-def out_of_service(plan: HostPlan) -> bool:
-    """Whether the host served before and does not now: such hosts count against ``max_unavailable``.
+def out_of_service(plan: HostPlan, *, balancer_tells: bool) -> bool:
+    """Whether the host, by its own word, served before and does not now: such hosts count against ``max_unavailable``.
 
-    A service that was never released there is not out, it is new. What a run took out of a balancer that the inventory
-    has no longer is not kept from anything.
+    A service that was never released there is not out, it is new. Where ``balancer_tells`` who gets requests, a marker
+    says nothing: it is written before the drain and goes after the host is back. What a run took out of a balancer
+    that the inventory has no longer is not kept from anything.
     """
     return any(
         isinstance(service.observed.release, Present)
         and (
             not isinstance(service.observed.container, Present)
             or not service.observed.container.value.running
-            or (isinstance(service.observed.drained_by, Present) and _balanced(plan.host, service.desired.name))
+            or (
+                not balancer_tells
+                and isinstance(service.observed.drained_by, Present)
+                and _balanced(plan.host, service.desired.name)
+            )
         )
         for service in plan.services
     )

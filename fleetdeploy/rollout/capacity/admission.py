@@ -11,7 +11,7 @@ from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.errors import HostError, HostKeyRefused, PreflightRefused
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.in_service import Standing, never_served, standing
-from fleetdeploy.rollout.course import has_traffic_work
+from fleetdeploy.rollout.course import has_traffic_work, is_taken_out
 from fleetdeploy.rollout.naming import named
 
 
@@ -56,7 +56,8 @@ def barriers(plan: Plan, bound: BoundPlay, now: Standing) -> Iterator[Barrier]:
     stay = [name for name in bound.everyone if name in now.out and name not in working]
     refused = [name for name in stay if name in plan.hosts and plan.hosts[name].refusals]
     serving = set(bound.hosts) - now.out - never_served(plan, bound.hosts)
-    yield from _no_room(bound, [name for name in working if name in serving], stay, refused)
+    taken = [name for name in working if name in serving and is_taken_out(plan, name, bound)]
+    yield from _no_room(bound, taken, stay, refused)
 
 
 def _withheld(bound: BoundPlay, held: Sequence[str]) -> Iterator[Barrier]:

@@ -16,7 +16,7 @@ from fleetdeploy.planning.host import out_of_service
 class Standing:
     """``out``: hosts that served before and do not now, by whatever cause. ``withheld``: hosts that somebody other than
     fleetdeploy keeps from getting traffic; they are not ours to put back. ``told``: those of ``out`` of which their
-    balancer alone says so.
+    balancer alone says so; what it says of one that we drained counts more than the marker.
     """
 
     out: frozenset[str]
@@ -45,7 +45,8 @@ def standing(plan: Plan, fleet: Fleet, everyone: Mapping[str, Host]) -> Standing
     planned = {name: host.host for name, host in plan.hosts.items()}
     traffic = traffic_of({**everyone, **planned}, fleet)
     silent = {name for name, seen in traffic.items() if seen - {Traffic.UP}}
-    known = set(plan.unreachable) | {name for name, host in plan.hosts.items() if out_of_service(host)}
+    known = set(plan.unreachable)
+    known |= {name for name, host in plan.hosts.items() if out_of_service(host, balancer_tells=bool(traffic[name]))}
     out = (known | silent) - new
     withheld = {
         name

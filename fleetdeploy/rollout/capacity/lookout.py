@@ -51,6 +51,8 @@ class Lookout:
             )
 
     def _ask(self) -> Mapping[str, frozenset[Traffic]] | RolloutFailed:
+        if not self._hosts:
+            return {}  # nobody was asked about, so nobody is said to be back
         at_hand = self._capacity.at_hand
         try:
             word = traffic_of(self._hosts, self._fleet)

@@ -15,7 +15,7 @@ from fleetdeploy.rollout.bound_play import BoundPlay
 
 from .fleets import NEW_IMAGE, V2, new, settled
 
-STATES = ("settled", "done", "new", "stopped", "left drained", "drained by hand", "gone")
+STATES = ("settled", "done", "new", "stopped", "left drained", "left marked", "drained by hand", "gone")
 QUANTITIES = st.builds(Quantity, st.integers(1, 4)) | st.builds(
     Quantity, st.sampled_from([1, 34, 50, 100]), st.just(True)
 )
@@ -53,6 +53,8 @@ class Scene:
             elif state in {"left drained", "drained by hand"}:
                 world.drained |= {(pool, name) for pool in POOLS}
                 host.directory(SERVICE).drained_by = "run" if state == "left drained" else None
+            elif state == "left marked":
+                host.directory(SERVICE).drained_by = "run"
             elif state == "gone":
                 host.reachable = False
         return world

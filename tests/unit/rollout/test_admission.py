@@ -9,6 +9,7 @@ from simulation.fleet import SimFleet
 from simulation.wire import Wire
 from simulation.world import POOLS
 
+from fleetdeploy.domain.observed import Present
 from fleetdeploy.domain.plan import Plan, Refusal
 from fleetdeploy.rollout.capacity.admission import barriers, before_the_run
 from fleetdeploy.rollout.emitter import Emitter
@@ -56,6 +57,19 @@ def test_a_refused_host_is_not_said_to_have_served() -> None:
     assert play.bound
     assert {wave.service for wave in play.waves} == {None}
     assert play.expected is None
+
+
+def test_of_a_host_that_no_balancer_names_its_marker_tells() -> None:
+    """One that stands in none of its pools is out where a run has marked it; told otherwise it serves."""
+    names = ("gpu1", "gpu2")
+    plan, fleet = seen(names)
+    fleet.world.unlisted.add("gpu2")
+    assert before_the_run(plan, fleet, plays(names)).out == set()
+    (service,) = plan.hosts["gpu2"].services
+    marked = replace(service, observed=replace(service.observed, drained_by=Present("run-1")))
+    plan = replace(plan, hosts={**plan.hosts, "gpu2": replace(plan.hosts["gpu2"], services=(marked,))})
+    now = before_the_run(plan, fleet, plays(names))
+    assert (now.out, now.told, now.withheld) == ({"gpu2"}, set(), set())
 
 
 def test_plays_that_share_the_work_are_not_refused() -> None:

@@ -275,6 +275,44 @@ FOUND: dict[str, tuple[Event, ...]] = {
         *(lambda fleet, number=number: fleet.deploys((number, "serving:1"), How()) for number in (2, 3, 4, 1)),
         lambda fleet: fleet.deploys((4, "serving:2"), How()),
     ),
+    "a host that needed nothing does not make a fleet mixed": (
+        lambda fleet: fleet.is_killed((4, "serving:1"), How(), ("acts", 13), back=False),
+        lambda fleet: fleet.time_passes(90.0),
+        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 43),
+    ),
+    "a host that only had to be put back does not make a fleet mixed": (
+        lambda fleet: fleet.loses_hosts({"gpu1"}),
+        lambda fleet: fleet.is_killed((4, "serving:1"), How(allow_unreachable=True, most=2), ("acts", 10), back=False),
+        lambda fleet: fleet.finds_hosts_again(),
+        lambda fleet: fleet.time_passes(90.0),
+        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 54),
+    ),
+    "nor does it when the run ends while it is tidied up": (
+        lambda fleet: fleet.loses_hosts({"gpu1"}),
+        lambda fleet: fleet.is_killed((4, "serving:1"), How(allow_unreachable=True, most=2), ("acts", 10), back=False),
+        lambda fleet: fleet.finds_hosts_again(),
+        lambda fleet: fleet.time_passes(90.0),
+        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 57),
+    ),
+    "a host that an earlier run left unproven goes back to its record when the run is stopped": (
+        lambda fleet: fleet.loses_hosts({"gpu1"}),
+        lambda fleet: fleet.is_killed((4, "serving:1"), How(allow_unreachable=True, most=2), ("acts", 7), back=False),
+        lambda fleet: fleet.finds_hosts_again(),
+        lambda fleet: fleet.time_passes(90.0),
+        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 30),
+    ),
+    "a marker alone does not make a host one that is out already": (
+        lambda fleet: fleet.deploys((2, "serving:2"), How()),
+        lambda fleet: fleet.is_killed((2, "serving:1"), How(), ("acts", 26), back=True),
+        lambda fleet: fleet.a_person_drains("gpu1"),
+        lambda fleet: fleet.time_passes(90.0),
+        lambda fleet: fleet.goes_back(How()),
+    ),
+    "a host that is proven at last makes a fleet mixed whose others did not follow": (
+        lambda fleet: fleet.is_killed((4, "serving:1"), How(), ("acts", 10), back=False),
+        lambda fleet: fleet.time_passes(90.0),
+        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 40),
+    ),
 }
 
 

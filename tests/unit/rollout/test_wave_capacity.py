@@ -123,6 +123,8 @@ def test_hosts_side_by_side(forks: int, places: int, seconds: float) -> None:
     wave = [part(name, "stage", "activate") for name in HOSTS]
     assert seconds_of(wave, Known(), forks=forks, side_by_side=places) == Expected(seconds)
     assert seconds_of(wave, Known(), forks=5, side_by_side=1, free=HOSTS) == Expected(13.0)
+    back = [part(name, "undrain") for name in HOSTS]
+    assert seconds_of(back, Known(), forks=5, side_by_side=1) == Expected(7.0), "who is put back waits for no room"
 
 
 def test_what_is_not_known_is_said() -> None:
