@@ -19,7 +19,7 @@ from fleetdeploy.errors import (
     WrongAnswer,
 )
 from fleetdeploy.gates.agreement import differences
-from fleetdeploy.gates.readiness import CALL_S, await_available
+from fleetdeploy.gates.readiness import CALL_S, await_answer, await_available
 from fleetdeploy.planning.before import config_in_force, texts_before
 from fleetdeploy.tasks.activating.proof import prove
 from fleetdeploy.tasks.activating.reload import call_s
@@ -50,6 +50,9 @@ def reload_back(
     no server is restarted.
     """
     wanted = {model: entry.versions for model, entry in listed(config_text).items()}
+    with suppress(HostError):  # one that Docker has just started again; a server that stays silent is told by its states
+        first = step.plan.desired.models[0].name
+        await_answer(step.serving, first, step.clock, timeout_s=timeout_s, alive=alive or (lambda: None))
     # Versions that do not fit beside each other may only follow each other.
     if not step.plan.apart and _beside(step, config_text, wanted, timeout_s=timeout_s, alive=alive) and recorded:
         _prove_before(step, wanted)
