@@ -45,13 +45,13 @@ def _unknown_is_absent() -> None:
     from fleetdeploy.domain.observed import Absent, Unknown
     from fleetdeploy.remote.probe import probe
 
-    read = probe._Frames.reading
+    read = probe.Frames.reading
 
     def reading(self: Any, *arguments: Any) -> Any:
         found = read(self, *arguments)
         return Absent() if isinstance(found, Unknown) else found
 
-    probe._Frames.reading = reading  # type: ignore[method-assign]
+    probe.Frames.reading = reading  # type: ignore[method-assign]
 
 
 def _undrain_skipped() -> None:

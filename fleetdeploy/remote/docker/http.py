@@ -130,10 +130,14 @@ def _dial(connection: SshConnection) -> Any:
 
 def _dial_by_cli(connection: SshConnection, refused: HostError | None = None) -> Any:
     docker = ["docker", "-H", f"unix://{SOCKET}"]
-    done = connection.run([*docker, "version", "--format", "{{.Server.Version}}"], deadline_s=_CONNECT_S)
+    asked = [*docker, "version", "--format", "{{.Server.Version}}"]
+    done = connection.run(asked, deadline_s=_CONNECT_S)
+    if done.status and not done.last_lines(1):
+        # A busy dropbear was seen to close a command's channel before it ran; the question may be asked again.
+        done = connection.run(asked, deadline_s=_CONNECT_S)
     if done.status:
         raise DockerFailed(
-            f"{SOCKET} cannot be reached: {done.last_lines(1)}", where=connection.host.name,
+            f"{SOCKET} cannot be reached: {done.last_lines(1) or f'status {done.status}'}", where=connection.host.name,
             hint="is dockerd running?" if connection.becomes
             else "is dockerd running, and is the SSH user in the docker group?",
         ) from refused  # fmt: skip

@@ -50,7 +50,9 @@ def reload_back(
     no server is restarted.
     """
     wanted = {model: entry.versions for model, entry in listed(config_text).items()}
-    with suppress(HostError):  # one that Docker has just started again; a server that stays silent is told by its states
+    with suppress(
+        HostError
+    ):  # one that Docker has just started again; a server that stays silent is told by its states
         first = step.plan.desired.models[0].name
         await_answer(step.serving, first, step.clock, timeout_s=timeout_s, alive=alive or (lambda: None))
     # Versions that do not fit beside each other may only follow each other.
