@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from fleetdeploy.lab.processes import log_tail
 from fleetdeploy.lab.waiting import wait_until
 from tests.fleet.project import Project, _environment
 
-pytestmark = pytest.mark.skipif(not shutil.which("busybox"), reason="no busybox, whose crond this is")
 MINUTES_S = 150.0
 """Cron looks once a minute, and a first deploy takes its time."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ ROOT = Path(__file__).parents[4]
 DEADLINE_S = 60.0
 POLL_S = 0.05
 
-pytestmark = [pytest.mark.programs, pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")]
+pytestmark = pytest.mark.programs
 
 
 @dataclass(frozen=True)
