@@ -26,6 +26,7 @@
     │   ├── DockerFailed             4   the host's Docker engine answered with an error, or not at all
     │   ├── ReloadRefused            4   HandleReloadConfigRequest was answered with an error
     │   ├── NotHealthy               4   wanted versions not AVAILABLE, or a golden request not answered
+    │   │   ├── NoAnswer             4   nobody answered: no connection to the server, or one that ended too early
     │   │   └── WrongAnswer          4   a golden request was answered, but not as recorded
     │   └── BalancerFailed           4   drain or undrain could not be confirmed by reading back
     │       └── BalancerSilent       4   the balancer did not answer at all
@@ -204,6 +205,10 @@ class ReloadRefused(HostError):
 
 class NotHealthy(HostError):
     """The server does not serve what it shall: a version is not AVAILABLE or a golden request failed."""
+
+
+class NoAnswer(NotHealthy):
+    """Nobody answered the call: the server could not be reached, or the connection ended before its answer."""
 
 
 class WrongAnswer(NotHealthy):

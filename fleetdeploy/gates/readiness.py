@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fleetdeploy.domain.observed import ContainerFacts, State, VersionState
 from fleetdeploy.domain.protocols import Clock, Containers, Serving
 from fleetdeploy.domain.service import GoldenRequest
-from fleetdeploy.errors import DeadlineExceeded, NotHealthy, WrongAnswer
+from fleetdeploy.errors import DeadlineExceeded, NoAnswer, NotHealthy, WrongAnswer
 from fleetdeploy.tfserving import golden, status
 
 POLL_S = 0.2
@@ -19,6 +19,9 @@ WAY_OUT = (
 )
 CALL_S = 5.0
 """Deadline of one status call; a server that holds the port but does not answer is then asked again."""
+LOOK_S = 0.5
+LOOKS_AT_END = 4
+"""So many looks, LOOK_S apart, Docker gets to see that a server has ended."""
 
 
 def await_available(
@@ -130,11 +133,13 @@ def answer_golden(
     *,
     times: int,
     deadline_s: float,
+    alive: Callable[[], None] = lambda: None,
 ) -> int:
     """Send every golden request of every version ``times`` times in a row and compare the answers.
 
     Returns how many requests were answered. Raises NotHealthy at the first refusal or wrong answer. ``deadline_s``
-    is for one request.
+    is for one request. One that nobody answered is sent once more where ``alive`` does not raise: a connection can be
+    lost while the server is well.
     """
     answered = 0
     for round_number in range(times):
@@ -143,15 +148,35 @@ def answer_golden(
         for model, numbers in versions.items():
             for number in numbers:
                 for request in golden.for_version(requests.get(model, ()), number):
-                    _answer_one(serving, model, number, request, deadline_s)
+                    _answer_one(serving, model, number, request, clock, deadline_s=deadline_s, alive=alive)
                     answered += 1
     return answered
 
 
-def _answer_one(serving: Serving, model: str, number: int, request: GoldenRequest, deadline_s: float) -> None:
+def see_end(alive: Callable[[], None], clock: Clock) -> None:
+    """A server that stops answering has most often ended. ``alive`` asks Docker, which needs a moment to see that."""
+    for _ in range(LOOKS_AT_END):
+        alive()
+        clock.wait(LOOK_S)
+
+
+def _answer_one(
+    serving: Serving,
+    model: str,
+    number: int,
+    request: GoldenRequest,
+    clock: Clock,
+    *,
+    deadline_s: float,
+    alive: Callable[[], None],
+) -> None:
     where = f"golden request {request.name!r} to {model} version {number}"
     try:
-        answer = serving.predict(model, request, version=number, deadline_s=deadline_s)
+        try:
+            answer = serving.predict(model, request, version=number, deadline_s=deadline_s)
+        except NoAnswer:
+            see_end(alive, clock)
+            answer = serving.predict(model, request, version=number, deadline_s=deadline_s)
     except NotHealthy as error:
         raise NotHealthy(f"{where} failed: {error.message}", hint=error.hint) from error
     wrong = golden.compare(request, answer)

@@ -11,7 +11,7 @@ import grpc
 
 from fleetdeploy.domain.observed import State, VersionState
 from fleetdeploy.domain.service import GoldenRequest
-from fleetdeploy.errors import DeadlineExceeded, FleetdeployError, HostError, NotHealthy, ReloadRefused
+from fleetdeploy.errors import DeadlineExceeded, FleetdeployError, HostError, NoAnswer, NotHealthy, ReloadRefused
 from fleetdeploy.remote.host_words import printable
 from fleetdeploy.remote.ssh.relay import Relay
 from fleetdeploy.tfserving import model_config, predict, stubs
@@ -132,10 +132,10 @@ class RemoteServing:
         return VersionState(int(entry.version), state, printable(f"{_code(code)}: {message}") if code else "")
 
     def _unhealthy(self, doing: str, error: grpc.RpcError) -> NotHealthy:
-        said = _said(error)
-        if error.code() is grpc.StatusCode.UNAVAILABLE and self._relay.refusal:
-            said = f"UNAVAILABLE: {self._relay.refusal}"  # better than what gRPC can know about a closed socket
-        return NotHealthy(f"{doing}: {said}", where=self._host)
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            return NotHealthy(f"{doing}: {_said(error)}", where=self._host)
+        refusal = self._relay.refusal  # better than what gRPC can know about a closed socket
+        return NoAnswer(f"{doing}: {f'UNAVAILABLE: {refusal}' if refusal else _said(error)}", where=self._host)
 
     def _slow(self, what: str, took_s: float, *, bound_s: float) -> NotHealthy:
         return NotHealthy(

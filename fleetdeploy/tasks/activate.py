@@ -101,8 +101,9 @@ def _finish(step: Step, *, timeout_s: float, grace_s: float) -> None:
         return
     step.say(f"its configuration on disk was not loaded: {'; '.join(found)}")
     wanted = {model.name: model.wanted for model in step.plan.desired.models}
-    prove(step, wanted)
-    Loading(step, timeout_s=timeout_s, grace_s=grace_s).to(text, wanted, final=True)
+    loading = Loading(step, timeout_s=timeout_s, grace_s=grace_s)
+    prove(step, wanted, alive=loading.alive)
+    loading.to(text, wanted, final=True)
 
 
 TASK = Activate()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.config.fields.durations import Duration
@@ -106,16 +108,16 @@ def _prove(step: Step, arguments: Arguments) -> None:
     unknown = check_gpus(step.containers, name, wanted=gpus) if gpus else ""
     if unknown:
         step.say(unknown)
-    answered = _answers(step, arguments, times=arguments.times)
+    answered = _answers(step, arguments, times=arguments.times, alive=alive)
     watched = arguments.min_healthy_time
     step.say(f"{answered} golden requests answered" + (f"; it is watched for {watched:g} s now" if watched else ""))
     if watched:
         stays_available(step.serving, wanted, step.clock, for_s=watched, alive=alive, over=lambda: step.ending)
-        _answers(step, arguments, times=1)
+        _answers(step, arguments, times=1, alive=alive)
         alive()
 
 
-def _answers(step: Step, arguments: Arguments, *, times: int) -> int:
+def _answers(step: Step, arguments: Arguments, *, times: int, alive: Callable[[], None]) -> int:
     models = step.plan.desired.models
     return answer_golden(
         step.serving,
@@ -124,6 +126,7 @@ def _answers(step: Step, arguments: Arguments, *, times: int) -> int:
         step.clock,
         times=times,
         deadline_s=arguments.request_timeout,
+        alive=alive,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from fleetdeploy.domain.observed import ContainerFacts, VersionState
 from fleetdeploy.domain.protocols import Ended
 from fleetdeploy.domain.service import ContainerSpec, GoldenRequest
-from fleetdeploy.errors import DockerFailed, NotHealthy
+from fleetdeploy.errors import DockerFailed, NoAnswer
 
 from .host import SimHost
 from .model_server import ModelServer
@@ -105,4 +105,4 @@ class SimServing:
         for container in self.sim.containers.values():
             if container.process and self.place in container.spec.ports.values() and container.process.listening:
                 return container.process
-        raise NotHealthy("UNAVAILABLE: connection refused", where=self.sim.name)
+        raise NoAnswer("UNAVAILABLE: connection refused", where=self.sim.name)

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Any
 
 from fleetdeploy.domain.observed import State, VersionState
-from fleetdeploy.errors import DeadlineExceeded, InputError, NotHealthy, ReloadRefused
+from fleetdeploy.errors import DeadlineExceeded, InputError, NoAnswer, NotHealthy, ReloadRefused
 from fleetdeploy.tfserving import model_config
 
 from .clock import VirtualClock
@@ -238,7 +238,7 @@ class ModelServer:
 
     def _must_listen(self) -> None:
         if not self.listening:
-            raise NotHealthy("UNAVAILABLE: connection refused")
+            raise NoAnswer("UNAVAILABLE: connection refused")
 
     def available(self) -> dict[str, tuple[int, ...]]:
         """The AVAILABLE versions of every model that has one, without letting time pass."""

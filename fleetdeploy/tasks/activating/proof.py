@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fleetdeploy.gates.readiness import answer_golden
 from fleetdeploy.tasks.step import Step
@@ -10,7 +10,8 @@ from fleetdeploy.tasks.step import Step
 REQUEST_S = 10.0
 
 
-def prove(step: Step, wanted: Mapping[str, Sequence[int]]) -> None:
-    """Raise NotHealthy or WrongAnswer unless every version answers."""
+def prove(step: Step, wanted: Mapping[str, Sequence[int]], *, alive: Callable[[], None] | None = None) -> None:
+    """Raise NotHealthy or WrongAnswer unless every version answers. Without ``alive`` Docker is not asked."""
     requests = {model.name: model.golden for model in step.plan.desired.models}
-    answer_golden(step.serving, requests, wanted, step.clock, times=1, deadline_s=REQUEST_S)
+    asked = alive or (lambda: None)
+    answer_golden(step.serving, requests, wanted, step.clock, times=1, deadline_s=REQUEST_S, alive=asked)

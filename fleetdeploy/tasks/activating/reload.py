@@ -27,7 +27,7 @@ def reload(step: Step, *, timeout_s: float, grace_s: float) -> None:
     await_answer(step.serving, desired.models[0].name, step.clock, timeout_s=timeout_s, alive=loading.alive)
     overlap = model_config.overlap(config_in_force(desired, observed), desired.config_text)
     loading.to(overlap, wanted, final=overlap == desired.config_text)
-    prove(step, wanted)
+    prove(step, wanted, alive=loading.alive)
     if overlap != desired.config_text:
         loading.to(desired.config_text, wanted, final=True)
 

@@ -57,7 +57,7 @@ def reload_back(
         await_answer(step.serving, first, step.clock, timeout_s=timeout_s, alive=alive or (lambda: None))
     # Versions that do not fit beside each other may only follow each other.
     if not step.plan.apart and _beside(step, config_text, wanted, timeout_s=timeout_s, alive=alive) and recorded:
-        _prove_before(step, wanted)
+        _prove_before(step, wanted, alive=alive)
     step.files.write_config(model_config.in_doubt(config_text))
     if alive is not None:
         return _load(step, config_text, timeout_s=timeout_s, grace_s=grace_s)
@@ -123,10 +123,10 @@ def _send(step: Step, text: str) -> None:
         step.serving.reload(text, deadline_s=call_s(step))
 
 
-def _prove_before(step: Step, wanted: Versions) -> None:
+def _prove_before(step: Step, wanted: Versions, *, alive: Callable[[], None] | None) -> None:
     """Have ``wanted`` answer. Raises NotHealthy where they do not, and what is to leave memory for them does."""
     try:
-        prove(step, wanted)
+        prove(step, wanted, alive=alive)
     except WrongAnswer:
         return  # It is an answer, and held against today's golden file, which may be what is wrong.
     except NotHealthy:

@@ -28,7 +28,7 @@ def replace(step: Step, *, timeout_s: float, grace_s: float) -> None:
     wanted = {model.name: model.wanted for model in plan.desired.models}
     alive = keeps_running(containers, name)
     await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, alive=alive)
-    prove(step, wanted)
+    prove(step, wanted, alive=alive)
 
 
 def _keep(step: Step, *, grace_s: float) -> None:

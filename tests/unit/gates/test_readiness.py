@@ -11,7 +11,7 @@ from simulation.controller import golden
 
 from fleetdeploy.domain.observed import State, VersionState
 from fleetdeploy.domain.service import GoldenRequest
-from fleetdeploy.errors import DeadlineExceeded, NotHealthy
+from fleetdeploy.errors import DeadlineExceeded, NoAnswer, NotHealthy
 from fleetdeploy.gates.readiness import CALL_S, answer_golden, await_answer, await_available, describe
 
 LOADING = (VersionState(2, State.LOADING), VersionState(1, State.AVAILABLE))
@@ -122,6 +122,31 @@ def test_one_bad_answer_is_enough(bad: object) -> None:
     server = Scripted((), answers=[[[1.0]], [[1.0]], bad])
     with pytest.raises(NotHealthy, match="golden request 'answer of 1' to m version 1"):
         answer_golden(server, {"m": (golden(1),)}, {"m": (1,)}, VirtualClock(), times=3, deadline_s=10)
+
+
+def test_a_request_that_nobody_answered_is_sent_once_more() -> None:
+    """A connection can be lost while the server is well; twice is no accident."""
+    lost = NoAnswer("UNAVAILABLE: Socket closed")
+    server = Scripted((), answers=[lost, [[1.0]]])
+    assert answer_golden(server, {"m": (golden(1),)}, {"m": (1,)}, VirtualClock(), times=1, deadline_s=10) == 1
+    assert server.predicted == [1, 1]
+    server = Scripted((), answers=[lost, lost, [[1.0]]])
+    with pytest.raises(NotHealthy, match="'answer of 1' to m version 1 failed: UNAVAILABLE: Socket closed"):
+        answer_golden(server, {"m": (golden(1),)}, {"m": (1,)}, VirtualClock(), times=1, deadline_s=10)
+    assert server.predicted == [1, 1]
+
+
+def test_a_server_that_ended_of_a_request_gets_no_second_one() -> None:
+    """Docker needs a moment to see the end; what it says then is told, and who starts anew proves nothing."""
+    server, clock = Scripted((), answers=[NoAnswer("UNAVAILABLE: Socket closed"), [[1.0]]]), VirtualClock()
+
+    def alive() -> None:
+        if clock.monotonic_s() > 1:
+            raise NotHealthy("the container is running, restarted 1 time by Docker")
+
+    with pytest.raises(NotHealthy, match="m version 1 failed: the container is running, restarted 1 time"):
+        answer_golden(server, {"m": (golden(1),)}, {"m": (1,)}, clock, times=1, deadline_s=10, alive=alive)
+    assert server.predicted == [1]
 
 
 def test_states_are_told_as_a_person_reads_them() -> None:
