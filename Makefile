@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-dep
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit simulation browser ansible contract seeded upstream fleet soak crash-table bench lint man lock packages clean
+.PHONY: help demo test unit simulation browser ansible contract seeded upstream fleet soak crash-table bench recordings lint man lock packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,15 +44,19 @@ upstream: packages $(DEV) ## tensorflow/serving's own test against the stand-in;
 fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy; two labs at a time (root)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/fleet
 
-soak: packages $(DEV) ## properties with 2,000 examples, a fleet through 500 lives of 60 faults; hours
-	FLEETDEPLOY_EXAMPLES=40 $(BIN)/python -m pytest --numprocesses 2 --timeout 0 \
-	  $$(grep -rl --include='test_*.py' hypothesis tests/unit)
+soak: export FLEETDEPLOY_EXAMPLES ?= 40
+soak: packages $(DEV) ## 2,000 examples of each property, 500 lives of a fleet, 120 races of two controllers (root); hours; FLEETDEPLOY_EXAMPLES=40 scales them
+	$(BIN)/python -m pytest --timeout 14400 tests/fleet/test_locks.py::test_of_two_controllers_one_works
+	$(BIN)/python -m pytest --numprocesses 2 --timeout 0 $$(grep -rl --include='test_*.py' hypothesis tests/unit)
 
 crash-table: packages $(DEV) ## a run cut off at every record of its journal, in every way; prints the table
 	FLEETDEPLOY_CRASH_TABLE=1 $(BIN)/python -m pytest --quiet --capture=no tests/unit/rollout/test_crash_table.py
 
 bench: packages $(DEV) ## what the stand-in manages, in figures; some minutes
 	$(BIN)/python tests/bench
+
+recordings: packages $(DEV) ## make docs/recordings anew: runs on a lab and on a hundred simulated hosts; minutes (root)
+	$(BIN)/python tests/recordings
 
 lint: packages $(DEV) ## ruff and mypy
 	$(BIN)/ruff check .

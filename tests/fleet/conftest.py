@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from fleetdeploy.lab.fleet import Lab, leftovers
+from tests.fleet.load import steady_load
 from tests.fleet.onlooker import make_new, tell_everything
-from tests.fleet.project import Project, load, nothing_failed
+from tests.fleet.project import Project
 from tests.fleet.tiny_image import TinyImage
 
 
@@ -51,15 +53,13 @@ def project(lab: Lab, told_logs: None, tmp_path: Path) -> Iterator[Project]:
 
 
 @pytest.fixture
-def served(project: Project) -> Project:
-    """The project after its first deploy: every host serves version 1 of the ranker from the first image."""
+def served(request: pytest.FixtureRequest, project: Project) -> Iterator[Project]:
+    """The project after its first deploy: every host serves version 1 of the ranker from the first image.
+
+    From here to the test's end requests run through the balancer, and none of them may fail. Where a rule lets some be
+    lost the test says so: on which hosts and while what goes on by ``lost_only_on(..., rule=...)``, or, where nobody
+    could ask at all, by ``@pytest.mark.without_load("the rule")``.
+    """
     project.deploy("playbooks/at_once.yml")
-    return project
-
-
-@pytest.fixture
-def steady(served: Project) -> Iterator[None]:
-    """Requests run through the balancer for the whole test, and none of them may fail."""
-    with load(served) as report:
-        yield
-    nothing_failed(report)
+    with nullcontext() if request.node.get_closest_marker("without_load") else steady_load(project):
+        yield project

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.one_host import HOST, one_host_lab
 
-HOST = "gpu1"
 DROPBEAR = shutil.which("dropbear", path="/usr/sbin:/usr/bin")
 
 # The host's first process starts it in sshd's place, now and after a reboot.
@@ -31,13 +30,9 @@ def why_not() -> str:
 @contextmanager
 def dropbear_lab() -> Iterator[Lab]:
     """A lab of one host, with dropbear on port 22; it ends with the block, and with this process."""
-    lab = Lab(f"t{os.getpid()}dropbear")
-    lab.up(hosts=1, owner_pid=os.getpid())
-    try:
+    with one_host_lab("dropbear") as lab:
         lab.run_on(HOST, ["sh", "-c", _INSTEAD])
         wait_until(lambda: not lab.status().hosts[0].sshd, "sshd has gone", deadline_s=20)
         lab.start_service(HOST, "sshd")
         wait_until(lambda: lab.status().hosts[0].sshd, "dropbear answers", deadline_s=20)
         yield lab
-    finally:
-        lab.down()

@@ -70,6 +70,11 @@ def tell_everything(lab: Lab) -> None:
     wait_until(lambda: all(host.sshd for host in lab.status().hosts), "sshd answers again", deadline_s=20)
 
 
+def connected(lab: Lab) -> list[str]:
+    """The GPU hosts on which a session of SSH goes on."""
+    return [name for name in machines(lab) if on(lab, name, "pgrep", "-f", "^sshd.*: root", check=False)]
+
+
 # Containers
 
 

@@ -10,16 +10,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from fleetdeploy.lab import models
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from tests.simulation.contract import hold_journals, hold_output
+
+if TYPE_CHECKING:
+    from tests.fleet.load import SteadyLoad
 
 REPOSITORY = Path(__file__).parents[2]
 INVENTORY = Path("inventories/lab")
@@ -35,8 +37,8 @@ EMBEDDER = """
         versions: [1]
         golden: golden/embedder.jsonl
 """
-RATE = 15
-"""Requests a second by each protocol: enough to meet every gap, and little on two cores that also run the fleet."""
+OF_RUNS = ("resume", "runs")
+"""Commands that take no inventory: they know the run's own."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,10 @@ class Started:
         """What it has written to standard error so far."""
         return (self.outputs / "stderr").read_text(encoding="utf-8")
 
+    def shown(self) -> str:
+        """What it has written to standard output so far."""
+        return (self.outputs / "stdout").read_text(encoding="utf-8")
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
@@ -92,8 +98,7 @@ class Started:
             self.process.kill()
             self.process.wait(timeout=10)
             raise AssertionError(f"not ended within {timeout_s:g} s: {self.argv}\n{self.said()}") from None
-        stdout = (self.outputs / "stdout").read_text(encoding="utf-8")
-        return Result(self.argv, self.process.returncode, stdout, self.said())
+        return Result(self.argv, self.process.returncode, self.shown(), self.said())
 
     def interrupt(self) -> Result:
         """Ctrl-C, and wait for the end."""
@@ -119,6 +124,8 @@ class Project:
         self.state = state or root / "state"
         self.environment: Mapping[str, str] = {}
         """What its commands find in their environment besides."""
+        self.steady: SteadyLoad | None = None
+        """The requests that run through the balancer for the whole test."""
         self._count = itertools.count(1)
         for folder in ("playbooks", "templates"):
             shutil.copytree(REPOSITORY / folder, root / folder)
@@ -158,10 +165,16 @@ class Project:
 
     # The command line
 
+    @property
+    def homes(self) -> Mapping[str, str]:
+        """What a user of this project alone keeps."""
+        return {"XDG_STATE_HOME": str(self.root / "home"), "XDG_CACHE_HOME": str(self.root / "cache")}
+
     def argv(self, *words: str) -> tuple[str, ...]:
         """The project's own options; what stands behind ``--`` is another command's."""
         at = words.index("--") if "--" in words else len(words)
-        return (*words[:at], "-i", str(INVENTORY), "--state-dir", str(self.state), *words[at:])
+        inventory = () if words[0] in OF_RUNS else ("-i", str(INVENTORY))
+        return (*words[:at], *inventory, "--state-dir", str(self.state), *words[at:])
 
     def start(self, *words: str) -> Started:
         """Start a command and return at once."""
@@ -171,7 +184,7 @@ class Project:
         with (outputs / "stdout").open("wb") as stdout, (outputs / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "fleetdeploy", *argv],
-                cwd=self.root, env={**_environment(), "XDG_STATE_HOME": str(self.root / "home"), **self.environment},
+                cwd=self.root, env={**environment(), **self.homes, **self.environment},
                 stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
             )  # fmt: skip
         return Started(process, argv, outputs)
@@ -210,47 +223,5 @@ class Project:
         return len(list((self.state / "runs").glob("*/events.jsonl")))
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": "0", "NO_COLOR": "1"}
-
-
-class Asked(Protocol):
-    """Files in a directory, and the lab that they are about."""
-
-    @property
-    def lab(self) -> Lab: ...
-
-    @property
-    def root(self) -> Path: ...
-
-
-@contextmanager
-def load(
-    project: Asked, *, model: str = "ranker", golden: Path = INVENTORY / "golden", host: str = "lb"
-) -> Iterator[dict[str, Any]]:
-    """Steady, checked requests through the balancer, or straight to a ``host``, while the block runs; afterwards the
-    dict is their report.
-    """
-    report_file, report = project.root / f"load-{model}.json", dict[str, Any]()
-    report_file.unlink(missing_ok=True)
-    address = project.lab.host(host).address
-    argv = [
-        *project.lab.nsenter_argv(), sys.executable, "-m", "fleetdeploy.lab.load", "--report", str(report_file),
-        "--grpc", f"{address}:8500", "--rest", f"{address}:8501", "--rate", str(RATE),
-        "--model", model, "--golden", str(project.root / golden / f"{model}.jsonl"),
-    ]  # fmt: skip
-    process = subprocess.Popen(argv, cwd=REPOSITORY, env=_environment(), stdout=subprocess.DEVNULL)
-    try:
-        wait_until(report_file.exists, "the load generator reports", deadline_s=30)
-        yield report
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
-    report |= json.loads(report_file.read_text(encoding="utf-8"))
-    assert report["finished"], report
-
-
-def nothing_failed(report: Mapping[str, Any]) -> None:
-    """Every request that was sent had a right answer, and some were sent."""
-    assert report["failed"] == 0, report
-    assert report["requests"] > RATE, report

@@ -11,9 +11,9 @@ from pathlib import Path
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.processes import log_tail
 from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.one_host import HOST, one_host_lab
 
 SYSTEMD = Path("/lib/systemd/systemd")
-HOST = "gpu1"
 _CGROUPS = Path("/sys/fs/cgroup")
 
 # The lab's first process is `tini`, which is looked for here first. What the machine's kernel shares with the host is
@@ -86,9 +86,7 @@ def why_no_sessions() -> str:
 @contextmanager
 def systemd_lab() -> Iterator[Lab]:
     """A lab of one host, which has booted systemd; it ends with the block, and with this process."""
-    lab = Lab(f"t{os.getpid()}systemd")
-    lab.up(hosts=1, owner_pid=os.getpid())
-    try:
+    with one_host_lab("systemd") as lab:
         lab.power_off(HOST)
         upper = lab.paths.host(HOST) / "upper"
         words = {"group": f"{lab.paths.prefix}{HOST}", "systemd": SYSTEMD}
@@ -105,8 +103,6 @@ def systemd_lab() -> Iterator[Lab]:
         )
         lab.run_on(HOST, ["systemctl", "reset-failed"])  # what of the machine's own cannot start on a host
         yield lab
-    finally:
-        lab.down()
 
 
 def _put(path: Path, text: str, *, mode: int = 0o644) -> None:

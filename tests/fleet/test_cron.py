@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fleetdeploy.lab.processes import log_tail
 from fleetdeploy.lab.waiting import wait_until
-from tests.fleet.project import Project, _environment
+from tests.fleet.load import steady_load
+from tests.fleet.project import Project, environment
 
 MINUTES_S = 150.0
 """Cron looks once a minute, and a first deploy takes its time."""
@@ -25,7 +26,7 @@ def crond(project: Project, lines: str) -> Iterator[Path]:
         process = subprocess.Popen(
             ["busybox", "crond", "-f", "-l", "0", "-L", "/dev/stderr", "-c", str(spool)],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            env={**_environment(), "XDG_STATE_HOME": str(project.root / "home")},
+            env={**environment(), "XDG_STATE_HOME": str(project.root / "home")},
         )  # fmt: skip
     try:
         yield log
@@ -51,5 +52,6 @@ def test_cron_brings_the_fleet_to_what_is_wanted(project: Project) -> None:
         )
     assert mail.read_text().rstrip().splitlines()[-1] == "OK: 3 of 3 hosts changed", mail.read_text()
     assert 'fleetdeploy_last_run_exit_code{command="sync"' in metrics.read_text()
-    again = project.run(*words)
+    with steady_load(project):
+        again = project.run(*words)
     assert (again.stdout, again.stderr) == ("", "")

@@ -96,7 +96,7 @@ CASES = {
     ),
     "a pattern that names nothing": Case(
         _edit("hosts: gpu                               # a", "hosts: gpus # a", PLAYBOOK),
-        PLAYBOOK, "name: Put every file", "'gpus' is neither a group nor a host", "did you mean 'gpu",
+        PLAYBOOK, "gpus # a", "'gpus' is neither a group nor a host", "did you mean 'gpu' (a group)",
     ),
     "an unknown task": Case(
         _edit("    - undrain:\n  always", "    - undrian:\n  always", PLAYBOOK),
@@ -120,7 +120,7 @@ CASES = {
     "a template that is missing": Case(
         _remove(TEMPLATE), SERVICES, "ranking:", "no such template: 'model.config.j2'", "put it into templates"
     ),
-    "a playbook that is missing": Case(_remove(PLAYBOOK), PLAYBOOK, "", "no such playbook", "check the path"),
+    "a playbook that is missing": Case(_remove(PLAYBOOK), PLAYBOOK, "", "no such playbook", "in playbooks: "),
     "an inventory that is missing": Case(_remove(INVENTORY), INVENTORY, "", "no such inventory", "check the path"),
     "an inventory that is empty": Case(_write(HOSTS, ""), HOSTS, "", "no hosts defined", "`all:`"),
     "a golden file that is missing": Case(

@@ -10,6 +10,7 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.tfserving import golden, predict
+from tests.fleet.load import load, nothing_failed
 from tests.fleet.onlooker import (
     ask,
     available,
@@ -24,17 +25,7 @@ from tests.fleet.onlooker import (
     traffic,
     versions,
 )
-from tests.fleet.project import (
-    CONTAINER,
-    DIRECTORY,
-    INVENTORY,
-    PLAYBOOK,
-    SERVICES,
-    Project,
-    Result,
-    load,
-    nothing_failed,
-)
+from tests.fleet.project import CONTAINER, DIRECTORY, INVENTORY, PLAYBOOK, SERVICES, Project, Result
 
 BROKEN_ON_GPU2 = """
 services:
@@ -78,7 +69,6 @@ def test_a_broken_version_is_taken_back_by_reload(lab: Lab, served: Project) -> 
     assert versions(lab, "gpu2") == {1: "AVAILABLE"}
 
 
-@pytest.mark.usefixtures("steady")
 def test_after_a_revert_the_old_inventory_has_nothing_to_do(lab: Lab, served: Project) -> None:
     """When the edit that failed is taken back, as in git, all there is to do is to remove what was never proven."""
     served.want(version=3)
@@ -109,9 +99,7 @@ def test_a_broken_version_is_taken_back_by_the_kept_container(lab: Lab, served: 
     written = configurations(lab)
     assert kept is not None
     served.want(version=3, image="fleetdeploy/standin:1.1")
-    with load(served) as report:
-        result = served.deploy("--json", expect=None)
-    nothing_failed(report)
+    result = served.deploy("--json", expect=None)
     failed_on_the_first_host(lab, result)
     serves(lab, 1)
     again = container(lab, "gpu1")
@@ -127,9 +115,7 @@ def test_a_container_that_ends_at_start_is_taken_back(lab: Lab, served: Project)
     kept = container(lab, "gpu1")
     assert kept is not None
     served.want(flags="{enable_batching: true, batching_parameters_file: /nowhere}")
-    with load(served) as report:
-        result = served.deploy("--json", expect=None)
-    nothing_failed(report)
+    result = served.deploy("--json", expect=None)
     failed_on_the_first_host(lab, result)
     assert "NOT_FOUND: /nowhere; No such file or directory" in result.stderr
     started, failed = (
@@ -168,9 +154,7 @@ def second_fails(served: Project) -> Project:
 
 def test_a_failure_on_a_later_wave_leaves_a_mixed_fleet_and_says_so(lab: Lab, second_fails: Project) -> None:
     """`on_failure: revert` puts the failed host back and leaves finished ones: exit 4, and the last line names them."""
-    with load(second_fails) as report:
-        result = second_fails.deploy("--json", expect=None)
-    nothing_failed(report)
+    result = second_fails.deploy("--json", expect=None)
     assert result.code == 4, str(result)
     assert result.states() == {"gpu1": "changed", "gpu2": "reverted", "gpu3": "skipped"}
     assert result.last_line.startswith("FAILED: gpu2; the fleet is mixed: gpu1 changed; mend it, then: fleetdeploy ")
@@ -187,9 +171,7 @@ def test_revert_all_puts_the_finished_hosts_back_too(lab: Lab, second_fails: Pro
     """`on_failure: revert_all` puts back every host that this run changed, one after the other: exit 3."""
     before, written = identities(lab), configurations(lab)
     second_fails.edit("on_failure: revert ", "on_failure: revert_all ", file=PLAYBOOK)
-    with load(second_fails) as report:
-        result = second_fails.deploy("--json", expect=None)
-    nothing_failed(report)
+    result = second_fails.deploy("--json", expect=None)
     assert result.code == 3, str(result)
     assert result.states() == {"gpu1": "reverted", "gpu2": "reverted", "gpu3": "skipped"}
     assert result.last_line == "FAILED: gpu2; gpu1, gpu2 reverted, every host serves what it served before"
@@ -202,7 +184,6 @@ def test_revert_all_puts_the_finished_hosts_back_too(lab: Lab, second_fails: Pro
 
 
 @pytest.mark.fault("F17")
-@pytest.mark.usefixtures("steady")
 def test_a_wrong_answer_is_as_good_as_none(lab: Lab, served: Project) -> None:
     """A version that loads and answers something else than was recorded is taken back like one that cannot answer."""
     golden = served.root / INVENTORY / "golden/ranker.jsonl"

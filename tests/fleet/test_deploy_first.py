@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy.lab.fleet import Lab
+from tests.fleet.load import load, nothing_failed
 from tests.fleet.onlooker import (
     POOLS,
     SshdLog,
@@ -24,7 +25,7 @@ from tests.fleet.onlooker import (
     tell,
     traffic,
 )
-from tests.fleet.project import DIRECTORY, EMBEDDER, INVENTORY, Project, Result, load, nothing_failed
+from tests.fleet.project import DIRECTORY, EMBEDDER, INVENTORY, Project, Result
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.at_a_terminal import ended, hang_up, shell
 from tests.fleet.onlooker import available, drained, identities, machines, most_out, on, serves, tell, traffic
-from tests.fleet.project import DIRECTORY, Project, Result, load, nothing_failed
+from tests.fleet.project import DIRECTORY, Project, Result
 
 
 def converges(lab: Lab, project: Project, version: int) -> None:
@@ -40,27 +41,21 @@ def test_an_interrupt_while_staging_changes_nothing_that_serves(lab: Lab, served
     """Ctrl-C while files are copied ends the run with exit 130 before a host is drained; the next run converges."""
     before = identities(lab)
     served.want(version=2)
-    with load(served) as report:
-        stopped(
-            lab, served.deploy_until(kind="step_started", task="stage").interrupt(), told="nothing was switched over"
-        )
-        assert identities(lab) == before
-        serves(lab, 1)
-        converges(lab, served, 2)
-    nothing_failed(report)
+    stopped(lab, served.deploy_until(kind="step_started", task="stage").interrupt(), told="nothing was switched over")
+    assert identities(lab) == before
+    serves(lab, 1)
+    converges(lab, served, 2)
 
 
 @pytest.mark.fault("F2")
 def test_an_interrupt_while_activating_finishes_that_host(lab: Lab, served: Project) -> None:
     """Ctrl-C while a host is activated ends with that host proven and back in service, and no other begun."""
     served.want(version=2, image="fleetdeploy/standin:1.1")
-    with load(served) as report:
-        started = served.deploy_until(kind="step_started", task="activate", host="gpu1")
-        stopped(lab, started.interrupt(), told="gpu1 switched over")
-        serves(lab, 2, hosts=["gpu1"])
-        serves(lab, 1, hosts=["gpu2", "gpu3"])
-        converges(lab, served, 2)
-    nothing_failed(report)
+    started = served.deploy_until(kind="step_started", task="activate", host="gpu1")
+    stopped(lab, started.interrupt(), told="gpu1 switched over")
+    serves(lab, 2, hosts=["gpu1"])
+    serves(lab, 1, hosts=["gpu2", "gpu3"])
+    converges(lab, served, 2)
 
 
 @contextmanager
@@ -101,42 +96,68 @@ def test_an_interrupt_while_draining_puts_the_host_back(lab: Lab, served: Projec
     """Ctrl-C while a drain waits for a request in flight ends with the host undrained and serving what it did."""
     before = identities(lab)
     served.want(version=2)
+    assert served.steady is not None
     with ExitStack() as meanwhile:
-        with request_in_flight(lab, "gpu1"):  # seen best while it is the only one
-            report = meanwhile.enter_context(load(served))
-            started = served.deploy_until(kind="step_started", task="drain", host="gpu1")
-            wait_until(lambda: traffic(lab)["gpu1"] == {"DRAIN"}, "gpu1 is being drained", deadline_s=10)
-            time.sleep(1)  # a drain that did not wait for the request would be over by now
-            assert traffic(lab)["gpu1"] == {"DRAIN"}
-            assert available(lab, "gpu1") == [1]
-            started.signal(signal.SIGINT)
-            began = time.monotonic()
-        result = started.end()
-        assert time.monotonic() - began < 15
-        stopped(lab, result, told="nothing was switched over")
-        assert identities(lab) == before
-        serves(lab, 1)
-        converges(lab, served, 2)
-    nothing_failed(report)
+        with served.steady.standing_back():  # seen best while it is the only one
+            meanwhile.enter_context(request_in_flight(lab, "gpu1"))
+        started = served.deploy_until(kind="step_started", task="drain", host="gpu1")
+        wait_until(lambda: traffic(lab)["gpu1"] == {"DRAIN"}, "gpu1 is being drained", deadline_s=10)
+        time.sleep(1)  # a drain that did not wait for the request would be over by now
+        assert traffic(lab)["gpu1"] == {"DRAIN"}
+        assert available(lab, "gpu1") == [1]
+        started.signal(signal.SIGINT)
+        began = time.monotonic()
+    result = started.end()
+    assert time.monotonic() - began < 15
+    stopped(lab, result, told="nothing was switched over")
+    assert identities(lab) == before
+    serves(lab, 1)
+    converges(lab, served, 2)
 
 
 @pytest.mark.fault("F2")
 def test_a_second_interrupt_ends_the_run_at_once(lab: Lab, served: Project) -> None:
     """A second signal ends the process at once, 143 for SIGTERM; the next run takes care of what it left."""
     served.want(version=2)
-    with load(served) as report:
-        started = served.deploy_until(kind="step_started", task="activate", host="gpu1")
-        started.signal(signal.SIGTERM)
-        wait_until(lambda: "SIGTERM: stopping" in started.said(), "the first one was heard", deadline_s=30)
-        began = time.monotonic()
-        started.signal(signal.SIGTERM)
-        end = started.end()
-        assert end.code == 143
-        assert "STOPPED at once: hosts that were being worked on" in end.stderr.splitlines()[-1]
-        assert "run again: fleetdeploy deploy" in end.stderr
-        assert time.monotonic() - began < 10, "a second here; to take the host back takes longer on any machine"
-        converges(lab, served, 2)
-    nothing_failed(report)
+    started = served.deploy_until(kind="step_started", task="activate", host="gpu1")
+    started.signal(signal.SIGTERM)
+    wait_until(lambda: "SIGTERM: stopping" in started.said(), "the first one was heard", deadline_s=30)
+    began = time.monotonic()
+    started.signal(signal.SIGTERM)
+    end = started.end()
+    assert end.code == 143
+    assert "STOPPED at once: hosts that were being worked on" in end.stderr.splitlines()[-1]
+    assert "run again: fleetdeploy deploy" in end.stderr
+    assert time.monotonic() - began < 10, "a second here; to take the host back takes longer on any machine"
+    converges(lab, served, 2)
+
+
+@pytest.mark.fault("F2")
+@pytest.mark.parametrize("task", ["drain", "activate"])
+def test_a_terminal_that_is_closed_leaves_no_host_out(lab: Lab, served: Project, task: str) -> None:
+    """Its shell and the kernel send a hangup each: the host at hand is finished or taken back, and serves (143)."""
+    served.want(version=2, image="fleetdeploy/standin:1.1")
+    before = served.runs()
+    with shell(served) as window:
+        window.type("deploy")
+        process = window.command()
+        begun = {"kind": "step_started", "task": task, "host": "gpu1"}
+        wait_until(
+            lambda: served.runs() > before and any(begun.items() <= event.items() for event in served.events()),
+            f"{task} of gpu1 is begun",
+            deadline_s=120,
+        )
+        told = len(served.events())
+        window.close()
+        # The two may come so close that they are one; what is sent once the run has gone on is another one.
+        wait_until(lambda: len(served.events()) > told, "the run goes on without its terminal", deadline_s=60)
+        hang_up(process)
+        assert ended(process, timeout_s=120)
+    end = served.events()[-1]
+    assert (end["kind"], end["data"]["exit_code"]) == ("run_finished", 143)
+    assert traffic(lab) == {host: {"UP"} for host in machines(lab)}
+    assert drained(lab) == []
+    converges(lab, served, 2)
 
 
 CHANGES: Mapping[str, dict[str, object]] = {
@@ -173,17 +194,15 @@ def test_a_killed_run_is_made_good_by_the_next(lab: Lab, served: Project, change
     """SIGKILL at two random points, then the same command: converged, no request lost, never two hosts out."""
     chance = random.Random(seed)
     served.want(**CHANGES[change])  # type: ignore[arg-type]
-    with load(served) as report, most_out(lab) as out:
+    with most_out(lab) as out:
         places = [kill_somewhere(served, chance) for _ in range(2)]
         converges(lab, served, int(str(CHANGES[change].get("version", 1))))
-    nothing_failed(report)
     assert max(map(len, out)) <= 1, (places, out)
     for host in machines(lab):
         assert len(on(lab, host, "docker", "ps", "--quiet").split()) == 1
 
 
 @pytest.mark.fault("F1")
-@pytest.mark.usefixtures("steady")
 def test_what_a_killed_run_drained_comes_back(lab: Lab, served: Project) -> None:
     """A host that was done but for the undrain is put back into its balancer by the next run, and nothing else is done.
 
@@ -203,7 +222,6 @@ def test_what_a_killed_run_drained_comes_back(lab: Lab, served: Project) -> None
 
 
 @pytest.mark.fault("F26")
-@pytest.mark.usefixtures("steady")
 def test_a_second_run_at_the_same_time_is_turned_away(lab: Lab, served: Project) -> None:
     """While a run is under way another one ends with exit 6 and without a wait, names the first, and harms nothing."""
     served.want(version=2)

@@ -9,7 +9,7 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
-from tests.fleet.faults.means import lost_only_on
+from tests.fleet.load import ENGINE, POWER, lost_only_on
 from tests.fleet.onlooker import (
     SshdLog,
     admin_state,
@@ -26,7 +26,7 @@ from tests.fleet.onlooker import (
     traffic,
     wait_docker,
 )
-from tests.fleet.project import CONTAINER, DIRECTORY, PLAYBOOK, Project, Result, load, nothing_failed
+from tests.fleet.project import CONTAINER, DIRECTORY, PLAYBOOK, Project, Result
 
 
 def refused(lab: Lab, run: Callable[[], Result], *, code: int = 5, but: str = "") -> Result:
@@ -40,9 +40,10 @@ def refused(lab: Lab, run: Callable[[], Result], *, code: int = 5, but: str = ""
 
 
 @contextmanager
-def powered_off(lab: Lab, host: str) -> Iterator[None]:
-    lab.power_off(host)
-    wait_until(lambda: traffic(lab)[host] == {"DOWN"}, f"the balancer finds {host} down", deadline_s=15)
+def powered_off(lab: Lab, served: Project, host: str) -> Iterator[None]:
+    with lost_only_on(lab, served, host, rule=POWER):
+        lab.power_off(host)
+        wait_until(lambda: traffic(lab)[host] == {"DOWN"}, f"the balancer finds {host} down", deadline_s=15)
     try:
         yield
     finally:
@@ -54,7 +55,7 @@ def test_a_host_that_is_down_at_start_stops_the_run(lab: Lab, served: Project) -
     """One host that cannot be reached is exit 5 with nothing touched; `--allow-unreachable` heeds max_unavailable."""
     before = {host: identity(lab, host) for host in ("gpu1", "gpu3")}
     served.want(version=2)
-    with powered_off(lab, "gpu2"):
+    with powered_off(lab, served, "gpu2"):
         result = refused(lab, lambda: served.deploy("--timeout", "3s", expect=None), but="gpu2")
         assert "gpu2: unreachable" in result.stderr
         assert "--allow-unreachable" in result.stderr
@@ -65,10 +66,9 @@ def test_a_host_that_is_down_at_start_stops_the_run(lab: Lab, served: Project) -
         assert "gpu2 out of service already, and max_unavailable is 1" in result.stderr
 
         served.edit("max_unavailable: 1 ", "max_unavailable: 2 ", file=PLAYBOOK)
-        with load(served) as report, most_out(lab) as out:
+        with most_out(lab) as out:
             result = served.deploy("playbooks/deploy.yml", "--json", *words, expect=None)
         assert result.code == 8, str(result)
-        nothing_failed(report)
         assert max(map(len, out)) == 2, out
         assert result.states() == {"gpu1": "changed", "gpu2": "unreachable", "gpu3": "changed"}
         assert result.last_line == "PARTLY: 2 of 3 hosts changed, skipped as unreachable: gpu2"
@@ -98,7 +98,6 @@ def _sshd_answers(lab: Lab, host: str) -> bool:
 
 
 @pytest.mark.fault("F33")
-@pytest.mark.usefixtures("steady")
 def test_a_changed_host_key_is_refused_before_any_login(lab: Lab, served: Project) -> None:
     """A host with another key than the pinned one is exit 2, told with both fingerprints, and no login is tried."""
     pinned = on(lab, "gpu2", "sh", "-c", "ssh-keygen -y -f /etc/ssh/fdlab_host_ed25519 | ssh-keygen -l -f -").split()[1]
@@ -121,7 +120,7 @@ def test_a_host_without_docker_stops_the_run(lab: Lab, served: Project) -> None:
     served.want(version=2)
     before, told = {host: identity(lab, host) for host in ("gpu1", "gpu3")}, admin_state(lab)
     files = {host: service_files(lab, host) for host in machines(lab)}
-    with lost_only_on(lab, served, "gpu2"):
+    with lost_only_on(lab, served, "gpu2", rule=ENGINE):
         on(lab, "gpu2", "sh", "-c", 'kill -9 "$(cat /run/docker.pid)"')
         result = served.deploy(expect=None)
         assert result.code == 5, str(result)
@@ -154,14 +153,11 @@ def _versions_there(lab: Lab, host: str) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.fault("F10")
-def test_a_full_disk_is_found_before_anything_is_copied(lab: Lab, small_disk: str, project: Project) -> None:
+def test_a_full_disk_is_found_before_anything_is_copied(lab: Lab, small_disk: str, served: Project) -> None:
     """A host without room for the new version is exit 5 with the numbers, and nothing is copied to any host."""
-    project.deploy("playbooks/at_once.yml")
     on(lab, small_disk, "fallocate", "-l", "200M", "/srv/filler")
-    project.want(version=2)
-    with load(project) as report:
-        result = project.deploy(expect=None)
-    nothing_failed(report)
+    served.want(version=2)
+    result = served.deploy(expect=None)
     assert result.code == 5, str(result)
     assert "gpu2: /srv/fleetdeploy/ranking has " in result.stderr
     assert " MiB free, staging needs " in result.stderr
@@ -172,20 +168,17 @@ def test_a_full_disk_is_found_before_anything_is_copied(lab: Lab, small_disk: st
 
 @pytest.mark.fault("F10")
 def test_a_disk_that_fills_up_while_copying_leaves_nothing_half_done(
-    lab: Lab, small_disk: str, project: Project
+    lab: Lab, small_disk: str, served: Project
 ) -> None:
     """When the disk fills up under rsync, no half version is left, staging is empty, and the old version serves."""
-    project.deploy("playbooks/at_once.yml")
     before = identities(lab)
     # The rest of the disk goes to somebody else between the check for room and the first byte.
     fill = "dd if=/dev/zero of=/srv/filler bs=64k count=8000 2>/dev/null"
     filler = f'#!/bin/sh\ncase "$*" in *--server*) {fill} ;; esac\n'
     put = "cat >/usr/local/bin/rsync && chmod 755 /usr/local/bin/rsync"
     lab.run_on(small_disk, ["sh", "-c", put], stdin=f'{filler}exec /usr/bin/rsync "$@"\n')
-    project.want(version=2)
-    with load(project) as report:
-        result = project.deploy("--json", expect=None)
-    nothing_failed(report)
+    served.want(version=2)
+    result = served.deploy("--json", expect=None)
     assert result.code in {3, 5}, str(result)
     assert "the host's file system is full" in result.stderr
     assert "free space on the host" in result.stderr
@@ -194,7 +187,7 @@ def test_a_disk_that_fills_up_while_copying_leaves_nothing_half_done(
     assert identities(lab) == before
     assert drained(lab) == []
     on(lab, small_disk, "rm", "/srv/filler", "/usr/local/bin/rsync")
-    project.deploy()
+    served.deploy()
     serves(lab, 2)
 
 
@@ -224,7 +217,7 @@ def test_a_container_that_is_not_ours_is_never_touched(lab: Lab, project: Projec
     on(lab, "gpu1", "docker", "create", "--name", name, lab.images[0])
     theirs = container(lab, "gpu1", name)
     out = ["gpu1"] if name == CONTAINER else []
-    with lost_only_on(lab, project, *out) if replaces else nullcontext():
+    with lost_only_on(lab, project, *out, rule="its container was taken away by hand") if replaces else nullcontext():
         result = refused(lab, lambda: project.deploy(expect=None))
     assert f"gpu1: a container named {name} exists that fleetdeploy did not make" in result.stderr
     assert "never touched" in result.stderr

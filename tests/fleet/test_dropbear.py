@@ -10,9 +10,7 @@ from fleetdeploy.errors import RemoteCommandFailed
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.remote.fleet import SshFleet
 from fleetdeploy.remote.ssh.guard import read_first
-from tests.fleet.contract.conftest import server  # noqa: F401  a fixture
-from tests.fleet.contract.in_the_lab import InTheLab
-from tests.fleet.contract.places import Place, Server, config
+from tests.fleet.contract.conftest import server, shared  # noqa: F401  fixtures
 from tests.fleet.contract.test_both_files import (  # noqa: F401
     test_a_number_with_other_content_is_refused,
     test_after_a_lost_answer_each_change_may_be_made_again,
@@ -32,8 +30,8 @@ from tests.fleet.contract.test_both_sessions import (  # noqa: F401
 from tests.fleet.contract.test_both_watchdog import (  # noqa: F401
     test_not_told_in_time_it_takes_the_container_before,
 )
-from tests.fleet.dropbear_host import HOST, dropbear_lab, why_not
-from tests.fleet.project import exported
+from tests.fleet.dropbear_host import dropbear_lab, why_not
+from tests.fleet.one_host import HOST, place  # noqa: F401  a fixture
 from tests.fleet.remote.conftest import fleet  # noqa: F401  a fixture
 from tests.fleet.remote.deploy_user import lab_host
 from tests.fleet.remote.test_remote_ends import (  # noqa: F401  with their fixtures
@@ -47,7 +45,6 @@ from tests.fleet.remote.test_remote_ends import (  # noqa: F401  with their fixt
     test_a_group_ends_with_its_sshd,
 )
 from tests.fleet.test_lease_contract import test_what_is_on_its_way_ends_with_the_lease  # noqa: F401
-from tests.simulation.world import SERVICE
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no host can serve SSH by dropbear: {why_not()}")
 
@@ -56,18 +53,6 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no host can serve SSH 
 def lab() -> Iterator[Lab]:
     with dropbear_lab() as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def place(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = InTheLab(lab, exported=exported(lab), scratch=tmp_path_factory.mktemp("versions"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def shared(place: Place) -> Server:
-    return place.start(place.wish(SERVICE), config(1), 1, 2, 3, 5)
 
 
 def test_a_long_script_leaves_its_input_alone(lab: Lab, fleet: SshFleet) -> None:  # noqa: F811

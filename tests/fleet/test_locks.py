@@ -20,7 +20,6 @@ from tests.fleet.project import DIRECTORY, Project, Result, Started
 ROUNDS = 3 * int(os.environ.get("FLEETDEPLOY_EXAMPLES", "1"))
 """Races of two controllers: a few in CI, over 100 in a night, where that is 40."""
 
-pytestmark = pytest.mark.usefixtures("steady")
 TTL_S = 6
 KILLED_TTL_S = 15
 """Long enough for another command to begin meanwhile, on a busy machine as well."""
@@ -112,7 +111,7 @@ def test_a_holder_that_was_late_changes_nothing_more(lab: Lab, served: Project, 
 
 @pytest.mark.fault("F26")
 def test_overlapping_runs_print_one_line(lab: Lab, served: Project, other: Project) -> None:
-    """Every run that begins while another one works exits 6 within 5 s with one line, here and elsewhere."""
+    """Every one that begins while another one works exits 6 within 5 s with one line, here and elsewhere."""
     for each in (served, other):  # alike, as the last one may come when the first has just ended
         each.want(version=2, image="fleetdeploy/standin:1.1")
     started = served.deploy_until(kind="leases_taken")
@@ -127,11 +126,13 @@ def test_overlapping_runs_print_one_line(lab: Lab, served: Project, other: Proje
             line = told_of(result)
             assert f"run {run} of " in line
             assert "--wait-lock" in line
-            each.run("validate")  # how long this machine takes now for a command that asks no host
+            # Less what this machine takes now to start a command and read the inventory, which is its load's and not
+            # the lock's: no model is read for that, and no host asked.
+            each.run("inventory", "list")
             took_s.append((ended - began) - (time.monotonic() - ended))
     assert started.end().code == 0
     assert len(took_s) >= 2
-    assert min(took_s) < 5
+    assert max(took_s) < 5, took_s
     serves(lab, 2)
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+import signal
 
+import pytest
+
+from fleetdeploy.cli.changing.on_hosts import STOPPED_NOW
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
-from tests.fleet.onlooker import container, machines, on
+from tests.fleet.load import POWER, lost_only_on
+from tests.fleet.onlooker import connected, container, machines, on
 from tests.fleet.project import CONTAINER, Project, Started
 
 LONG = "86397"
 """Seconds that nobody waits for, and by which a test's own sleep is found."""
 
 
-def shown(started: Started) -> str:
-    """What it has written to standard output so far."""
-    return (started.outputs / "stdout").read_text(encoding="utf-8")
+def at_one_moment(started: Started, *signals: signal.Signals) -> None:
+    """Signals that come so close to each other that none is dealt with before the others are there."""
+    started.signal(signal.SIGSTOP)
+    for number in signals:
+        started.signal(number)
+    started.signal(signal.SIGCONT)
 
 
 def sleeps(lab: Lab, host: str) -> list[str]:
@@ -36,13 +44,15 @@ def test_logs_of_all_hosts_come_as_one(served: Project) -> None:
 def test_following_goes_on_in_the_container_that_takes_the_place(served: Project) -> None:
     """With its first line, and nothing is shown twice; Ctrl-C ends it with 130."""
     following = served.start("logs", "gpu1", "-f", "--json")
-    wait_until(lambda: bool(shown(following)), "the log is shown", deadline_s=60)
+    wait_until(lambda: bool(following.shown()), "the log is shown", deadline_s=60)
     served.want(flags="{max_num_load_retries: 2}")
     served.deploy("playbooks/at_once.yml")
     new = container(served.lab, "gpu1")
     assert new is not None
     short = new["Id"][:12]
-    wait_until(lambda: f'"container": "{short}"' in shown(following), "the new container's log is shown", deadline_s=60)
+    wait_until(
+        lambda: f'"container": "{short}"' in following.shown(), "the new container's log is shown", deadline_s=60
+    )
     ended = following.interrupt()
     assert (ended.code, "another container took its place" in ended.stderr) == (130, True)
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -55,13 +65,14 @@ def test_a_host_whose_power_is_cut_is_told_once_and_followed_on_when_it_is_back(
     """The other hosts' logs go on meanwhile."""
     lab = served.lab
     following = served.start("logs", "-f", "--tail", "1")
-    wait_until(lambda: len(shown(following).splitlines()) >= len(machines(lab)), "all logs are shown", deadline_s=60)
-    lab.power_off("gpu2")
-    wait_until(lambda: "it is tried again" in following.said(), "the loss is told", deadline_s=90)
-    lab.power_on("gpu2")
-    wait_until(lambda: "gpu2/ranking: can be read again" in following.said(), "it is found again", deadline_s=120)
-    before = len(shown(following))
-    wait_until(lambda: "gpu2 | " in shown(following)[before:], "its server's new lines are shown", deadline_s=120)
+    wait_until(lambda: len(following.shown().splitlines()) >= len(machines(lab)), "all logs are shown", deadline_s=60)
+    with lost_only_on(lab, served, "gpu2", rule=POWER):
+        lab.power_off("gpu2")
+        wait_until(lambda: "it is tried again" in following.said(), "the loss is told", deadline_s=90)
+        lab.power_on("gpu2")
+        wait_until(lambda: "gpu2/ranking: can be read again" in following.said(), "it is found again", deadline_s=120)
+    before = len(following.shown())
+    wait_until(lambda: "gpu2 | " in following.shown()[before:], "its server's new lines are shown", deadline_s=120)
     ended = following.interrupt()
     assert ended.code == 130
     assert ended.stderr.count("it is tried again") <= 2, ended  # the host, and its dockerd while that starts
@@ -85,6 +96,69 @@ def test_ctrl_c_ends_what_runs_and_begins_no_further_host(project: Project) -> N
     assert ended.code == 130
     assert ended.last_line.startswith("INTERRUPTED: done on 0 of 3 hosts, not well on gpu1; continue with: ")
     assert [sleeps(project.lab, name) for name in machines(project.lab)] == [[], [], []]
+
+
+STUBBORN = f"trap '' HUP INT TERM; sleep {LONG} & wait; wait"
+"""A command that does not end when it is asked to."""
+
+
+def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_on_the_hosts(project: Project) -> None:
+    """With a last line that says so, no traceback, and 130; what runs there ends with the connections."""
+    started = project.start("run", "gpu", "--", "sh", "-c", STUBBORN)
+    wait_until(lambda: all(sleeps(project.lab, name) for name in machines(project.lab)), "it runs", deadline_s=60)
+    started.signal(signal.SIGINT)
+    wait_until(lambda: "once more to stop now" in started.said(), "the first is heard", deadline_s=30)
+    ended = started.interrupt()
+    assert ended.code == 130
+    assert ended.last_line.startswith(f"{STOPPED_NOW}; to give it again: fleetdeploy ")
+    assert "Traceback" not in ended.text
+    hosts = machines(project.lab)
+    wait_until(lambda: not any(sleeps(project.lab, name) for name in hosts), "the commands have ended", deadline_s=60)
+    (run,) = RecordedRuns.list(project.state / "runs")
+    assert (run.exit_code, run.damage) == (None, None)
+    told = project.run("runs", "show").stderr
+    assert "nothing tells of its end" in told
+    assert told.rstrip().endswith(f": {run.command}")
+    assert project.run("resume").stderr.startswith(f"nothing to resume: run {run.id} was a command of your own, ")
+
+
+def test_a_second_signal_stops_an_exec_at_once(served: Project) -> None:
+    """No connection is left, whatever goes on in the container, and the last line says that it may."""
+    lab = served.lab
+    started = served.start("exec", "gpu", "--", "sleep", LONG)
+    wait_until(lambda: all(sleeps(lab, name) for name in machines(lab)), "it runs in the containers", deadline_s=60)
+    at_one_moment(started, signal.SIGINT, signal.SIGTERM)
+    ended = started.end()
+    assert (ended.code, "Traceback" in ended.text) == (143, False)
+    assert ended.last_line.startswith(f"{STOPPED_NOW}; to give it again: fleetdeploy ")
+    wait_until(lambda: not connected(lab), "nobody is connected", deadline_s=60)
+
+
+def test_ctrl_c_says_of_an_exec_what_may_go_on(served: Project) -> None:
+    """Docker cannot end what it began; nothing else is left."""
+    lab = served.lab
+    started = served.start("exec", "gpu1", "--", "sleep", LONG)
+    wait_until(lambda: bool(sleeps(lab, "gpu1")), "it runs in the container", deadline_s=60)
+    ended = started.interrupt()
+    assert ended.code == 130
+    assert "Docker cannot end what runs in a container: it may go on there" in ended.text
+    assert ended.last_line.startswith("INTERRUPTED: done on 0 of 1 host, not well on gpu1; continue with: ")
+    wait_until(lambda: not connected(lab), "nobody is connected", deadline_s=60)
+
+
+@pytest.mark.parametrize("often", [False, True], ids=["once", "often"])
+def test_following_ends_without_a_word_however_often_it_is_asked_to(served: Project, *, often: bool) -> None:
+    """With 130, and nobody is connected to any host any longer."""
+    lab = served.lab
+    started = served.start("logs", "-f")
+    wait_until(lambda: len(started.shown().splitlines()) >= len(machines(lab)), "logs are shown", deadline_s=60)
+    assert connected(lab) == machines(lab)
+    started.signal(signal.SIGINT)
+    while often and started.process.poll() is None:
+        started.signal(signal.SIGINT)  # as fast as can be: no moment is spared
+    ended = started.end()
+    assert (ended.code, ended.stderr) == (130, "")
+    wait_until(lambda: not connected(lab), "nobody is connected", deadline_s=60)
 
 
 def test_the_command_ends_with_the_controller_however_that_ends(project: Project) -> None:

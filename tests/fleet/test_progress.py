@@ -14,8 +14,9 @@ from fleetdeploy.domain.service import ModelWish, Ports, ServiceWish, VersionsWi
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.remote.fleet import SshFleet
 from tests.fleet.faults.test_slow import slow
+from tests.fleet.load import load, nothing_failed
 from tests.fleet.onlooker import POOLS, machines, on, serves, tell
-from tests.fleet.project import Project, load, nothing_failed
+from tests.fleet.project import Project
 from tests.fleet.remote.staging_files import FILES, stage_item, version
 
 MIB = 1024 * 1024
@@ -76,6 +77,7 @@ def test_traffic_is_told_from_what_the_balancer_counts(lab: Lab, served: Project
     serves(lab, 2)
 
 
+@pytest.mark.without_load("every host is taken out by hand: there is nobody to answer")
 def test_requests_that_nobody_answers_are_errors(lab: Lab, served: Project) -> None:
     """What the balancer answers with 503, as all its servers are out, is counted as requests and as errors."""
     fleet = SshFleet(hosts={"lb": lab_host(lab, "lb")}, connect_timeout_s=10)

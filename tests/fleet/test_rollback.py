@@ -21,7 +21,7 @@ from tests.fleet.onlooker import (
     service_files,
     traffic,
 )
-from tests.fleet.project import DIRECTORY, INVENTORY, Project, load, nothing_failed
+from tests.fleet.project import DIRECTORY, INVENTORY, Project
 
 OLD, NEW = "fleetdeploy/standin:1.0", "fleetdeploy/standin:1.1"
 
@@ -68,9 +68,8 @@ def test_a_version_goes_back_by_reload(lab: Lab, served: Project) -> None:
     before, written = identities(lab), configurations(lab)
     served.want(version=2)
     served.deploy("playbooks/at_once.yml")
-    with without_source(served), load(served) as report, most_out(lab) as out:
+    with without_source(served), most_out(lab) as out:
         result = served.run("rollback", "--json")
-    nothing_failed(report)
     assert result.last_line == "OK: 3 of 3 hosts rolled back"
     assert result.states() == dict.fromkeys(machines(lab), "changed")
     assert max(map(len, out)) == 1, out
@@ -94,9 +93,8 @@ def test_an_image_goes_back_by_a_new_container(lab: Lab, served: Project) -> Non
     written = configurations(lab)
     served.want(version=2, image=NEW, flags="{num_load_threads: '4'}")
     served.deploy("playbooks/at_once.yml")
-    with without_image(lab, OLD), without_source(served), load(served) as report, most_out(lab) as out:
+    with without_image(lab, OLD), without_source(served), most_out(lab) as out:
         result = served.run("rollback")
-    nothing_failed(report)
     assert result.last_line == "OK: 3 of 3 hosts rolled back"
     assert max(map(len, out)) == 1, out
     serves(lab, 1)
@@ -110,7 +108,6 @@ def test_an_image_goes_back_by_a_new_container(lab: Lab, served: Project) -> Non
 
 
 @pytest.mark.fault("F34")
-@pytest.mark.usefixtures("steady")
 def test_one_host_without_the_version_stops_the_rollback(lab: Lab, served: Project) -> None:
     """What one host lacks is told before any host is touched: exit 5; with `--limit` the others go back."""
     served.want(version=2)
@@ -135,11 +132,9 @@ def test_a_failed_deploy_needs_neither_source_nor_registry_to_go_back(lab: Lab, 
     """With models and image name gone in the middle of a deploy, configuration, version and container come back."""
     kept, written = identities(lab), configurations(lab)
     served.want(version=3, image=NEW)
-    with load(served) as report:
-        started = served.deploy_until(kind="step_started", task="activate")
-        with without_source(served), without_image(lab, OLD):
-            result = started.end()
-    nothing_failed(report)
+    started = served.deploy_until(kind="step_started", task="activate")
+    with without_source(served), without_image(lab, OLD):
+        result = started.end()
     assert result.code == 3, str(result)
     assert result.last_line == "FAILED: gpu1; gpu1 reverted, every host serves what it served before"
     assert configurations(lab) == written

@@ -17,8 +17,9 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.load import load, nothing_failed
 from tests.fleet.onlooker import admin_state, container, identities, machines, make_new, on, traffic
-from tests.fleet.project import REPOSITORY, Result, exported, load, nothing_failed
+from tests.fleet.project import REPOSITORY, Result, exported
 
 EXAMPLE = Path("inventories/example")
 LIMIT = "gpu1.example.net,gpu2.example.net,gpu3.example.net"

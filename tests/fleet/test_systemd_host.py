@@ -13,8 +13,7 @@ from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.remote.fleet import SshFleet
-from tests.fleet.contract.conftest import server  # noqa: F401  a fixture
-from tests.fleet.contract.in_the_lab import InTheLab
+from tests.fleet.contract.conftest import server, shared  # noqa: F401  fixtures
 from tests.fleet.contract.places import Place, Server, config, release
 from tests.fleet.contract.test_both_watchdog import (  # noqa: F401  the contract, by real timers; and a fixture
     LONG_S,
@@ -32,11 +31,10 @@ from tests.fleet.contract.test_both_watchdog import (  # noqa: F401  the contrac
     told,
     wish,
 )
+from tests.fleet.one_host import HOST, place  # noqa: F401  a fixture
 from tests.fleet.onlooker import on
-from tests.fleet.project import exported
 from tests.fleet.remote.deploy_user import USER, deploy_user, lab_host
-from tests.fleet.systemd_host import HOST, systemd_lab, why_no_sessions, why_not
-from tests.simulation.world import SERVICE
+from tests.fleet.systemd_host import systemd_lab, why_no_sessions, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"systemd cannot be a host's first process: {why_not()}")
 END_S = 30.0
@@ -46,18 +44,6 @@ END_S = 30.0
 def lab() -> Iterator[Lab]:
     with systemd_lab() as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def place(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    made = InTheLab(lab, exported=exported(lab), scratch=tmp_path_factory.mktemp("versions"))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def shared(place: Place) -> Server:
-    return place.start(place.wish(SERVICE), config(1), 1, 2)
 
 
 @pytest.fixture(autouse=True)
@@ -160,7 +146,7 @@ def test_a_timer_that_comes_too_late_has_not_failed(lab: Lab, place: Place, wish
 @pytest.mark.parametrize("then", ["disarm", "arm"])
 def test_one_that_was_killed_while_it_went_back_is_taken_away(
     lab: Lab,
-    place: Place,
+    place: Place,  # noqa: F811
     wish: ServiceWish,  # noqa: F811
     then: str,
 ) -> None:
@@ -206,7 +192,7 @@ grep -qx 'UsePAM yes' /etc/ssh/fdlab_sshd_config || {
     (f"KillUserProcesses=yes\nKillExcludeUsers=root {USER}", False, True),
     ("KillUserProcesses=yes", True, True),
 ], ids=["not_told_to", "told_to", "user_excluded", "root"])  # fmt: skip
-def test_what_logind_ends_with_a_session(lab: Lab, place: Place, settings: str, becomes: bool, lives: bool) -> None:
+def test_what_logind_ends_with_a_session(lab: Lab, place: Place, settings: str, becomes: bool, lives: bool) -> None:  # noqa: F811
     """KillUserProcesses=yes ends a plain user's watchdog with its session; an excluded user's and root's live on."""
     on(lab, HOST, "sh", "-c", _LOGIND, "x", settings)
     wait_until(lambda: lab.status().hosts[0].sshd, "sshd answers again", deadline_s=END_S)

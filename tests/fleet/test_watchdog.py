@@ -14,7 +14,7 @@ from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.remote.directory.watchdog import watch_from_line
 from tests.fleet.faults.means import dropped, rounds
 from tests.fleet.onlooker import available, container, drained, identities, machines, on, serves, traffic
-from tests.fleet.project import CONTAINER, DIRECTORY, PLAYBOOK, Project, load, nothing_failed
+from tests.fleet.project import CONTAINER, DIRECTORY, PLAYBOOK, Project
 
 WINDOW_S = 15 + 1 + 6 + 4
 """What the playbook below gives an activation, its proof and the confirm."""
@@ -71,7 +71,6 @@ def converges(lab: Lab, project: Project, version: int) -> None:
 
 
 @pytest.mark.fault("F4")
-@pytest.mark.usefixtures("steady")
 def test_what_goes_well_is_confirmed_and_leaves_nothing_behind(lab: Lab, watched: Project) -> None:
     """Every host hears over a connection of its own that all is well; no process is left, and none goes back."""
     watched.want(version=2)
@@ -98,84 +97,74 @@ def test_a_dead_controller_s_host_goes_back_by_itself(lab: Lab, watched: Project
     before = container(lab, "gpu1")
     assert before is not None
     watched.want(**CHANGES[change])  # type: ignore[arg-type]
-    with load(watched) as report:
-        activated(watched)
-        (run,) = {str(event["run"]) for event in watched.events()}
-        assert len(guards(lab, "gpu1")) >= 1, "it has outlived the end of its controller's connection"
-        found = await_verdict(lab, "gpu1")
-        assert (found.state, found.run) == (WatchState.RESTORED, run)
-        assert available(lab, "gpu1") == [1]
-        now = container(lab, "gpu1")
-        assert now is not None
-        assert (now["Id"], now["State"]["Running"]) == (before["Id"], True)
-        assert container(lab, "gpu1", f"{CONTAINER}.previous") is None
-        wait_until(
-            lambda: traffic(lab)["gpu1"] == {"DRAIN"}, "the balancer finds gpu1, and keeps it out", deadline_s=30
-        )
-        assert drained(lab) == ["gpu1"]
-        status = watched.run("status", expect=None).stdout
-        assert f"watchdog   {found.told}" in status
-        assert found.told in watched.run("plan").stdout
-        result = watched.deploy()
-        assert result.text.count(found.told) == 1, result.text
-        converges(lab, watched, 2)
-    nothing_failed(report)
+    activated(watched)
+    (run,) = {str(event["run"]) for event in watched.events()}
+    assert len(guards(lab, "gpu1")) >= 1, "it has outlived the end of its controller's connection"
+    found = await_verdict(lab, "gpu1")
+    assert (found.state, found.run) == (WatchState.RESTORED, run)
+    assert available(lab, "gpu1") == [1]
+    now = container(lab, "gpu1")
+    assert now is not None
+    assert (now["Id"], now["State"]["Running"]) == (before["Id"], True)
+    assert container(lab, "gpu1", f"{CONTAINER}.previous") is None
+    wait_until(lambda: traffic(lab)["gpu1"] == {"DRAIN"}, "the balancer finds gpu1, and keeps it out", deadline_s=30)
+    assert drained(lab) == ["gpu1"]
+    status = watched.run("status", expect=None).stdout
+    assert f"watchdog   {found.told}" in status
+    assert found.told in watched.run("plan").stdout
+    result = watched.deploy()
+    assert result.text.count(found.told) == 1, result.text
+    converges(lab, watched, 2)
 
 
 def test_a_host_that_lets_nobody_in_any_more_is_taken_back(lab: Lab, watched: Project) -> None:
     """Where no new SSH connection gets through after the activation there is no confirm: exit 3, all as before."""
     before = identities(lab)
     watched.want(version=2)
-    with load(watched) as report:
-        started = watched.deploy_until(kind="step_finished", task="activate", host="gpu1")
-        with dropped(lab, "gpu1", "INPUT --protocol tcp --dport 22 --syn"):
-            result = started.end()
-        assert result.code == 3, str(result)
-        assert "the release could not be confirmed over a new connection" in result.text
-        assert result.last_line.endswith("every host serves what it served before")
-        assert identities(lab) == before
-        serves(lab, 1)
-        assert drained(lab) == []
-        none_left(lab)
-    nothing_failed(report)
+    started = watched.deploy_until(kind="step_finished", task="activate", host="gpu1")
+    with dropped(lab, "gpu1", "INPUT --protocol tcp --dport 22 --syn"):
+        result = started.end()
+    assert result.code == 3, str(result)
+    assert "the release could not be confirmed over a new connection" in result.text
+    assert result.last_line.endswith("every host serves what it served before")
+    assert identities(lab) == before
+    serves(lab, 1)
+    assert drained(lab) == []
+    none_left(lab)
 
 
 @pytest.mark.fault("F4")
 def test_a_controller_that_slept_too_long_changes_nothing_more(lab: Lab, watched: Project) -> None:
     """A run that is stopped until its host has gone back finds that it has lost the lease, and ends with exit 4."""
     watched.want(**CHANGES["replace"])  # type: ignore[arg-type]
-    with load(watched) as report:
-        started = watched.deploy_until(kind="step_finished", task="activate", host="gpu1")
-        started.signal(signal.SIGSTOP)
-        try:
-            found = await_verdict(lab, "gpu1")
-            assert found.state is WatchState.RESTORED
-            after = identities(lab)
-        finally:
-            started.signal(signal.SIGCONT)
-        result = started.end()
-        assert result.code == 4, str(result)
-        assert "the host's watchdog" in result.text
-        assert (identities(lab), available(lab, "gpu1")) == (after, [1])
-        assert verdict(lab, "gpu1") == found
-        watched.deploy()
-        converges(lab, watched, 2)
-    nothing_failed(report)
+    started = watched.deploy_until(kind="step_finished", task="activate", host="gpu1")
+    started.signal(signal.SIGSTOP)
+    try:
+        found = await_verdict(lab, "gpu1")
+        assert found.state is WatchState.RESTORED
+        after = identities(lab)
+    finally:
+        started.signal(signal.SIGCONT)
+    result = started.end()
+    assert result.code == 4, str(result)
+    assert "the host's watchdog" in result.text
+    assert (identities(lab), available(lab, "gpu1")) == (after, [1])
+    assert verdict(lab, "gpu1") == found
+    watched.deploy()
+    converges(lab, watched, 2)
 
 
 @pytest.mark.fault("F4")
 def test_a_newcomer_disarms_what_a_dead_run_has_armed(lab: Lab, watched: Project) -> None:
     """The next run comes before the time is over: it takes over, and nothing goes back behind it."""
     watched.want(version=2)
-    with load(watched) as report:
-        activated(watched)
-        assert "watchdog is armed over release" in watched.run("status", expect=None).stdout
-        watched.deploy()
-        assert "this run takes over" in [
-            str(event["message"]).partition(": ")[2] for event in watched.events() if event["kind"] == "watch_ended"
-        ]
-        converges(lab, watched, 2)
-    nothing_failed(report)
+    activated(watched)
+    assert "watchdog is armed over release" in watched.run("status", expect=None).stdout
+    watched.deploy()
+    assert "this run takes over" in [
+        str(event["message"]).partition(": ")[2] for event in watched.events() if event["kind"] == "watch_ended"
+    ]
+    converges(lab, watched, 2)
 
 
 # systemd. No lab host has one: what is asked of it is recorded, and carried out by a process in its place.
@@ -225,7 +214,6 @@ def _systemd(lab: Lab) -> Iterator[None]:
 
 
 @pytest.mark.fault("F4")
-@pytest.mark.usefixtures("steady")
 def test_where_systemd_runs_a_timer_of_its_counts_down(lab: Lab, watched: Project, timers: None) -> None:
     """One unit a run and service, stopped by its exact name when all is well, and going back when nobody says so."""
     watched.want(version=2)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fleet.contract.in_the_lab import InTheLab
+from tests.fleet.contract.in_the_lab import in_the_lab
 from tests.fleet.contract.places import Place, Server, config
 from tests.fleet.contract.simulated import Simulated
-from tests.fleet.project import exported
 from tests.simulation.world import SERVICE
 
 if TYPE_CHECKING:
@@ -23,11 +22,8 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield Simulated()
         return
     lab: Lab = request.getfixturevalue("lab")
-    made = InTheLab(lab, exported=exported(lab), scratch=tmp_path_factory.mktemp("versions"))
-    try:
+    with in_the_lab(lab, scratch=tmp_path_factory.mktemp("versions")) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture(scope="module")

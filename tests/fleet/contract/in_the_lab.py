@@ -19,6 +19,7 @@ from fleetdeploy.tfserving import golden
 from fleetdeploy.tfserving.manifest import read_manifest
 from tests.fleet.contract.places import HOST, UNLOADABLE, Place, release
 from tests.fleet.onlooker import make_new, on, tell, wait_docker
+from tests.fleet.project import exported
 from tests.fleet.remote.staging_files import version as written
 
 
@@ -100,3 +101,13 @@ class InTheLab(Place):
         finally:
             self.lab.start_service(HOST, "docker")
             wait_docker(self.lab, HOST)
+
+
+@contextmanager
+def in_the_lab(lab: Lab, *, scratch: Path) -> Iterator[InTheLab]:
+    """The place meanwhile; afterwards the lab's hosts are as new."""
+    made = InTheLab(lab, exported=exported(lab), scratch=scratch)
+    try:
+        yield made
+    finally:
+        made.close()

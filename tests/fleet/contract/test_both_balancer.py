@@ -8,7 +8,7 @@ import pytest
 
 from fleetdeploy.domain.observed import Traffic
 from fleetdeploy.domain.protocols import Balancer
-from fleetdeploy.errors import BalancerFailed
+from fleetdeploy.errors import BalancerFailed, InMaintenance
 from tests.fleet.contract.places import HOST, IDLE, Place, Server
 from tests.simulation.world import POOLS
 
@@ -92,14 +92,42 @@ def test_a_drain_by_hand_is_seen(place: Place, balancer: Balancer) -> None:
     assert traffic(balancer) == [Traffic.UP] * 2
 
 
-def test_maintenance_by_hand_is_never_turned_into_a_drain(place: Place, balancer: Balancer) -> None:
-    """A drain is refused and leaves it; who is kept out is out already, and stays in maintenance."""
+@pytest.mark.parametrize("way", ["drain", "undrain"])
+@pytest.mark.parametrize("before", ["ready", "drain"])
+def test_maintenance_by_hand_is_left_as_it_is(place: Place, balancer: Balancer, way: str, before: str) -> None:
+    """Neither drained nor put back, whether we had drained the host before or not; who set it ends it."""
+    if before == "drain":
+        balancer.drain(POOLS, HOST, deadline_s=20)
     place.operator(HOST, "maint")
+    with pytest.raises(InMaintenance) as refused:
+        getattr(balancer, way)(POOLS, HOST, deadline_s=20)
+    assert not refused.value.told
+    assert "state ready" in refused.value.hint
     assert traffic(balancer) == [Traffic.MAINTENANCE] * 2
-    with pytest.raises(BalancerFailed):
-        balancer.drain(POOLS, HOST, deadline_s=SHORT_S)
-    assert traffic(balancer) == [Traffic.MAINTENANCE] * 2
-    balancer.keep_out(POOLS, HOST, deadline_s=20)
-    assert traffic(balancer) == [Traffic.MAINTENANCE] * 2
+    place.operator(HOST, "ready")
     balancer.undrain(POOLS, HOST, deadline_s=20)
     assert traffic(balancer) == [Traffic.UP] * 2
+
+
+@pytest.mark.parametrize(("way", "before"), [("drain", "ready"), ("undrain", "drain")])
+def test_maintenance_that_comes_between_is_left_too(place: Place, balancer: Balancer, way: str, before: str) -> None:
+    """It is looked for right before every pool is told, after what there was to check."""
+    place.operator(HOST, before)
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            place.operator(HOST, "maint")
+
+    with pytest.raises(InMaintenance) as refused:
+        getattr(balancer, way)(POOLS, HOST, deadline_s=20, check=check)
+    assert refused.value.told
+    assert traffic(balancer) == [Traffic.MAINTENANCE] * 2
+
+
+def test_who_is_in_maintenance_is_out_already(place: Place, balancer: Balancer) -> None:
+    """One that is to be kept out stays in maintenance."""
+    place.operator(HOST, "maint")
+    balancer.keep_out(POOLS, HOST, deadline_s=20)
+    assert traffic(balancer) == [Traffic.MAINTENANCE] * 2

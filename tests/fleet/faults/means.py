@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
-from tests.fleet.onlooker import POOLS, on
-from tests.fleet.project import Project, Started, load
+from tests.fleet.onlooker import on
+from tests.fleet.project import Started
 
 T = TypeVar("T")
 _REACHED, _GO_ON, _ONCE = "/srv/fault-reached", "/srv/fault-go-on", "/srv/fault-once"
@@ -109,32 +109,6 @@ class HeldCopy:
 
     def let_go(self) -> None:
         on(self._lab, self._host, "touch", _GO_ON)
-
-
-def errors_by_host(lab: Lab) -> dict[str, int]:
-    """Requests that the balancer could not bring to a host or got no answer for, since it began to count."""
-    head, *lines = lab.balancer_command("show stat").lstrip("# ").splitlines()
-    names = head.split(",")
-    found: dict[str, int] = {}
-    for line in lines:
-        row = dict(zip(names, line.split(","), strict=False))
-        if row.get("pxname") in POOLS and row["svname"].startswith("gpu"):
-            count = sum(int(row[name] or 0) for name in ("econ", "eresp", "srv_abrt"))
-            found[row["svname"]] = found.get(row["svname"], 0) + count
-    return found
-
-
-@contextmanager
-def lost_only_on(lab: Lab, project: Project, *hosts: str) -> Iterator[None]:
-    """Requests run through the balancer. They may be lost on ``hosts``, which are off or out of reach, by the
-    balancer's own count for each server; on every other one none is.
-    """
-    before = errors_by_host(lab)
-    with load(project):
-        yield
-    after = errors_by_host(lab)
-    lost = {host for host in after if after[host] > before[host]}
-    assert lost <= set(hosts), (before, after)
 
 
 @contextmanager

@@ -17,8 +17,6 @@ from tests.fleet.onlooker import admin_state, docker_state, drained, identities,
 from tests.fleet.project import CONTAINER, PLAYBOOK, Project
 from tests.fleet.test_deploy_interrupted import converges
 
-pytestmark = pytest.mark.usefixtures("steady")
-
 
 @pytest.mark.fault("F14")
 def test_an_image_that_cannot_be_had_stops_before_the_first_drain(lab: Lab, served: Project) -> None:

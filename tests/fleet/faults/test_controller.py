@@ -43,7 +43,6 @@ LAST: dict[str, object] = {"kind": "step_started", "task": "activate", "host": "
 
 
 @pytest.mark.fault("F3")
-@pytest.mark.usefixtures("steady")
 def test_a_controller_that_loses_its_power_is_carried_on_from_its_disk(
     lab: Lab, served: Project, disk: CrashDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +97,7 @@ def _readable(seen: Path, told: list[dict[str, object]]) -> None:
     there = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
     assert there[: len(told)] == told[: len(there)]
     assert json.loads((directory / "wanted.json").read_text(encoding="utf-8"))
-    assert list(Debts(seen / "state/debts").everybodys()) == []
+    assert list(Debts(seen / "home/fleetdeploy/debts").everybodys()) == []
 
 
 HOST = Host("gpu1", Connection("10.0.0.1", port=22), {})
@@ -155,7 +154,6 @@ def wall_clock(project: Project, ahead_s: int) -> Iterator[Callable[[int], None]
 
 
 @pytest.mark.fault("F21")
-@pytest.mark.usefixtures("steady")
 def test_a_controller_whose_clock_is_wrong_and_jumps(lab: Lab, served: Project, tmp_path: Path) -> None:
     """A wall clock that is a year behind, ahead and two behind within one run moves no deadline, ends no lease, and
     does not change which release came before which.

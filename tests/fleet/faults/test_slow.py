@@ -14,7 +14,7 @@ from tests.fleet.onlooker import drained, identities, serves
 from tests.fleet.project import INVENTORY, PLAYBOOK, REPOSITORY, Project
 from tests.fleet.test_deploy_interrupted import converges
 
-pytestmark = [pytest.mark.fault("F20"), pytest.mark.usefixtures("steady")]
+pytestmark = pytest.mark.fault("F20")
 MIB = 1024 * 1024
 COPY_BYTES = 3 * MIB
 

@@ -20,8 +20,9 @@ from fleetdeploy.errors import BalancerFailed, RemoteCommandFailed
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.remote.fleet import SshFleet
+from tests.fleet.load import load, nothing_failed
 from tests.fleet.onlooker import SshdLog, machines, on, serves
-from tests.fleet.project import DIRECTORY, Project, load, nothing_failed
+from tests.fleet.project import DIRECTORY, Project
 from tests.fleet.remote.deploy_user import ANYTHING, USER, deploy_user, lab_host, lab_user, rule
 from tests.fleet.remote.staging_files import FILES, stage_item, version
 

@@ -13,7 +13,7 @@ import pytest
 
 from fleetdeploy.domain.service import GoldenRequest
 from fleetdeploy.errors import InputError, NotHealthy
-from fleetdeploy.lab import load
+from fleetdeploy.lab import load, load_senders
 from fleetdeploy.lab.load_report import ERRORS_KEPT, Latencies, Tally
 
 
@@ -27,7 +27,7 @@ def requests() -> list[GoldenRequest]:
 
 def test_answers_of_all_versions_are_taken_together() -> None:
     """One case stands for one request, with the answers of every version that was recorded, newest first."""
-    found = load.cases("m", requests())
+    found = load_senders.cases("m", requests())
     assert [case.request.name for case in found] == ["a", "b"]
     assert [answer.version for answer in found[0].answers] == [2, 1]
 
@@ -45,7 +45,7 @@ def test_answers_of_all_versions_are_taken_together() -> None:
 )
 def test_an_answer_is_right_for_its_version(answer: float, version: int | None, right: str, said: str) -> None:
     """Any listed version's answer is right, but a version that names itself must give its own."""
-    found, wrong = load.cases("m", requests())[0].judge({"y": [answer]}, version)
+    found, wrong = load_senders.cases("m", requests())[0].judge({"y": [answer]}, version)
     assert found == right
     assert said in wrong
     assert bool(wrong) is not bool(right)
@@ -61,17 +61,17 @@ class _Refused(grpc.RpcError):
 
 def test_every_outcome_is_counted() -> None:
     """A wrong answer, a refused call, an HTTP error and a lost connection each count as failed by kind."""
-    case = load.cases("m", requests())[0]
+    case = load_senders.cases("m", requests())[0]
     outcomes: list[object] = [
         (case, {"y": [1.0]}, None),
         (case, {"y": [9.0]}, None),
         _Refused(),
-        load.HttpStatusError(503, b"busy"),
+        load_senders.HttpStatusError(503, b"busy"),
         ConnectionResetError("gone"),
         NotHealthy("no outputs"),
     ]
 
-    def send(number: int) -> tuple[load.Case, dict[str, object], int | None]:
+    def send(number: int) -> tuple[load_senders.Case, dict[str, object], int | None]:
         outcome = outcomes[number]
         if isinstance(outcome, Exception):
             raise outcome
@@ -137,7 +137,7 @@ def test_pace_stops_when_told() -> None:
 def test_bad_target_is_refused(target: str) -> None:
     """A target without host or valid port is bad input."""
     with pytest.raises(InputError):
-        load.split_target(target)
+        load_senders.split_target(target)
 
 
 def test_report_replaces_the_old_one(tmp_path: Path) -> None:

@@ -40,13 +40,65 @@ def test_cache_spares_reading(version: Version) -> None:
     cache: dict[FileKey, str] = {}
     first = manifest.read_manifest(directory, cache)
     assert len(cache) == len(first.files)
-    assert all(key.path.startswith(str(directory)) for key in cache)
     for key in cache:
         cache[key] = "0" * 64
     assert {item.sha256 for item in manifest.read_manifest(directory, cache).files} == {"0" * 64}
     (directory / "saved_model.pb").write_bytes(b"another content")
     changed = {item.path: item.sha256 for item in manifest.read_manifest(directory, cache).files}
     assert changed["saved_model.pb"] == hashlib.sha256(b"another content").hexdigest()
+
+
+def test_a_content_with_its_old_times_is_another_one(version: Version) -> None:
+    """A file of the same size whose modification time was set back is read again: its ctime tells."""
+    directory, cache = version(assets=("words.txt",)), dict[FileKey, str]()
+    words = directory / "assets" / "words.txt"
+    first, before = manifest.read_manifest(directory, cache), words.stat()
+    while words.stat().st_ctime_ns == before.st_ctime_ns:  # until the file system's clock has gone on
+        words.write_text("drow\n")
+        os.utime(words, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert words.stat().st_mtime_ns == before.st_mtime_ns
+    assert manifest.read_manifest(directory, cache).files[0] != first.files[0]
+
+
+class Lasting:
+    """Knows nothing, and tells of each file that is hashed."""
+
+    def __init__(self) -> None:
+        self.kept = list[FileKey]()
+
+    def get(self, _: FileKey) -> None:
+        return None
+
+    def __setitem__(self, key: FileKey, _: str) -> None:
+        self.kept.append(key)
+
+
+@pytest.mark.parametrize("change", ["link", "content"])
+def test_what_happens_to_a_file_that_is_being_read(
+    version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """One that changes is refused; one that gets another name is not, but its hash is not kept."""
+    directory, fstat, hashes = version(), os.fstat, Lasting()
+    changed = directory / "saved_model.pb"
+
+    def late(descriptor: int) -> os.stat_result:
+        if os.path.samestat(fstat(descriptor), changed.stat()):
+            before = changed.stat()
+            while changed.stat().st_ctime_ns == before.st_ctime_ns:
+                if change == "content":
+                    changed.write_bytes(b"x" * (before.st_size + 1))
+                else:
+                    (tmp_path / "again").unlink(missing_ok=True)
+                    (tmp_path / "again").hardlink_to(changed)
+        return fstat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", late)
+    if change == "content":
+        with pytest.raises(ArtefactRefused, match="changed while it was read"):
+            manifest.read_manifest(directory, hashes)
+        return
+    found = manifest.read_manifest(directory, hashes)
+    assert len(hashes.kept) == len(found.files) - 1
 
 
 @pytest.mark.parametrize(
