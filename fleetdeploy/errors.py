@@ -10,6 +10,8 @@
     │   └── FleetMixed               4   failed; the fleet is mixed or a host's state is unknown
     ├── PreflightRefused             5   hosts down, no space, GPU does not fit: nothing was touched
     │   ├── Frozen                   5   a freeze window: nothing new is rolled out until it is over
+    │   ├── TriedLately              5   a release that failed a short while ago: `sync` tries it again later
+    │   ├── Withheld                 5   somebody else has a host drained or in maintenance: it was not touched
     │   └── PlanOutdated             5   a plan file: the fleet or the inputs have changed since it was written
     ├── LockHeld                     6   another run has the lock
     ├── ArtefactRefused              7   a model artefact's layout, manifest or content is not acceptable
@@ -29,7 +31,8 @@
     │   │   ├── NoAnswer             4   nobody answered: no connection to the server, or one that ended too early
     │   │   └── WrongAnswer          4   a golden request was answered, but not as recorded
     │   └── BalancerFailed           4   drain or undrain could not be confirmed by reading back
-    │       └── BalancerSilent       4   the balancer did not answer at all
+    │       ├── BalancerSilent       4   the balancer did not answer at all
+    │       └── InMaintenance        4   somebody else has the host in maintenance: it is left there
     └── LabError                     2   the throw-away fleet on this machine cannot be made
 """
 
@@ -37,6 +40,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,16 @@ class PreflightRefused(FleetdeployError):
 
 class Frozen(PreflightRefused):
     """A freeze window: nothing new is rolled out. Nothing was touched."""
+
+
+class TriedLately(PreflightRefused):
+    """A release that failed a short while ago: it is tried again by itself, later. Nothing was touched."""
+
+
+class Withheld(PreflightRefused):
+    """Somebody other than fleetdeploy keeps the host out of its balancer, by ``how``. Nothing was touched there."""
+
+    how: Final = "drained or in maintenance"
 
 
 class PlanOutdated(PreflightRefused):
@@ -221,6 +235,18 @@ class BalancerFailed(HostError):
 
 class BalancerSilent(BalancerFailed):
     """The balancer could not be reached or did not answer: whether it did what it was told is not known."""
+
+
+class InMaintenance(BalancerFailed):
+    """The server is in maintenance, which fleetdeploy never sets: whoever did ends it. ``told`` is whether the balancer
+    had been told anything of the server before that was seen.
+    """
+
+    how: Final = "in maintenance"
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "", told: bool = False) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.told = told
 
 
 class LabError(FleetdeployError):

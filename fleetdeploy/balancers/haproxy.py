@@ -3,6 +3,9 @@
 A change is a ``set server`` on every pool, then ``show stat`` until it says what was asked. HAProxy answers a command
 that worked with an empty line; any other text is an error. A server that follows another one (``track``) takes its
 health and its maintenance from there; drained it is by its own ``set server``.
+
+Nothing here puts a server into maintenance, so one that is there is so by somebody else's word. ``ready`` and ``drain``
+would both end it: right before either it is looked whether the server is in maintenance by now.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.observed import PoolMember, Traffic
 from fleetdeploy.domain.protocols import Clock, nothing
 from fleetdeploy.domain.redaction import shortened
-from fleetdeploy.errors import BalancerFailed, BalancerSilent
+from fleetdeploy.errors import BalancerFailed, BalancerSilent, InMaintenance
 
 KIND: Final = "haproxy"
 POLL_S: Final = 0.05
@@ -28,7 +31,9 @@ QUIET_READS: Final = 3
 """So many reads in a row must show no request in flight: one that was on its way through the proxy shows up late."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
+_MAINT_FLAGS = 0x01 | 0x02  # SRV_ADMF_FMAINT, SRV_ADMF_IMAINT
 _DRAIN_FLAGS = 0x08 | 0x10  # SRV_ADMF_FDRAIN, SRV_ADMF_IDRAIN
+_NO_ADDRESS = "MAINT (resolution)"  # its name has no address: nobody's order, and it hides those that there are
 _SUMMARY_ROWS = {"FRONTEND", "BACKEND"}
 
 
@@ -54,8 +59,9 @@ class HAProxy:
                 f"there is no pool {', '.join(lacking)} with servers", "mend `balancer.pools`, HAProxy's backends"
             )
         # A server that is down says DOWN whether it is drained or not; what it was told stands elsewhere.
-        told = self._told_to_drain() if any(_first(row["status"]) == "DOWN" for row in rows) else frozenset()
-        return tuple(self._member(row, drain=(row["pxname"], row["svname"]) in told) for row in rows)
+        hidden = any(_first(row["status"]) == "DOWN" or row["status"] == _NO_ADDRESS for row in rows)
+        told = self._orders() if hidden else {}
+        return tuple(self._member(row, told.get((row["pxname"], row["svname"]), row["status"])) for row in rows)
 
     def load(self, pools: Sequence[str]) -> dict[str, PoolLoad]:
         """By the pools' BACKEND rows alone, see :func:`_load`. A pool that HAProxy does not have is left out."""
@@ -75,22 +81,16 @@ class HAProxy:
         self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
     ) -> None:
         """Raises BalancerFailed, and then the server gets its requests again; or what ``check`` raises, and then it is
-        left as it is.
-
-        A server that somebody put into maintenance is not touched: to drain it would take it out of there.
+        left as it is. So it is with InMaintenance, whenever somebody puts it there.
         """
         end = self._clock.monotonic_s() + deadline_s
-        before = self._of(pools, server)
-        if any(member.traffic is Traffic.MAINTENANCE for member in before):
-            raise self._failed(
-                f"{server} is in maintenance, which fleetdeploy did not ask for",
-                f"take it out when that is over: set server POOL/{server} state ready",
-            )
         try:
-            self._set(before, "drain", check)
+            self._set(pools, server, "drain", check)
             self._await(pools, server, _drained, QUIET_READS, end=end, what="drained")
+        except InMaintenance:
+            raise
         except BalancerFailed:
-            self._set(before, "ready", check)
+            self._set(pools, server, "ready", check, told=True)
             raise
 
     def keep_out(
@@ -98,24 +98,24 @@ class HAProxy:
     ) -> None:
         """Raises BalancerFailed; the server may have been told all the same.
 
-        Where somebody put it into maintenance it is out already: to drain it would take it out of there.
+        Where somebody put it into maintenance it is out already, and is told nothing.
         """
         end = self._clock.monotonic_s() + deadline_s
-        before = self._of(pools, server)
-        self._set([member for member in before if member.traffic is not Traffic.MAINTENANCE], "drain", check)
+        self._set(pools, server, "drain", check, around=True)
         self._await(pools, server, _gets_nothing_new, 1, end=end, what="kept out")
 
     def undrain(
         self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
     ) -> None:
-        """Raises BalancerFailed; the server may then still become healthy and get its requests.
+        """Raises BalancerFailed; the server may then still become healthy and get its requests, unless it is
+        InMaintenance.
 
         A HAProxy that does not answer is asked again until the deadline: a drained host shall come back.
         """
         end = self._clock.monotonic_s() + deadline_s
         while True:
             try:
-                self._set(self._of(pools, server), "ready", check)
+                self._set(pools, server, "ready", check)
                 self._await(pools, server, _up, 1, end=end, what="up")
                 return
             except BalancerSilent:
@@ -130,11 +130,29 @@ class HAProxy:
             raise self._failed(f"{server} is no server of {', '.join(lacking)}", "mend `balancer.server` of the host")
         return members
 
-    def _set(self, members: Sequence[PoolMember], state: str, check: Callable[[], None]) -> None:
-        for member in members:
+    def _set(
+        self,
+        pools: Sequence[str],
+        server: str,
+        state: str,
+        check: Callable[[], None],
+        *,
+        told: bool = False,
+        around: bool = False,
+    ) -> None:
+        """Raises InMaintenance where the server is so in any of the pools, unless the way goes ``around`` those.
+        ``told`` is whether HAProxy was told something before.
+        """
+        for pool in pools:
             check()
-            command = f"set server {_word(member.pool)}/{_word(member.server)} state {state}"
+            held = _in_maintenance(self._of(pools, server))
+            if held and not around:
+                raise self._held(held, server, told=told)
+            if pool in held:
+                continue
+            command = f"set server {_word(pool)}/{_word(server)} state {state}"
             reply = self._exchange(command).strip()
+            told = True
             if reply:
                 raise self._failed(
                     f"HAProxy refused {command!r}: {shortened(reply, 200)}", "the socket must be of level admin"
@@ -156,6 +174,8 @@ class HAProxy:
             in_a_row = in_a_row + 1 if all(map(reached, members)) else 0
             if in_a_row >= reads:
                 return
+            if held := _in_maintenance([member for member in members if not reached(member)]):
+                raise self._held(held, server, told=True)
             if self._clock.monotonic_s() >= end:
                 seen = "; ".join(
                     f"{member.pool}: {member.traffic.value}, {member.sessions} in flight" for member in members
@@ -172,25 +192,38 @@ class HAProxy:
         rows = list(csv.DictReader(io.StringIO(reply[2:])))
         return [row for row in rows if row.get("pxname") and row.get("svname") and row.get("status")]
 
-    def _told_to_drain(self) -> frozenset[tuple[str, str]]:
-        """(pool, server) of those in drain by command, their own or that of the server they follow."""
+    def _orders(self) -> dict[tuple[str, str], str]:
+        """By (pool, server), for those in maintenance or drain by an order, their own or that of the server they
+        follow: MAINT or DRAIN.
+        """
         head, *lines = self._exchange("show servers state").strip().partition("# ")[2].splitlines() or [""]
         rows = [dict(zip(head.split(), line.split(), strict=False)) for line in lines]
-        return frozenset(
-            (row["be_name"], row["srv_name"])
+        flags = {
+            (row["be_name"], row["srv_name"]): _number(row.get("srv_admin_state"))
             for row in rows
-            if {"be_name", "srv_name"} <= row.keys() and _number(row.get("srv_admin_state")) & _DRAIN_FLAGS
-        )
+            if {"be_name", "srv_name"} <= row.keys()
+        }
+        ordered = _MAINT_FLAGS | _DRAIN_FLAGS
+        return {key: "MAINT" if told & _MAINT_FLAGS else "DRAIN" for key, told in flags.items() if told & ordered}
 
-    def _member(self, row: Mapping[str, str], *, drain: bool) -> PoolMember:
+    def _member(self, row: Mapping[str, str], status: str) -> PoolMember:
         sessions = _number(row.get("scur")) + _number(row.get("qcur"))
         return PoolMember(
             pool=row["pxname"],
             server=row["svname"],
-            traffic=_traffic("DRAIN" if drain else row["status"], sessions),
+            traffic=_traffic(status, sessions),
             sessions=sessions,
             weight=_number(row.get("weight")),
             address=row.get("addr") or "",
+        )
+
+    def _held(self, pools: Sequence[str], server: str, *, told: bool) -> InMaintenance:
+        ready = "; ".join(f"set server {pool}/{server} state ready" for pool in pools)
+        return InMaintenance(
+            f"{server} is in maintenance in {', '.join(pools)}, which fleetdeploy did not ask for; it is left there",
+            where=self._host,
+            hint=f"when that is over, tell HAProxy's socket: {ready}; then run the same again",
+            told=told,
         )
 
     def _failed(self, message: str, hint: str) -> BalancerFailed:
@@ -221,7 +254,7 @@ def _traffic(status: str, sessions: int) -> Traffic:
         return Traffic.DRAINING if sessions else Traffic.DRAINED
     if word in {"UP", "no"}:
         return Traffic.UP
-    return Traffic.MAINTENANCE if word == "MAINT" else Traffic.DOWN
+    return Traffic.MAINTENANCE if word == "MAINT" and status != _NO_ADDRESS else Traffic.DOWN
 
 
 def _first(status: str) -> str:
@@ -234,6 +267,11 @@ def _drained(member: PoolMember) -> bool:
 
 def _gets_nothing_new(member: PoolMember) -> bool:
     return member.traffic in {Traffic.DRAINING, Traffic.DRAINED, Traffic.MAINTENANCE}
+
+
+def _in_maintenance(members: Sequence[PoolMember]) -> list[str]:
+    """The pools of those that are."""
+    return [member.pool for member in members if member.traffic is Traffic.MAINTENANCE]
 
 
 def _up(member: PoolMember) -> bool:

@@ -15,15 +15,14 @@ def print_error(error: FleetdeployError, *, as_json: bool, no_color: bool) -> No
         return
     from rich.text import Text
 
-    from fleetdeploy.report.safe_text import safe_line
-    from fleetdeploy.report.terminal import console
+    from fleetdeploy.report.terminal import console, put
 
     out = console(stderr=True, no_color=no_color)
 
     def print_rows(text: Text) -> None:
         # Ours may have several rows; what somebody else said in one of them shall not move a cursor.
         for row in text.split("\n"):
-            out.print(safe_line(row))
+            put(out, row)
 
     if isinstance(error, InputError):
         for problem in error.problems:
@@ -33,11 +32,11 @@ def print_error(error: FleetdeployError, *, as_json: bool, no_color: bool) -> No
             if problem.hint:
                 print_rows(Text(f"    {problem.hint}"))
         if len(error.problems) > 1:
-            out.print(Text(f"{len(error.problems)} problems; nothing was touched", style="red"))
+            put(out, Text(f"{len(error.problems)} problems; nothing was touched", style="red"))
         return
     if isinstance(error, LockHeld):
         # What cron mails every time that a run takes longer than it thought.
-        out.print(safe_line(Text("error: ", style="red bold").append(f"{error}; {error.hint}", style="")))
+        put(out, Text("error: ", style="red bold").append(f"{error}; {error.hint}", style=""))
         return
     print_rows(Text("error: ", style="red bold").append(str(error), style=""))
     if error.hint:

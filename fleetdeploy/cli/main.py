@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from fleetdeploy import __version__
 from fleetdeploy.cli.about import completion, demo, docs, init, lab, man, schema
-from fleetdeploy.cli.changing import deploy, exec_, plan, prune, resume, rollback, sync
+from fleetdeploy.cli.changing import deploy, exec_, plan, prune, resume, rollback, run_end, sync
 from fleetdeploy.cli.changing import run as run_command
 from fleetdeploy.cli.failures import print_error
 from fleetdeploy.cli.showing import doctor, inventory, lock, logs, models, runs, status, validate
@@ -43,16 +43,18 @@ _NO_OPTION = re.compile(r"unrecognized arguments: (?:\S+ )*?(--[^\s=]+)")
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors end with exit code 2, the usage of the command at hand, and what may have been meant."""
+    """Errors end with exit code 2: one line with what may have been meant, and where the command's help is."""
 
     def __init__(self, **options: object) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**options, allow_abbrev=False)  # type: ignore[arg-type]
+        self._given: tuple[str, ...] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Refuse what is left over here, and not where the commands' parsers come together: this one knows what there
         is.
         """
+        self._given = tuple(sys.argv[1:] if args is None else args)
         found, left = super().parse_known_args(args, namespace)
         if left:
             self.error(f"unrecognized arguments: {' '.join(left)}")
@@ -60,21 +62,25 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print it and end."""
-        super().error(message + self._meant(message))
+        self.exit(2, f"error: {self._said(message)}\n    see: {self.prog} --help\n")
 
-    def _meant(self, message: str) -> str:
+    def _said(self, message: str) -> str:
+        """The message, less what a suggestion makes needless."""
         from fleetdeploy.config.syntax.suggest import nearest
 
-        if found := _NO_CHOICE.search(message):
+        told = [text for action in self._actions if action.help != argparse.SUPPRESS for text in action.option_strings]
+        first = self._given[0].partition("=")[0] if self._subparsers and self._given else ""
+        if first.startswith("-") and (close := nearest(first, told)):
+            message = f"unrecognized arguments: {first}"
+        elif first.startswith("-"):
+            return f"{first} stands before the command; options go behind it: {self.prog} COMMAND {first} ..."
+        elif found := _NO_CHOICE.search(message):
             close = nearest(found[1], re.findall(r"[\w.-]+", found[2]))
-        elif found := _NO_OPTION.search(message):
-            told = (
-                text for action in self._actions if action.help != argparse.SUPPRESS for text in action.option_strings
-            )
-            close = nearest(found[1], (text for text in told if text.startswith("--")))
+            message = message.replace(f" (choose from {found[2]})", "") if close else message
         else:
-            close = ""
-        return f"; did you mean {close}?" if close else ""
+            found = _NO_OPTION.search(message)
+            close = nearest(found[1], (text for text in told if text.startswith("--"))) if found else ""
+        return f"{message}; did you mean {close}?" if close else message
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -104,8 +110,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _tell_the_end(arguments: argparse.Namespace, code: int) -> None:
-    """To whoever asked for it. Nothing that goes wrong there changes the exit code."""
-    with suppress(KeyboardInterrupt):
+    """To whoever asked for it. Nothing that goes wrong there changes the exit code, and a signal only ends the telling:
+    how the command ended stands on the terminal.
+    """
+    if not arguments.afterwards:
+        return
+    from fleetdeploy.rollout.interrupt import as_ctrl_c
+
+    with suppress(KeyboardInterrupt), as_ctrl_c():
         for tell in arguments.afterwards:
             try:
                 tell(code, arguments.refusal)
@@ -128,7 +140,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except BrokenPipeError:
         # The reader of stdout went away; Python would complain again while flushing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return run_end.UNREAD
     except KeyboardInterrupt:
         if code is not None:  # it has ended, and told how
             return code
@@ -143,4 +155,9 @@ def run() -> None:
     """The console script."""
     if completion.ASKED in os.environ:
         completion.answer(build_parser())
-    sys.exit(main())
+    from fleetdeploy.rollout.interrupt import end_at_second, end_with
+
+    end_at_second()
+    code = main()
+    end_with(code)
+    sys.exit(code)

@@ -46,8 +46,8 @@ def add_inventory(parser: argparse.ArgumentParser) -> None:
         "--inventory",
         action="append",
         metavar="SOURCE",
-        help="a file (YAML, INI, a program), a directory of them, or a list h1,h2,; may be given several times "
-        "(default: inventories/)",
+        help="a file (YAML, INI, a program), a directory of them, or a list h1,h2,; may be given several times; "
+        "looked for from where you are (default: inventories/ of --project)",
     )
     group.add_argument("-l", "--limit", metavar="PATTERN", help="only these hosts of those that are meant")
     group.add_argument(
@@ -113,6 +113,14 @@ def add_connection(parser: argparse.ArgumentParser, *, forks: bool = True) -> No
     )
 
 
+def add_fleet(parser: argparse.ArgumentParser) -> None:
+    """Which hosts are meant, how they are reached, and where files are: for a command that takes a pattern of hosts."""
+    parser.add_argument("pattern", nargs="?", default="all", metavar="PATTERN", help="hosts (default: all)")
+    add_inventory(parser)
+    add_connection(parser)
+    add_project(parser)
+
+
 def add_output(
     parser: argparse.ArgumentParser,
     *,
@@ -147,14 +155,18 @@ def add_project(parser: argparse.ArgumentParser) -> None:
     """Where files are looked for and kept."""
     group = parser.add_argument_group("files")
     group.add_argument(
-        "--project", type=Path, default=HERE, metavar="DIR", help="holds templates/ and playbooks/ (default: here)"
+        "--project",
+        type=Path,
+        default=HERE,
+        metavar="DIR",
+        help="holds templates/, playbooks/deploy.yml and inventories/ (default: here)",
     )
     add_state(group)
 
 
 def add_state(group: argparse._ActionsContainer) -> None:
     """Where it is kept what runs have done."""
-    group.add_argument("--state-dir", type=Path, default=state_home(), metavar="DIR", help="journals and locks")
+    group.add_argument("--state-dir", type=Path, default=state_home(), metavar="DIR", help="runs and their journals")
 
 
 def add_allowances(group: argparse._ActionsContainer) -> None:
@@ -167,6 +179,15 @@ def add_allowances(group: argparse._ActionsContainer) -> None:
         default=[],
         metavar="MODEL",
         help="allow new versions of this model that break callers of the served one; may be given several times",
+    )
+
+
+def add_unreachable(group: argparse._ActionsContainer) -> None:
+    """What to do where hosts are down."""
+    group.add_argument(
+        "--allow-unreachable",
+        action="store_true",
+        help="go on without hosts that cannot be reached (exit 8); they count as out of service",
     )
 
 
@@ -188,10 +209,15 @@ def _reason(text: str) -> str:
 
 def add_endings(group: argparse._ActionsContainer) -> None:
     """What is written while a run goes on, and when it has ended."""
-    group.add_argument("--events", type=Path, metavar="FILE", help="append every event as a line of JSON (docs events)")
+    add_events(group)
     group.add_argument(
         "--textfile", type=Path, metavar="FILE", help="write metrics for Prometheus' node exporter, at the end"
     )
+
+
+def add_events(group: argparse._ActionsContainer) -> None:
+    """Where what happens is told to programs."""
+    group.add_argument("--events", type=Path, metavar="FILE", help="append every event as a line of JSON (docs events)")
 
 
 def add_lock(group: argparse._ActionsContainer) -> None:

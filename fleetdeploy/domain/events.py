@@ -37,6 +37,7 @@ class Kind(str, Enum):
     HOST_FINISHED = "host_finished"
     SOAK_STARTED = "soak_started"
     ROLLOUT_STOPPED = "rollout_stopped"
+    DEBT_MAKING = "debt_making"
     DEBT_MADE = "debt_made"
     DEBT_SETTLED = "debt_settled"
     LEASES_RELEASING = "leases_releasing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from fleetdeploy.domain.freeze import Freeze
 from fleetdeploy.domain.plan import Activation, HostPlan, Plan, ServicePlan
 
 SERVICE_TASKS = frozenset({"preflight", "stage", "pull_image", "drain", "activate", "verify", "undrain"})
@@ -138,13 +139,15 @@ class Pending:
 class Forecast:
     """``plays`` are those with work, in their order; ``work`` is what they do, by host.
 
-    ``work`` None is a plan that no playbook was held against: everything that its services need is done.
+    ``work`` None is a plan that no playbook was held against: everything that its services need is done. ``freeze`` is
+    what would hold a run back that begins now.
     """
 
     plan: Plan
     work: Mapping[str, tuple[Foreseen, ...]] | None = None
     plays: tuple[PlayForecast, ...] = ()
     refusals: tuple[RunRefusal, ...] = ()
+    freeze: Freeze | None = None
 
     @property
     def changing(self) -> tuple[str, ...]:

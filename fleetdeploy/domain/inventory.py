@@ -52,6 +52,11 @@ class BalancerWish:
     pools: Mapping[str, tuple[str, ...]]
 
     @property
+    def place(self) -> tuple[str, str, str]:
+        """Its kind, host and socket: two wishes with the same are for the same balancer."""
+        return self.kind, self.host, self.socket
+
+    @property
     def all_pools(self) -> tuple[str, ...]:
         """The pools of all services, in alphabetical order."""
         return tuple(sorted({pool for pools in self.pools.values() for pool in pools}))

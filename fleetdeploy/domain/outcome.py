@@ -26,7 +26,9 @@ FAILURES = frozenset({HostState.REVERTED, HostState.FAILED, HostState.UNREACHABL
 class HostOutcome:
     """``untouched`` is true while nothing was changed on the host; ``activated`` once it serves something new;
     ``mixed`` when what it serves is not what it served before and not what it shall serve, or is not known. One that
-    went well is ``taken_back`` where it was reverted, or could not be, because another one failed.
+    went well is ``taken_back`` where it was reverted, or could not be, because another one failed; one that was skipped
+    is ``as_wanted`` where it serves what it shall all the same. One that the run could not take out or put back because
+    somebody else keeps it out of its balancer is ``withheld``: by what, as in "left in maintenance".
     """
 
     host: str
@@ -38,15 +40,20 @@ class HostOutcome:
     activated: bool = False
     mixed: bool = False
     taken_back: bool = False
+    as_wanted: bool = False
+    withheld: str = ""
     steps_changed: int = 0
     steps_ok: int = 0
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """The run's end. ``last_line`` is the sentence that stands last on the terminal, and it is true."""
+    """The run's end. ``last_line`` is the sentence that stands last on the terminal, and it is true; ``again`` the
+    command that goes on from there, empty where nothing is left to do.
+    """
 
     run: str
     exit_code: int
     last_line: str
     hosts: Mapping[str, HostOutcome] = field(default_factory=dict)
+    again: str = ""

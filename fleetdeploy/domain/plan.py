@@ -144,10 +144,15 @@ class HostPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole fleet's plan. ``unreachable`` maps a host to why it could not be observed."""
+    """The whole fleet's plan. ``unreachable`` maps a host to why it could not be observed.
+
+    ``beyond`` are the other hosts of its plays, as they were seen: they are not the run's, and count in the capacity
+    that it may use. None for one that could not be looked at.
+    """
 
     hosts: Mapping[str, HostPlan]
     unreachable: Mapping[str, str] = field(default_factory=dict)
+    beyond: Mapping[str, ObservedHost | None] = field(default_factory=dict)
 
     @property
     def refusals(self) -> tuple[Refusal, ...]:

@@ -88,7 +88,8 @@ class Play:
     ``confirm_timeout_s``, unless 0, is how long a host waits for the word that all is well before it goes back.
 
     ``spread`` names the variable that says in which failure domain a host stands, ``min_available`` how many hosts of
-    each domain stay in service. ``number`` is its place in the whole playbook, from 1 on.
+    each domain stay in service. ``number`` is its place in the whole playbook, from 1 on; ``hosts_origin`` is where
+    ``hosts`` is written, of a play that stands in a file.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Play:
     variables: Mapping[str, object] = field(default_factory=dict)
     rescue: tuple[TaskCall, ...] = ()
     number: int = 0
+    hosts_origin: Origin | None = None
 
     @property
     def all_tasks(self) -> tuple[TaskCall, ...]:

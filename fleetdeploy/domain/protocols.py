@@ -130,7 +130,9 @@ def nothing() -> None:
 class Balancer(Protocol):
     """One balancer. Every change is read back before it counts.
 
-    It knows no leases: ``check`` is called right before everything it is told, and what that raises ends the call.
+    It knows no leases: ``check`` is called right before everything it is told, and what that raises ends the call. It
+    puts no server into maintenance, and ends none: whoever set it does, and meanwhile ``drain`` and ``undrain`` raise
+    InMaintenance.
     """
 
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:

@@ -24,6 +24,7 @@ class News(str, Enum):
     PARTLY = "partly"
     LOCKED = "locked"
     FROZEN = "frozen"
+    WAITING = "waiting"
     HELD = "held"
     INTERRUPTED = "interrupted"
 
@@ -48,12 +49,16 @@ class Recipient:
 
 @dataclass(frozen=True)
 class SyncSettings:
-    """What ``sync`` does unless its command line says otherwise; ``max_hosts`` is 0 for any number of them."""
+    """What ``sync`` does unless its command line says otherwise; ``max_hosts`` is 0 for any number of them.
+
+    ``retry_after_s`` is how long a release that failed is left alone at first; 0 tries it every time.
+    """
 
     playbook: Path | None = None
     limit: str = ""
     splay_s: float = 0.0
     max_hosts: int = 0
+    retry_after_s: float = 600.0
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from fleetdeploy.domain.inventory import Host
@@ -149,7 +149,7 @@ def _line(item: ManifestFile) -> str:
     return f"{item.sha256}  {item.path}"
 
 
-def out_of_service(plan: HostPlan, *, balancer_tells: bool) -> bool:
+def out_of_service(host: Host, services: Iterable[ObservedService], *, balancer_tells: bool) -> bool:
     """Whether the host, by its own word, served before and does not now: such hosts count against ``max_unavailable``.
 
     A service that was never released there is not out, it is new. Where ``balancer_tells`` who gets requests, a marker
@@ -157,15 +157,11 @@ def out_of_service(plan: HostPlan, *, balancer_tells: bool) -> bool:
     that the inventory has no longer is not kept from anything.
     """
     return any(
-        isinstance(service.observed.release, Present)
+        isinstance(service.release, Present)
         and (
-            not isinstance(service.observed.container, Present)
-            or not service.observed.container.value.running
-            or (
-                not balancer_tells
-                and isinstance(service.observed.drained_by, Present)
-                and _balanced(plan.host, service.desired.name)
-            )
+            not isinstance(service.container, Present)
+            or not service.container.value.running
+            or (not balancer_tells and isinstance(service.drained_by, Present) and _balanced(host, service.name))
         )
-        for service in plan.services
+        for service in services
     )

@@ -32,9 +32,12 @@ from fleetdeploy.tfserving.version_names import versions_in
 
 
 class Artefacts:
-    """Model versions and golden requests read from disk, each once however many hosts want it."""
+    """Model versions and golden requests read from disk, each once however many hosts want it. Files that ``hashes``
+    knows are not even read once.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, hashes: manifest.Hashes | None = None) -> None:
+        self._hashes = hashes
         self._versions: dict[tuple[Path, int, bool], ModelVersion] = {}
         self._golden: dict[Path, tuple[GoldenRequest, ...]] = {}
         self._signatures: dict[Path, Mapping[int, KnownSignatures]] = {}
@@ -55,7 +58,7 @@ class Artefacts:
                 found = tuple(item for item in found if not isinstance(item, saved_model.IncompleteVariables))
             if found:
                 raise ArtefactRefused(problems=found)
-            self._versions[key] = ModelVersion(number, directory, manifest.read_manifest(directory))
+            self._versions[key] = ModelVersion(number, directory, manifest.read_manifest(directory, self._hashes))
         return self._versions[key]
 
     def signatures(self, source: Path) -> Mapping[int, KnownSignatures]:

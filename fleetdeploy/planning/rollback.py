@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleetdeploy.config.syntax.suggest import nearest
@@ -81,7 +81,7 @@ def goals(pasts: Mapping[Key, Past], wanted: str) -> Mapping[Key, Goal]:
     """Where each service goes back to; one that ``wanted`` does not stand for, on a host where another one does, is
     left out. Without ``wanted`` it is the last good release before the current one.
 
-    Raises InputError, with what every host has, for a release that none has, or a name of several.
+    Raises InputError for a release that none has, or a name of several.
     """
     by_service: dict[str, dict[Key, Past]] = {}
     for key, past in pasts.items():
@@ -90,7 +90,8 @@ def goals(pasts: Mapping[Key, Past], wanted: str) -> Mapping[Key, Goal]:
         return {key: goal for part in by_service.values() for key, goal in _as_one(part, _before(part)).items()}
     found = _named(pasts, wanted)
     if not any(found.values()):
-        raise InputError(f"no host has proven a release {wanted!r}", hint=_did_you_mean(pasts, wanted))
+        close = nearest(wanted, {name for past in pasts.values() for item in past.releases for name in names_of(item)})
+        raise InputError(f"no host has proven a release {wanted!r}", hint=f"did you mean {close!r}?" if close else "")
     served = {host for (host, _), contents in found.items() if contents}
     return {
         key: goal
@@ -117,10 +118,10 @@ def _before(pasts: Mapping[Key, Past]) -> Mapping[Key, Goal]:
         elif key in ahead and steps[key]:
             found[key] = Goal(steps[key])
         elif key in ahead:
-            found[key] = Goal("", f"nothing good was proven here before {_now(past)}", _has(past))
+            found[key] = Goal("", f"nothing good was proven here before {_now(past)}")
         else:
             problem = f"{_now(past)} is neither what the other hosts leave nor what they go back to"
-            found[key] = Goal("", problem, f"name the release, or --limit the run; {_has(past)}")
+            found[key] = Goal("", problem, "name the release, or --limit the run")
     return found
 
 
@@ -143,10 +144,7 @@ def _as_one(pasts: Mapping[Key, Past], found: Mapping[Key, Goal]) -> Mapping[Key
         rows.setdefault(described(newest), []).append(key[0])
     listed = "; ".join(f"{', '.join(hosts)} to {release}" for release, hosts in rows.items())
     problem = f"the last good releases differ from host to host: {listed}"
-    return {
-        key: Goal("", problem, f"name the release; {_has(pasts[key])}") if goal.content else goal
-        for key, goal in found.items()
-    }
+    return {key: Goal("", problem, "name the release") if goal.content else goal for key, goal in found.items()}
 
 
 def _named(pasts: Mapping[Key, Past], wanted: str) -> Mapping[Key, frozenset[str]]:
@@ -184,17 +182,13 @@ def _chosen(pasts: Mapping[Key, Past], found: Mapping[Key, frozenset[str]], want
                 f"{wanted!r} stands for several releases of {key[1]} on {key[0]}: {listed}", hint="name one"
             )
         problem = f"release {wanted} was never proven here"
-        chosen[key] = Goal(*contents) if contents else Goal("", problem, f"--limit the run to the others; {_has(past)}")
+        chosen[key] = Goal(*contents) if contents else Goal("", problem, "--limit the run to the others")
     return chosen
 
 
 def _now(past: Past) -> str:
     ids = [item.id for item in past.releases if item.content_hash == past.current]
     return f"the current release {ids[-1]}" if ids else "no release is current"
-
-
-def _has(past: Past) -> str:
-    return f"proven here: {described(past.releases)}"
 
 
 def described(releases: Sequence[ProvenRelease]) -> str:
@@ -210,12 +204,40 @@ def _versions(release: ProvenRelease) -> str:
     return f" ({models})" if models else ""
 
 
-def _did_you_mean(pasts: Mapping[Key, Past], wanted: str) -> str:
-    """What each host has, hosts that have the same together."""
-    names = {name for past in pasts.values() for item in past.releases for name in (item.id, item.content_hash)}
-    close = nearest(wanted, names)
-    rows: dict[str, list[str]] = {}
-    for (host, service), past in pasts.items():
-        rows.setdefault(f"{service}: {described(past.releases)}", []).append(host)
-    listed = [f"{', '.join(hosts)}: {text}" for text, hosts in rows.items()]
-    return "\n    ".join([*([f"did you mean {close!r}?"] if close else []), *listed])
+def names_of(release: ProvenRelease) -> tuple[str, str]:
+    """What stands for it alone, whatever else begins like it."""
+    return release.id, release.content_hash
+
+
+def offered(pasts: Mapping[Key, Past], possible: Mapping[Key, Collection[str]], command: Callable[[str], str]) -> str:
+    """What the hosts of one service can go back to, by the contents that are ``possible`` on each: those that are so on
+    every host, and as ``command`` says it the one that is the fewest steps back.
+    """
+    shared = [
+        content
+        for content in _ways(next(iter(pasts.values())))
+        if all(content in possible[key] for key in pasts) and any(content != past.current for past in pasts.values())
+    ]
+    if not shared:
+        rows: dict[str, list[str]] = {}
+        for key, past in pasts.items():
+            rows.setdefault(_listed(past, set(possible[key]) - {past.current}), []).append(key[0])
+        listed = "; ".join(f"{', '.join(hosts)}: {text}" for text, hosts in rows.items())
+        return f"no release is possible on every host; {listed}"
+    past = next(iter(pasts.values()))
+    left = {content for past in pasts.values() for content in taken_back(past.releases)}
+    good = [content for content in shared if content not in left]
+    nearest_one = f"; the nearest: `{command(good[0])}`" if good else ""
+    return f"possible on every host: {_listed(past, shared)}{nearest_one}"
+
+
+def _ways(past: Past) -> list[str]:
+    """The contents that were proven, the last good one first, then those before it, then the others."""
+    order = list(dict.fromkeys(item.content_hash for item in past.releases))
+    at, left = order.index(past.current) if past.current in order else len(order), taken_back(past.releases)
+    before = [content for content in reversed(order[:at]) if content not in left]
+    return before + [content for content in reversed(order) if content not in before]
+
+
+def _listed(past: Past, contents: Collection[str]) -> str:
+    return described([item for item in past.releases if item.content_hash in contents])

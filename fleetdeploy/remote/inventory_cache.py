@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from fleetdeploy.config.fields.durations import written_duration
 from fleetdeploy.domain.protocols import Clock
+from fleetdeploy.remote import private_file
 
 MOST_FILES = 5000
 MOST_BYTES = 256 * 1024 * 1024
@@ -27,10 +27,6 @@ _VOLATILE = frozenset({
     "SSH_CONNECTION", "SSH_TTY", "STY", "TERM", "TMUX", "TMUX_PANE", "WINDOWID", "XDG_RUNTIME_DIR", "XDG_SESSION_ID",
 })  # fmt: skip
 """Variables that differ from one terminal to the next and say nothing about a fleet."""
-
-
-class _Damaged(Exception):
-    """A file of the cache that is not as it was written."""
 
 
 @dataclass
@@ -76,10 +72,10 @@ class CachedScripts:
 
     def _found(self, file: Path, path: Path) -> str | None:
         try:
-            at_s, answer = _read(file)
+            at_s, answer = private_file.read(file, most_bytes=MOST_BYTES)
         except FileNotFoundError:
             return None
-        except (OSError, _Damaged) as error:
+        except (OSError, private_file.Damaged) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             self._warn(f"the cached answer of {path} is not used: {reason}; it is made anew")
             return None
@@ -93,23 +89,11 @@ class CachedScripts:
         return answer
 
     def _keep(self, file: Path, answer: str) -> None:
-        body = answer.encode("utf-8")
-        head = {"at": self.clock.now_s(), "sha256": hashlib.sha256(body).hexdigest()}
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._swept:
-                self._swept = True
+            if not self._swept and self.directory.exists():
                 _sweep(self.directory)
-            # Made with mode 0600, whatever the umask says.
-            handle, name = tempfile.mkstemp(prefix=".new-", dir=self.directory)
-            try:
-                with os.fdopen(handle, "wb") as stream:
-                    stream.write(json.dumps(head).encode() + b"\n" + body)
-                Path(name).replace(file)
-            except BaseException:
-                with suppress(OSError):
-                    Path(name).unlink()
-                raise
+            self._swept = True
+            private_file.write(file, answer, at_s=self.clock.now_s())
         except OSError as error:
             self._warn(f"the inventory cache cannot be written: {error.strerror}: {self.directory}")
 
@@ -120,25 +104,6 @@ class CachedScripts:
         if what not in self._told:
             self._told.add(what)
             self.tell(text)
-
-
-def _read(file: Path) -> tuple[float, str]:
-    """When an answer was given, and the answer. Raises OSError; _Damaged for one that cannot be trusted."""
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
-        about = os.fstat(stream.fileno())
-        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
-            raise _Damaged(f"{file} is not yours alone")
-        if about.st_size > MOST_BYTES:
-            raise _Damaged(f"{file} is too large")
-        head, _, body = stream.read().partition(b"\n")
-    try:
-        said = json.loads(head)
-        at_s, digest, answer = float(said["at"]), said["sha256"], body.decode("utf-8")
-    except (ValueError, TypeError, LookupError, RecursionError):
-        raise _Damaged(f"{file} is damaged") from None
-    if digest != hashlib.sha256(body).hexdigest():
-        raise _Damaged(f"{file} is damaged")
-    return at_s, answer
 
 
 def _sweep(directory: Path) -> None:

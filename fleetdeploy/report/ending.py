@@ -33,7 +33,8 @@ class Ending:
 
     ``outcome`` is None where the run was refused, ``plan`` where the hosts were not looked at; ``changing`` are those
     that needed something. ``debts`` are hosts that owe a release, None where that cannot be read. ``frozen`` is the
-    freeze that goes on, ``kept_out`` whether it kept the run from its work. ``error`` is why it was refused.
+    freeze that goes on; ``held_back`` is News.FROZEN or News.WAITING where something new had to wait. ``error`` is why
+    it was refused.
     """
 
     command: str
@@ -48,13 +49,13 @@ class Ending:
     outcome: RunOutcome | None = None
     debts: int | None = None
     frozen: Freeze | None = None
-    kept_out: bool = False
+    held_back: News | None = None
 
     @property
     def news(self) -> News:
         """How it ended, in one word."""
-        if self.kept_out:
-            return News.FROZEN
+        if self.held_back is not None:
+            return self.held_back
         if self.exit_code == 0:
             return News.CHANGED if self.names(HostState.CHANGED) else News.UNCHANGED
         return _NEWS.get(self.exit_code, News.FAILED)

@@ -11,7 +11,7 @@ from fleetdeploy.report.html.scale import lasted, moment
 from fleetdeploy.report.safe_text import safe_line
 from fleetdeploy.report.story.run_story import RunStory
 from fleetdeploy.report.story.standing import standing
-from fleetdeploy.report.story.verdict import Tone, Verdict, verdict_of
+from fleetdeploy.report.story.verdict import Tone, Verdict, verdict
 from fleetdeploy.rollout.journal.recorded_run import RecordedRun
 
 FORMAT = 1
@@ -44,13 +44,13 @@ class Row:
 
     def as_json(self) -> dict[str, object]:
         """Times are Unix time; ``ended_s`` is that of the last record, where nothing tells of an end."""
-        return {**_head(self.run), "verdict": self.verdict.word, "hosts": self.hosts}
+        return {**_head(self.run, self.verdict), "hosts": self.hosts}
 
 
 def row(run: RecordedRun, story: RunStory) -> Row:
     """A run's line, made of its records and of what they tell together."""
     counts = {state: count for state, count in story.counts().items() if count} if story.ended_s is not None else {}
-    return Row(run, verdict_of(run.exit_code, damaged=run.damage is not None), counts)
+    return Row(run, verdict(story, damaged=run.damage is not None), counts)
 
 
 def lines(rows: Sequence[Row], *, width: int | None) -> Iterator[Text]:
@@ -73,8 +73,9 @@ def lines(rows: Sequence[Row], *, width: int | None) -> Iterator[Text]:
 def result(run: RecordedRun, story: RunStory) -> dict[str, object]:
     """What the run printed with ``--json``, and what its journal tells besides."""
     return {
-        **_head(run),
+        **_head(run, verdict(story, damaged=run.damage is not None)),
         "format": FORMAT,
+        "resumes": list(run.resumes),
         "summary": story.last_line,
         "by": story.by,
         "directory": story.directory,
@@ -93,11 +94,21 @@ def result(run: RecordedRun, story: RunStory) -> dict[str, object]:
     }
 
 
-def _head(run: RecordedRun) -> dict[str, object]:
+def heading(run: RecordedRun) -> Iterator[Text]:
+    """Which run it was, in two lines: those of the run itself have times alone."""
+    yield safe_line(Text(f"run {run.id}: {run.command}", style="bold"))
+    told = [] if run.started_s is None else [f"began {moment(run.started_s)}"]
+    told += [f"{word} {run.started[name]}" for name, word in (("by", "by"), ("directory", "in")) if name in run.started]
+    told += [f"carries on {name}" for name in run.resumes[:1]]
+    yield safe_line(Text("  " + ", ".join(told)))
+
+
+def _head(run: RecordedRun, found: Verdict) -> dict[str, object]:
     return {
         "run": run.id,
         "state": run.state.value,
         "exit_code": run.exit_code,
+        "verdict": found.word,
         "command": run.command,
         "started_s": run.started_s,
         "ended_s": run.ended_s,

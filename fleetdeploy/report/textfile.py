@@ -27,7 +27,7 @@ MODE = 0o644
 _GOOD = frozenset({News.CHANGED, News.UNCHANGED})
 _HELP = {
     "last_attempt_timestamp_seconds": "When a command that may change the fleet ended last, whatever came of it.",
-    "last_attempt_exit_code": "Its exit code: 6 is locked, 10 frozen, 5 refused.",
+    "last_attempt_exit_code": "Its exit code: 6 is locked, 10 held back, 5 refused.",
     "last_run_timestamp_seconds": "When the last run ended that looked at the hosts and was let do its work.",
     "last_run_duration_seconds": "How long it took.",
     "last_run_exit_code": "Its exit code: 0 is converged.",

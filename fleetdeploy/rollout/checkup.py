@@ -36,7 +36,7 @@ def look(
     wishes: dict[Place, list[BalancerWish]] = {}
     for host in hosts:
         if host.balancer is not None:
-            wishes.setdefault(_place(host.balancer), []).append(host.balancer)
+            wishes.setdefault(host.balancer.place, []).append(host.balancer)
     found = side_by_side(examine, hosts, forks=forks)
     heard = dict(zip(wishes, side_by_side(_asker(balancer_of), list(wishes.values()), forks=forks), strict=True))
     return [_completed(facts, heard, debts) for facts in found]
@@ -69,7 +69,7 @@ def _completed(facts: HostFacts, heard: Mapping[Place, _Heard], debts: Debts) ->
     owes = f"since {debt.since}, {debt.why}" if debt is not None else ""
     if wish is None:
         return replace(facts, owes=owes)
-    said = heard[_place(wish)]
+    said = heard[wish.place]
     return replace(facts, owes=owes, members=_own(wish, said), balancer_obeys=said.obeys)
 
 
@@ -82,10 +82,6 @@ def _own(wish: BalancerWish, said: _Heard) -> Reading[tuple[PoolMember, ...]]:
             return reading
         own += [member for member in known(reading) or () if member.server == wish.server]
     return Present(tuple(own))
-
-
-def _place(wish: BalancerWish) -> Place:
-    return wish.kind, wish.host, wish.socket
 
 
 def _told(error: HostError) -> str:

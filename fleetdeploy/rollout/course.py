@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fleetdeploy.domain.plan import Plan
 from fleetdeploy.planning.waves import split
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.capacity.in_service import never_served
+from fleetdeploy.rollout.capacity.in_service import has_served, never_served
 from fleetdeploy.rollout.work import Call, Work, work_of
 
 
@@ -55,7 +55,7 @@ def turn(plan: Plan, bound: BoundPlay, progress: Progress) -> Turn:
         and name not in progress.lost
         and (name in progress.touched or work_of(plan.hosts[name], _calls(bound)))
     )
-    new = new_hosts(plan, bound.hosts, progress.activated)
+    new = new_hosts(plan, bound.everyone, progress.activated)
     # Hosts that are out already come first: repairing them costs no capacity and gains some. So do new ones where
     # a domain waits for them.
     first = progress.out | new if bound.play.min_available.amount else progress.out
@@ -76,6 +76,20 @@ def has_traffic_work(plan: Plan, name: str, bound: BoundPlay) -> bool:
 def is_taken_out(plan: Plan, name: str, bound: BoundPlay) -> bool:
     """Whether the play may have the host out of service meanwhile, by the first look."""
     return any(work.takes_out for work in _work(plan, name, bound))
+
+
+def kept(plan: Plan, bound: BoundPlay, busy: Iterable[str]) -> frozenset[str]:
+    """The hosts that no other run may change while the play is at work on its ``busy`` ones, by the first look.
+
+    Where it takes hosts out of service these are all that share its capacity and have ever served, whatever is to do
+    there: another controller could take out one of them, and find the capacity for that at the same moment.
+    """
+    found = set(busy)
+    if any(is_taken_out(plan, name, bound) for name in found):
+        seen = {**plan.beyond, **{name: host.observed for name, host in plan.hosts.items()}}
+        served = {name for name, host in seen.items() if host is not None and has_served(host)}
+        found |= served & set(bound.everyone)
+    return frozenset(found)
 
 
 def _work(plan: Plan, name: str, bound: BoundPlay) -> tuple[Work, ...]:

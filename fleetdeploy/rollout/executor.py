@@ -17,7 +17,7 @@ from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.admission import before_the_run, refusals
 from fleetdeploy.rollout.capacity.in_service import never_served
 from fleetdeploy.rollout.capacity.lookout import Lookout
-from fleetdeploy.rollout.course import Turn, turn
+from fleetdeploy.rollout.course import Turn, kept, turn
 from fleetdeploy.rollout.debt.owing import Owing
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.host.host_run import HostRun
@@ -75,7 +75,7 @@ class Executor:
         for bound in plays:
             for refusal in refusals(self.plan, bound, found):
                 raise refusal
-        self.leases.take(sorted({name for bound in plays for name in self._turn(bound).busy}))
+        self.leases.take(sorted({name for bound in plays for name in kept(self.plan, bound, self._turn(bound).busy)}))
         for bound in plays:
             if not self._over:
                 self._guarded(bound)
@@ -93,8 +93,12 @@ class Executor:
         return bool(self.stopped or self.interrupts.requested)
 
     def _heed_journal(self) -> None:
-        """Where more would be done: a journal that cannot be written ends the run, wherever that was noticed."""
+        """Where more would be done: a journal that cannot be written ends the run, wherever that was noticed. So does a
+        host that is another run's by now: it may be out of service at any moment, and who may be is not known any more.
+        """
         self.stopped = self.stopped or self.emit.failure
+        if (lost := self.leases.lost) and not self.stopped:
+            self._stop("the rollout stopped as a host of its plays is no longer its own", lost)
 
     def _turn(self, bound: BoundPlay) -> Turn:
         """The play's part of the run, as things stand."""

@@ -16,8 +16,8 @@ from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.rounds import Rounds
 from fleetdeploy.rollout.targets import Targets, gathered
 
-Place = tuple[str, str, tuple[str, ...]]
-"""What makes two hosts' balancers the same one: its host, its socket, the pools that are asked for."""
+Place = tuple[tuple[str, str, str], tuple[str, ...]]
+"""What two hosts share an answer by: their balancer, and the pools that are asked for."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _is_good(answer: _Answer) -> bool:
 
 
 def _place(wish: BalancerWish) -> Place:
-    return wish.host, wish.socket, wish.all_pools
+    return wish.place, wish.all_pools
 
 
 def _balancers(hosts: Iterable[Host]) -> dict[Place, BalancerWish]:

@@ -66,21 +66,22 @@ def closed(
     """A host's outcome at the end of a run that ended early, and ``why`` it did, "" for one that did not: hosts that it
     never came to, or only put files on, were skipped. By what was ``planned`` as the run began one that needed nothing
     is fine, whether the run came to it or not; so is one that had nothing to be switched over, once it has its files
-    and was ``put_back`` into its balancer.
+    and was ``put_back`` into its balancer. One that lacked neither, but was to be tidied up, was skipped as it serves.
     """
+    found = outcome or HostOutcome(name, HostState.OK)
+    if not why:
+        return found
     services = planned.services if planned else ()
     switches = any(item.activation is not Activation.NOTHING for item in services)
     out = any(item.undrain for item in services) and not put_back
-    if outcome is None:
-        needed = planned is not None and planned.changed
-        return HostOutcome(name, HostState.SKIPPED, why) if why and needed else HostOutcome(name, HostState.OK)
-    if why and outcome.state is HostState.OK and planned is not None and planned.changed:
-        return replace(outcome, state=HostState.SKIPPED, reason=why)
-    if why and outcome.state is HostState.CHANGED and not outcome.activated and (switches or out):
-        return replace(outcome, state=HostState.SKIPPED, reason=f"prepared, not switched over: {why}")
-    if why and outcome.state is HostState.SKIPPED and put_back and not switches:
-        return replace(outcome, state=HostState.CHANGED, reason="")
-    return outcome
+    if found.state is HostState.OK and planned is not None and planned.changed:
+        found = replace(found, state=HostState.SKIPPED, reason=why)
+    elif found.state is HostState.CHANGED and not found.activated and (switches or out):
+        found = replace(found, state=HostState.SKIPPED, reason=f"prepared, not switched over: {why}")
+    elif found.state is HostState.SKIPPED and put_back and not switches:
+        found = replace(found, state=HostState.CHANGED, reason="")
+    lacks_nothing = bool(services) and not switches and not out
+    return replace(found, as_wanted=found.state is HostState.SKIPPED and lacks_nothing)
 
 
 class Failures:

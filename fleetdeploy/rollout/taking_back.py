@@ -8,7 +8,7 @@ from functools import partial
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.outcome import HostOutcome, HostState
-from fleetdeploy.errors import FleetdeployError, Unreachable
+from fleetdeploy.errors import FleetdeployError, InMaintenance, Unreachable
 from fleetdeploy.rollout.capacity.capacity import Capacity
 from fleetdeploy.rollout.capacity.lookout import Lookout
 from fleetdeploy.rollout.debt.owing import Owing
@@ -74,4 +74,5 @@ def _failed(host: str, error: FleetdeployError) -> HostOutcome:
     """One that went away is told like any other that did, so that it is kept out and remembered."""
     told = (f"the revert failed: {error.message}", error.detail, error.hint)
     state = HostState.UNREACHABLE if isinstance(error, Unreachable) else HostState.FAILED
-    return HostOutcome(host, state, *told, untouched=False, mixed=True, taken_back=True)
+    held = error.how if isinstance(error, InMaintenance) else ""
+    return HostOutcome(host, state, *told, untouched=False, mixed=True, taken_back=True, withheld=held)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.observed import Absent, ObservedHost, Present, Unknown
 from fleetdeploy.domain.plan import HostPlan, Plan, Refusal
 from fleetdeploy.domain.protocols import Fleet
-from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.domain.service import DesiredService, ServiceWish
 from fleetdeploy.errors import HostError, HostKeyRefused, LockHeld
 from fleetdeploy.planning.host import plan_host
 from fleetdeploy.rollout.emitter import Emitter
@@ -32,7 +32,8 @@ class Target:
 class Targets:
     """The hosts of a run in inventory order. ``stamp`` is the run's time for release ids, ``undecided`` says what else
     a host is refused for, once it is planned, ``drained_by`` which run took a host out of its balancer that it could
-    not reach; "" where none did.
+    not reach; "" where none did. ``beyond`` are hosts of the same plays that the run is not about, as by ``--limit``:
+    they are looked at where something is to be changed, because the plays' capacity is theirs as well.
     """
 
     by_name: Mapping[str, Target]
@@ -42,6 +43,13 @@ class Targets:
     again: bool = False
     undecided: Callable[[HostPlan], Sequence[Refusal]] = lambda _: ()
     drained_by: Callable[[Host], str] = lambda _: ""
+    beyond: Mapping[str, Host] = field(default_factory=dict)
+
+    def place(self, name: str) -> tuple[Host, list[ServiceWish]]:
+        """One of all these hosts, and the services that it shall run."""
+        if target := self.by_name.get(name):
+            return target.host, [service.wish for service in target.desired]
+        return self.beyond[name], list(self.beyond[name].services)
 
     def observe_one(self, fleet: Fleet, name: str) -> HostPlan:
         """Probe one host and plan it. Raises HostError when it cannot be probed."""
@@ -71,7 +79,20 @@ class Targets:
             return found
 
         results = side_by_side(look, wanted, forks=forks, at_once=LockHeld)
-        return gathered(dict(zip(wanted, results, strict=True)))
+        plan = gathered(dict(zip(wanted, results, strict=True)))
+        if names is not None or not plan.changed_hosts:
+            return plan
+
+        def look_beyond(host: Host) -> ObservedHost | None:
+            try:
+                observed = self._with_debt(host, fleet.session(host).observe(host.services))
+            except HostError:
+                return None
+            check(host, observed)
+            return observed
+
+        seen = side_by_side(look_beyond, list(self.beyond.values()), forks=forks, at_once=LockHeld)
+        return replace(plan, beyond=dict(zip(self.beyond, seen, strict=True)))
 
     def attempt(self, fleet: Fleet, emit: Emitter, name: str) -> HostPlan | HostError:
         """Probe one host and plan it, or why it cannot be probed. A refused host key refuses the host in its plan."""

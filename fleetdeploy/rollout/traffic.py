@@ -42,7 +42,7 @@ def sources_of(hosts: Iterable[Host]) -> tuple[Source, ...]:
     wishes: dict[tuple[str, str, str], BalancerWish] = {}
     for host in hosts:
         if (wish := host.balancer) is not None and wish.all_pools:
-            key = (wish.kind, wish.host, wish.socket)
+            key = wish.place
             wishes.setdefault(key, wish)
             pools.setdefault(key, {}).update((name, name) for name in wish.all_pools)
     times = Counter(name for names in pools.values() for name in names)

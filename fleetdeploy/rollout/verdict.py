@@ -39,7 +39,7 @@ def judge(
     code, text = next(told(ended) for holds, told in _ENDS if holds(ended))
     if code in {MIXED, SOME_SKIPPED}:
         text += _exposed(exposed, hosts)
-    return RunOutcome(run, code, text, hosts)
+    return RunOutcome(run, code, text, hosts, again if code else "")
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class _Ended:
 
     @property
     def behind(self) -> list[str]:
-        """Those that were to be switched over and are not."""
-        left_out = self.those(lambda item: item.state is HostState.SKIPPED)
+        """Those that were to be switched over, or put back, and are not."""
+        left_out = self.those(lambda item: item.state is HostState.SKIPPED and not item.as_wanted)
         return [name for name in (*self.failed, *left_out) if not self.hosts[name].activated]
 
     @property
@@ -81,6 +81,19 @@ class _Ended:
         """The hosts that failed by themselves, or else what ended the run."""
         own = [name for name in self.failed if not self.hosts[name].taken_back]
         return named(own) if own else self.stopped
+
+    @property
+    def left(self) -> str:
+        """What is said of hosts that somebody else keeps out of their balancers."""
+        ways: dict[str, list[str]] = {}
+        for name in self.those(lambda item: bool(item.withheld)):
+            ways.setdefault(self.hosts[name].withheld, []).append(name)
+        told = " and ".join(f"{named(names)} left {way}" for way, names in ways.items())
+        return f"{told}, which fleetdeploy did not ask for" if told else ""
+
+    @property
+    def aside(self) -> str:
+        return f" ({self.left})" if self.left else ""
 
     @property
     def switched(self) -> str:
@@ -94,12 +107,14 @@ _End = tuple[int, str]
 def _not_known(run: _Ended) -> _End:
     kept = run.those(lambda item: item.taken_back and item.state is HostState.CHANGED)
     also = f", {named(kept)} {run.deed} and not taken back" if kept else ""
-    text = f"FAILED: {named(run.mixed)}: not known to serve what it served before{also}; "
-    return MIXED, f"{text}look with `fleetdeploy status`, mend it, then: {run.again}"
+    unknown = [name for name in run.mixed if not run.hosts[name].withheld]
+    told = [f"{named(unknown)}: not known to serve what it served before"] if unknown else []
+    text = "; ".join([*told, *filter(None, [run.left])]) + also
+    return MIXED, f"FAILED: {text}; look with `fleetdeploy status`, mend it, then: {run.again}"
 
 
 def _interrupted(run: _Ended) -> _End:
-    also = f", failed {named(run.failed)}" if run.failed else ""
+    also = f", failed {named(run.failed)}{run.aside}" if run.failed else ""
     return 128 + run.interrupted, f"INTERRUPTED: {run.switched}{also}; continue with: {run.again}"
 
 
@@ -109,7 +124,7 @@ def _held(run: _Ended) -> _End:
 
 def _mixed(run: _Ended) -> _End:
     fleet = f"the fleet is mixed: {named(run.activated)} {run.deed}"
-    return MIXED, f"FAILED: {run.blame}; {fleet}; mend it, then: {run.again}"
+    return MIXED, f"FAILED: {run.blame}{run.aside}; {fleet}; mend it, then: {run.again}"
 
 
 def _as_before(run: _Ended) -> _End:
@@ -117,13 +132,14 @@ def _as_before(run: _Ended) -> _End:
     state = f"{named(reverted)} reverted, " if reverted else ""
     # Of hosts that were not touched nobody says that they serve: one of them may be why it stopped.
     lost = not run.failed or any(run.hosts[name].state is HostState.UNREACHABLE for name in run.failed)
-    every = "every host that was touched" if lost else "every host"
+    every = "every host that was touched" if lost else "every other host" if run.left else "every host"
+    left = f", {run.left}" if run.left else ""
     undone = "" if run.deed == CHANGED else f"nothing was {run.deed}; "
-    return FAILED, f"FAILED: {run.blame}; {undone}{state}{every} serves what it served before"
+    return FAILED, f"FAILED: {run.blame}; {undone}{state}{every} serves what it served before{left}"
 
 
 def _late(run: _Ended) -> _End:
-    what = named(run.failed) if run.failed else run.stopped
+    what = (named(run.failed) if run.failed else run.stopped) + run.aside
     return MIXED, f"FAILED: {what}, after every host was switched over; mend it, then: {run.again}"
 
 

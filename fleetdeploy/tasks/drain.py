@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleetdeploy.config.fields.durations import Duration
 from fleetdeploy.domain.observed import Present
 from fleetdeploy.domain.plan import Activation, ServicePlan
-from fleetdeploy.errors import BalancerFailed
+from fleetdeploy.errors import BalancerFailed, InMaintenance
 from fleetdeploy.tasks.step import Step
 
 UNDRAIN_S = 60.0
@@ -23,7 +23,8 @@ class Arguments(BaseModel):
 
 def put_back(step: Step, *, deadline_s: float) -> None:
     """Undrain a host and clear its marker, whoever of our runs drained it; where it is in no balancer any longer, the
-    marker alone. Raises BalancerFailed.
+    marker alone. Raises BalancerFailed; of a host that somebody has in maintenance the marker stays, because what we
+    drained may lie beneath that.
     """
     if step.balancer is not None and step.pools:
         step.balancer.undrain(step.pools, step.server, deadline_s=deadline_s, check=step.session.leases().check)
@@ -56,7 +57,13 @@ class Drain:
             raise BalancerFailed("no balancer to drain from", where=step.session.host.name)
         step.files.mark_drained(step.run)
         check = step.session.leases().check
-        step.balancer.drain(step.pools, step.server, deadline_s=arguments.timeout, check=check)
+        try:
+            step.balancer.drain(step.pools, step.server, deadline_s=arguments.timeout, check=check)
+        except InMaintenance as error:
+            ours = error.told or step.committed or isinstance(step.plan.observed.drained_by, Present)
+            if not ours:
+                step.files.clear_drained()  # nothing is out by us: what a person does there next is not ours to end
+            raise
 
     def undo(self, step: Step, arguments: Arguments) -> None:  # noqa: ARG002
         """Back into the balancer, where something served before; elsewhere the next run does it, once it has proof.

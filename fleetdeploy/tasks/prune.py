@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleetdeploy.domain.observed import ObservedService, Present, ProvenRelease, State, Unknown
 from fleetdeploy.domain.plan import ServicePlan
 from fleetdeploy.planning.before import configured
-from fleetdeploy.planning.rollback import last_good, past_of, proven_here
+from fleetdeploy.planning.rollback import last_good, past_of, proven_here, taken_back
 from fleetdeploy.tasks.step import Step
 
 RECORDS = 20
@@ -29,17 +29,18 @@ class Arguments(BaseModel):
     keep: int = Field(
         default=3,
         ge=1,
-        description="how many of the newest proven releases of each model keep their versions; where the host has no "
-        "history of releases, how many of the newest versions stay",
+        description="how many of the newest proven releases of each model keep their versions, what a rollback took "
+        "back behind all others; where the host has no history of releases, how many of the newest versions stay",
     )
 
 
 def prunable(plan: ServicePlan, keep: int) -> Versions:
     """Versions on the host that nothing needs, by model.
 
-    Kept are those of the ``keep`` releases of the model proven last, of the recorded release and the last good one
-    before it, what is wanted or pinned, what the server has in memory or its file on the host lists, and what has no
-    manifest of ours. Nothing is prunable where the history could not be read whole.
+    Kept are those of the ``keep`` releases of the model proven last, what was taken back behind all others, of the
+    recorded release and the last good one before it, what is wanted or pinned, what the server has in memory or its
+    file on the host lists, and what has no manifest of ours. Nothing is prunable where the history could not be read
+    whole.
     """
     if not isinstance(plan.observed.versions, Present) or why_not(plan.observed):
         return {}
@@ -82,11 +83,15 @@ def _spare(plan: ServicePlan, keep: int) -> Versions:
 def _proven(observed: ObservedService, keep: int) -> Mapping[str, set[int]]:
     """The versions of the last ``keep`` releases of each model, and of what a rollback needs now.
 
-    Releases of a model with the same versions are one: a new image must not push the versions before it out.
+    Releases of a model with the same versions are one: a new image must not push the versions before it out. One that
+    was taken back comes behind all others, as nobody goes back to it by itself: it must not push a good one out.
     """
     releases, found = proven_here(observed), dict[str, set[int]]()
+    left = taken_back(releases)
+    last_first = releases[::-1]
+    best_first = sorted(last_first, key=lambda release: release.content_hash in left)
     for model in {model for release in releases for model in release.models}:
-        newest = dict.fromkeys(release.models.get(model, ()) for release in reversed(releases))
+        newest = dict.fromkeys(release.models.get(model, ()) for release in best_first)
         newest.pop((), None)
         found[model] = {number for numbers in list(newest)[:keep] for number in numbers}
     past = past_of(observed)

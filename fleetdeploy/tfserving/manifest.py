@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from fleetdeploy.domain.service import Manifest, ManifestFile
 from fleetdeploy.errors import ArtefactRefused, Problem
@@ -17,15 +16,24 @@ _CHUNK_BYTES: Final = 1 << 20
 
 
 class FileKey(NamedTuple):
-    """What tells one content of a file from another without reading it."""
+    """What tells one content of a file from another without reading it. ``ctime_ns`` is what nobody can set back."""
 
-    path: str
+    device: int
+    inode: int
     size_bytes: int
     mtime_ns: int
-    inode: int
+    ctime_ns: int
 
 
-def read_manifest(directory: Path, cache: MutableMapping[FileKey, str] | None = None) -> Manifest:
+class Hashes(Protocol):
+    """SHA-256 of files that were read before, in hex."""
+
+    def get(self, key: FileKey, /) -> str | None: ...
+
+    def __setitem__(self, key: FileKey, digest: str, /) -> None: ...
+
+
+def read_manifest(directory: Path, cache: Hashes | None = None) -> Manifest:
     """Hash every file under ``directory``; files that ``cache`` knows by their key are not read again.
 
     Raises ArtefactRefused with every link, special file and odd name, and for a file that cannot be read or that
@@ -77,12 +85,10 @@ def _difference(directory: Path, item: ManifestFile, status: os.stat_result | No
     return "" if found.sha256 == item.sha256 else "has other content than the manifest says"
 
 
-def _hash_file(
-    file: Path, path: str, expected: os.stat_result, cache: MutableMapping[FileKey, str] | None
-) -> ManifestFile:
-    key = _key(file, expected)
-    if cache is not None and key in cache:
-        return ManifestFile(path, expected.st_size, cache[key])
+def _hash_file(file: Path, path: str, expected: os.stat_result, cache: Hashes | None) -> ManifestFile:
+    key = _key(expected)
+    if cache is not None and (known := cache.get(key)) is not None:
+        return ManifestFile(path, expected.st_size, known)
     digest = hashlib.sha256()
     try:
         # O_NOFOLLOW: what was a regular file a moment ago may be a link by now.
@@ -90,18 +96,19 @@ def _hash_file(
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
-            after = os.fstat(stream.fileno())
+            after = _key(os.fstat(stream.fileno()))
     except OSError as error:
         raise ArtefactRefused(
             f"cannot be read: {error.strerror}", where=str(file), hint="check its owner and mode"
         ) from None
-    if _key(file, after) != key:
+    # Another name for it, as a backup of hard links makes, changes its ctime and nothing that is read.
+    if after._replace(ctime_ns=key.ctime_ns) != key:
         hint = "wait until the export has ended, then try again"
         raise ArtefactRefused("changed while it was read", where=str(file), hint=hint)
-    if cache is not None:
+    if cache is not None and after == key:
         cache[key] = digest.hexdigest()
     return ManifestFile(path, expected.st_size, digest.hexdigest())
 
 
-def _key(file: Path, status: os.stat_result) -> FileKey:
-    return FileKey(str(file), status.st_size, status.st_mtime_ns, status.st_ino)
+def _key(status: os.stat_result) -> FileKey:
+    return FileKey(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -32,6 +32,11 @@ return [...document.querySelectorAll("body *")]
   .filter((part) => part.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
   .map((part) => part.outerHTML.slice(0, 120))
 """
+CLIPPED = """
+return [...document.querySelectorAll(".bar text")].filter((text) => text.checkVisibility())
+  .filter((text) => text.getBBox().x + text.getBBox().width > text.parentElement.getBoundingClientRect().width)
+  .map((text) => text.parentElement.outerHTML)
+"""
 CONTRAST = """
 const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
 const rgba = (color) => {
@@ -87,10 +92,13 @@ def until(browser: Browser, holds: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("width", [360, 768, 1440])
 @pytest.mark.parametrize("name", [*SCENES, "damaged"])
 def test_it_renders_on_any_page(browser: Browser, reports: dict[str, Path], name: str, width: int, theme: str) -> None:
-    """Nothing stands over the page's edge, text can be read on its ground, nothing is said on the console or loaded."""
+    """Nothing stands over the page's edge or its bar's, text can be read on its ground, nothing is said on the console
+    or loaded.
+    """
     browser.show(reports[name], width=width, theme=theme)
     assert browser.js("return document.documentElement.scrollWidth") <= width
     assert browser.js(WIDER) == []
+    assert browser.js(CLIPPED) == []
     assert browser.js(CONTRAST) == []
     assert browser.js("return getComputedStyle(document.body).backgroundColor") == (
         "rgb(246, 247, 249)" if theme == "light" else "rgb(17, 22, 29)"

@@ -124,6 +124,29 @@ def _journal_after_the_act() -> None:
     acting.Acting.act = late  # type: ignore[method-assign]
 
 
+def _undo_not_announced() -> None:
+    from fleetdeploy.domain.events import Kind
+    from fleetdeploy.rollout.host import acting
+
+    act = acting.Acting.act
+
+    def quiet(self: Any, work: Any, *, committed: bool, undo: bool = False) -> None:
+        emit = self.emit
+
+        def tell(kind: Kind, *told: Any, **data: Any) -> None:
+            if not undo or kind is not Kind.STEP_STARTED:
+                emit(kind, *told, **data)
+
+        tell.run = emit.run  # type: ignore[attr-defined]
+        self.emit = tell
+        try:
+            act(self, work, committed=committed, undo=undo)
+        finally:
+            self.emit = emit
+
+    acting.Acting.act = quiet  # type: ignore[method-assign]
+
+
 def _old_version_dropped_first() -> None:
     from fleetdeploy.tfserving import model_config
 
@@ -256,6 +279,11 @@ BUGS: Mapping[str, Bug] = {
         "the journal tells of a step when it is over",
         _journal_after_the_act,
         ("tests/unit/rollout/test_deploys.py",),
+    ),
+    "undo-not-announced": Bug(
+        "a step of the way back is done without a record that it is begun",
+        _undo_not_announced,
+        ("tests/unit/rollout/test_intents.py",),
     ),
     "lock-not-fenced": Bug(
         "a run that lost its lease goes on changing the host", _lock_not_fenced, ("tests/unit/remote/test_leases.py",)

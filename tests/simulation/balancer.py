@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.observed import PoolMember, Traffic
 from fleetdeploy.domain.protocols import nothing
-from fleetdeploy.errors import BalancerFailed
+from fleetdeploy.errors import BalancerFailed, InMaintenance
 
 from .wire import Wire
 from .world import POOLS, World
+
+_OUT = {Traffic.DRAINED, Traffic.MAINTENANCE}
 
 
 @dataclass
@@ -68,29 +70,41 @@ class SimBalancer:
     def _in_maintenance(self, pools: Sequence[str], server: str) -> bool:
         return any(self.world.traffic(pool, server) is Traffic.MAINTENANCE for pool in pools)
 
+    def _leave_maintenance(self, pools: Sequence[str], server: str, *, told: bool) -> None:
+        if self._in_maintenance(pools, server):
+            text = f"{server} is in maintenance, which fleetdeploy did not ask for; it is left there"
+            raise InMaintenance(text, where=self.name, hint="set server POOL/SERVER state ready", told=told)
+
     def _keep_out(self, pools: Sequence[str], server: str, deadline_s: float, check: Callable[[], None]) -> None:
         self._known(pools, server)
-        if not self._in_maintenance(pools, server):
-            self._drain(pools, server, deadline_s, check)
+        for pool in pools:
+            check()
+            if not self._in_maintenance([pool], server) and "drain" not in self.world.lies:
+                self.world.take_out(server)
+                self.world.drained |= {(pool, server)}
+        if any(self.world.traffic(pool, server) not in _OUT for pool in pools):
+            self.world.clock.wait(deadline_s)
+            raise BalancerFailed(f"{server} still gets requests", where=self.name)
 
     def _drain(self, pools: Sequence[str], server: str, deadline_s: float, check: Callable[[], None]) -> None:
         self._known(pools, server)
-        if self._in_maintenance(pools, server):
-            raise BalancerFailed(f"{server} is in maintenance, which fleetdeploy did not ask for", where=self.name)
-        check()
-        self.world.take_out(server)
-        if "drain" not in self.world.lies:
-            self.world.drained |= {(pool, server) for pool in pools}
+        for at, pool in enumerate(pools):
+            check()
+            self._leave_maintenance(pools, server, told=at > 0)
+            self.world.take_out(server)
+            if "drain" not in self.world.lies:
+                self.world.drained |= {(pool, server)}
         if any((pool, server) not in self.world.drained for pool in pools):
             self.world.clock.wait(deadline_s)
             raise BalancerFailed(f"{server} still gets requests", where=self.name)
 
     def _undrain(self, pools: Sequence[str], server: str, deadline_s: float, check: Callable[[], None]) -> None:
         self._known(pools, server)
-        check()
-        if "undrain" not in self.world.lies:
-            self.world.drained -= {(pool, server) for pool in pools}
-            self.world.maintenance -= {(pool, server) for pool in pools}
+        for at, pool in enumerate(pools):
+            check()
+            self._leave_maintenance(pools, server, told=at > 0)
+            if "undrain" not in self.world.lies:
+                self.world.drained -= {(pool, server)}
         if any(self.world.traffic(pool, server) is not Traffic.UP for pool in pools):
             self.world.clock.wait(deadline_s)
             raise BalancerFailed(f"{server} is not up", where=self.name)

@@ -13,6 +13,7 @@ from typing import Any
 from fleetdeploy.domain.events import Event
 from fleetdeploy.report.contract.event_schema import event_schema
 from fleetdeploy.report.contract.kinds import is_written
+from fleetdeploy.report.contract.past_schema import past_run_schema, runs_schema
 from fleetdeploy.report.contract.reaching_schema import command_schema, log_schema
 from fleetdeploy.report.contract.run_schema import run_schema
 from fleetdeploy.report.contract.status_schema import status_schema
@@ -29,6 +30,8 @@ SCHEMAS = {
     "status": status_schema,
     "command": command_schema,
     "log": log_schema,
+    "runs": runs_schema,
+    "past-run": past_run_schema,
 }
 COMMANDS = {
     "deploy": "run",
@@ -39,6 +42,9 @@ COMMANDS = {
     "exec": "command",
     "logs": "log",
     "prune": "run",
+    "sync": "run",
+    "runs list": "runs",
+    "runs show": "past-run",
 }
 _PLANS = {"-C", "--check", "--list-hosts", "--list-tasks", "--list-tags"}
 _OF_JOURNALS = {"n": 1, "prev": "", "hash": "0" * 32}
@@ -77,7 +83,7 @@ def hold_journals(runs: Path) -> None:
 
 def hold_output(words: Sequence[str], out: str) -> None:
     """The same for what a command printed with ``--json``."""
-    kind = COMMANDS.get(words[0])
+    kind = COMMANDS.get(words[0]) or COMMANDS.get(" ".join(words[:2]))
     if kind is not None and "--json" in words and not _PLANS.intersection(words):
         for value in _documents(out):
             _hold(kind, value)

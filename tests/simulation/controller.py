@@ -126,6 +126,13 @@ def sim_host(name: str, *, balanced: bool = True) -> Host:
     return Host(name, Connection(name), groups=("gpu",), balancer=wish if balanced else None)
 
 
+def beyond(bound: Sequence[BoundPlay], by_host: Mapping[str, DesiredService]) -> dict[str, Host]:
+    """The hosts of the plays that a run is not about. They shall run the same services."""
+    wishes = tuple({item.wish.name: item.wish for item in by_host.values()}.values())
+    others = {name: host for play in bound for name, host in play.everyone.items() if name not in by_host}
+    return {name: replace(host, services=wishes) for name, host in others.items()}
+
+
 @cache
 def _playbook(path: Path) -> Playbook:
     return load_playbook(path, task_names=registry().keys())
@@ -246,6 +253,7 @@ def deploy(
         bound = run_plays or plays(list(by_host), balanced=balanced)
         targets = Targets(found, stamp, allow_remove, again=again, undecided=partial(fact_refusals, bound))
         targets = replace(targets, drained_by=debts.drained_by) if debts else targets
+        targets = replace(targets, beyond=beyond(bound, by_host))
         wire.who = f"run-{stamp}" if owner == HERE else f"run-{stamp}-{owner}"
         written = lambda event: None if event.kind in FLEETING else events.append(event)  # noqa: E731
         emit = Emitter(wire.who, world.clock, journals=[wire.record, *sinks], views=[written, *views])

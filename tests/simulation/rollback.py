@@ -15,7 +15,8 @@ from fleetdeploy.domain.inventory import Group, Inventory
 from fleetdeploy.domain.secret import Secret
 from fleetdeploy.domain.service import DesiredService, GoldenRequest, ModelWish
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.going_back import Request, going_back
+from fleetdeploy.rollout.going_back import going_back
+from fleetdeploy.rollout.one_way_back import Request
 from fleetdeploy.rollout.targets import Target, Targets
 from fleetdeploy.tasks import registry
 

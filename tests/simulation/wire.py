@@ -36,7 +36,8 @@ class Trouble:
     the call's host from then on. ``meanwhile``: something else happens before the call, which is told its host.
 
     ``count`` may be ``acts``, for calls that can change something, or ``records`` of the journal: then it happens
-    before one is written, and what happens to a call happens to the next one.
+    before one is written, and what happens to a call happens to the next one. It may be a method: then calls of that
+    count.
     """
 
     kind: str = ""
@@ -80,9 +81,12 @@ class Wire:
             due, self._next = self._next, ""
             return due
         self.acts += changes(method)
+        if self.trouble.count == method:
+            return self.trouble.kind if [name for _, name in self.calls].count(method) == self.trouble.at else ""
         if self.trouble.count == "acts":
             return self.trouble.kind if changes(method) and self.acts == self.trouble.at else ""
-        return self.trouble.kind if len(self.calls) == self.trouble.at else ""
+        due = self.trouble.count == "calls" and len(self.calls) == self.trouble.at
+        return self.trouble.kind if due else ""
 
     def _die(self) -> None:
         self.dead = True

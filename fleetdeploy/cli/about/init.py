@@ -118,14 +118,13 @@ def _wanted(arguments: argparse.Namespace) -> starter.Wanted:
 
 
 def _refuse_existing(paths: set[Path]) -> None:
-    from fleetdeploy.errors import InputError, Problem
+    from fleetdeploy.errors import InputError
 
-    there = [path for path in sorted(paths) if path.exists() or path.is_symlink()]
+    there = [str(path) for path in sorted(paths) if path.exists() or path.is_symlink()]
     if there:
-        hint = "move it away, or name another directory: fleetdeploy init DIR"
-        raise InputError(
-            problems=[Problem("exists, and is not overwritten", where=str(path), hint=hint) for path in there]
-        )
+        verb, them = ("exists, and is", "it") if len(there) == 1 else ("exist, and are", "them")
+        hint = f"nothing was written; move {them} away, or name another directory: fleetdeploy init DIR"
+        raise InputError(f"{verb} not overwritten", where=", ".join(there), hint=hint)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -28,7 +28,8 @@ EXIT_CODES = {
     "7": "a model was refused: layout, manifest, or other content under an old number",
     "8": "all reachable hosts done, others skipped with --allow-unreachable",
     "9": "held: a person has to agree (pause, --step)",
-    "10": "this deploy would change something (plan --exit-code), or drift (status --exit-code)",
+    "10": "this deploy would change something (plan --exit-code), drift (status --exit-code), or sync holds "
+    "something back for now",
     "130, 143": "interrupted; go on with fleetdeploy resume",
 }
 FILES = {
@@ -38,7 +39,8 @@ FILES = {
     "templates/model.config.j2": "the template of what TF Serving reads",
     "fleetdeploy.yml": "settings of the project: freeze windows, notifications, metrics; optional",
     "~/.ssh/config, ~/.ssh/known_hosts": "are read as ssh does; a host whose key is not known is refused",
-    "~/.local/state/fleetdeploy/": "runs and their journals, local locks, debts of hosts (--state-dir)",
+    "~/.local/state/fleetdeploy/": "runs and their journals (--state-dir), local locks, debts of hosts",
+    "~/.cache/fleetdeploy/hashes": "hashes of model files by inode and times; without it they are read anew",
     "/srv/fleetdeploy/SERVICE/": "on a host: models, configuration and releases of a service",
 }
 ENVIRONMENT = {
@@ -46,7 +48,7 @@ ENVIRONMENT = {
     "CI": "on a build server nothing that was printed is drawn over",
     "NO_COLOR": "no colours, as with --no-color",
     "SSH_AUTH_SOCK": "the agent that holds the SSH keys",
-    "XDG_CACHE_HOME": "below it answers of inventory programs are kept (default: ~/.cache)",
+    "XDG_CACHE_HOME": "below it hashes of model files and answers of inventory programs are kept (default: ~/.cache)",
     "XDG_STATE_HOME": "below it the state is kept (default: ~/.local/state)",
 }
 _Commands = list[tuple[str, argparse.ArgumentParser]]

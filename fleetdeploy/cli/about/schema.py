@@ -14,11 +14,13 @@ KINDS = {
     "tasks": "a file that include_tasks names",
     "settings": "fleetdeploy.yml",
     "plan": "what plan --json prints",
-    "run": "what deploy, rollback and resume --json print",
+    "run": "what deploy, sync, rollback, resume and prune --json print",
     "status": "what status --json prints",
     "doctor": "what doctor --json prints",
     "command": "what run and exec --json print",
     "log": "a line of logs --json",
+    "runs": "what runs list --json prints",
+    "past-run": "what runs show --json prints",
     "event": "a line of deploy --events FILE and of a run's journal",
 }
 EPILOG = """\
@@ -29,11 +31,14 @@ kinds:
   tasks       a file that include_tasks names
   settings    fleetdeploy.yml: freeze windows, notifications, sync
   plan        what `fleetdeploy plan --json` prints, for programs that read it
-  run         what `deploy`, `rollback` and `resume` print with --json
+  run         what `deploy`, `sync`, `rollback`, `resume` and `prune` print with
+              --json
   status      what `fleetdeploy status --json` prints
   doctor      what `fleetdeploy doctor --json` prints
   command     what `run` and `exec` print with --json
   log         one line of what `logs` prints with --json
+  runs        what `runs list` prints with --json
+  past-run    what `runs show` prints with --json: a run by its journal
   event       one line of `deploy --events FILE` and of a run's journal; see
               `fleetdeploy docs events`
 
@@ -81,6 +86,7 @@ def text_of(kind: str) -> str:
     from fleetdeploy.config import inventory_schema, json_schema
     from fleetdeploy.config.settings.schema import settings_schema
     from fleetdeploy.report.contract.event_schema import event_schema
+    from fleetdeploy.report.contract.past_schema import past_run_schema, runs_schema
     from fleetdeploy.report.contract.reaching_schema import command_schema, log_schema
     from fleetdeploy.report.contract.run_schema import run_schema
     from fleetdeploy.report.contract.status_schema import status_schema
@@ -89,18 +95,25 @@ def text_of(kind: str) -> str:
     from fleetdeploy.report.task_docs import shape_of
     from fleetdeploy.tasks import registry
 
-    if kind == "inventory":
+    printed = {
+        "plan": plan_schema,
+        "run": run_schema,
+        "status": status_schema,
+        "doctor": doctor_schema,
+        "command": command_schema,
+        "log": log_schema,
+        "runs": runs_schema,
+        "past-run": past_run_schema,
+        "event": event_schema,
+    }
+    if kind in printed:
+        schema = printed[kind]()
+    elif kind == "inventory":
         schema = inventory_schema.inventory_schema(balancer_kinds=balancers.kinds())
     elif kind == "variables":
         schema = inventory_schema.variables_schema(balancer_kinds=balancers.kinds())
     elif kind == "settings":
         schema = settings_schema()
-    elif kind == "doctor":
-        schema = doctor_schema()
-    elif kind in {"command", "log"}:
-        schema = {"command": command_schema, "log": log_schema}[kind]()
-    elif kind in {"plan", "run", "status", "event"}:
-        schema = {"plan": plan_schema, "run": run_schema, "status": status_schema, "event": event_schema}[kind]()
     else:
         shapes = {name: shape_of(task) for name, task in sorted(registry().items())}
         schema = json_schema.playbook_schema(shapes) if kind == "playbook" else json_schema.tasks_schema(shapes)

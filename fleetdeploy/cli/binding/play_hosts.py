@@ -6,7 +6,7 @@ any. A name that does not exist, in a pattern or in the limit, is always an erro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from fleetdeploy.config.inventory.patterns import select
@@ -39,9 +39,22 @@ def outside(bound: BoundPlay, limit: str | None) -> Problem:
 
 
 def everyone_of(play: Play, inventory: Inventory) -> Mapping[str, Host]:
-    """The play's hosts without any limit. Raises PatternError with the play's place."""
+    """The play's hosts without any limit. Raises PatternError with the place of the pattern."""
     try:
         return {name: inventory.hosts[name] for name in select(inventory, play.hosts)}
     except PatternError as error:
-        place = str(play.origin)
+        place = str(play.hosts_origin or play.origin)
         raise PatternError(problems=[replace(item, where=item.where or place) for item in error.problems]) from error
+
+
+def beyond(plays: Sequence[BoundPlay], meant: Collection[str]) -> Mapping[str, Host]:
+    """The hosts that share the capacity of these plays and are not ``meant``. In plays that take nobody out of service
+    there is nothing to share.
+    """
+    return {
+        name: host
+        for bound in plays
+        if bound.touches_traffic
+        for name, host in bound.everyone.items()
+        if name not in meant and host.services
+    }

@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,35 +24,49 @@ from fleetdeploy.cli.binding.calls import (
     fact_refusals,
     in_order,
 )
+from fleetdeploy.cli.binding.desired import models_named, resolve
 from fleetdeploy.cli.binding.opening import store_of
-from fleetdeploy.cli.binding.play_hosts import everyone_of, outside, within
+from fleetdeploy.cli.binding.play_hosts import beyond, everyone_of, outside, within
 from fleetdeploy.cli.binding.play_variables import check_seen, with_play_variables, with_variables
 from fleetdeploy.cli.binding.selection import selection_of
 from fleetdeploy.config.inventory.load import Loaded, load
 from fleetdeploy.config.inventory.patterns import select
-from fleetdeploy.config.inventory.told_once import of_expressions
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.config.playbook.selection import Selection, narrowed
 from fleetdeploy.config.settings.load import load_settings
-from fleetdeploy.config.syntax.suggest import hint_for
-from fleetdeploy.config.templates import TemplateSet
+from fleetdeploy.config.syntax.suggest import hint_for, missing_part
+from fleetdeploy.config.syntax.text_file import exists
 from fleetdeploy.domain.inventory import Host, Inventory
 from fleetdeploy.domain.playbook import Play, Playbook
 from fleetdeploy.domain.settings import Settings
-from fleetdeploy.errors import ArtefactRefused, InputError, PatternError, Problem
+from fleetdeploy.errors import InputError, PatternError, Problem
 from fleetdeploy.planning.gpu_declared import declared_problems
-from fleetdeploy.planning.resolve import Artefacts, resolve_host
 from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.remote.inventory_cache import CachedScripts
 from fleetdeploy.remote.inventory_script import InventoryScripts
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.debt.ledger import Debts
 from fleetdeploy.rollout.preparation import unprepared, unproven
-from fleetdeploy.rollout.targets import Target, Targets
+from fleetdeploy.rollout.targets import Targets
 from fleetdeploy.tasks import registry
 
 DEFAULT_INVENTORY = Path("inventories")
 DEFAULT_PLAYBOOK = Path("playbooks/deploy.yml")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Which hosts are meant: what is known before any artefact is read. ``stamp`` is the run's time."""
+
+    inventory: Inventory
+    sources: tuple[Path, ...]
+    playbook: Playbook
+    plays: tuple[BoundPlay, ...]
+    stamp: str
+
+    def to(self, targets: Targets) -> Project:
+        """The project that brings these plays to their targets."""
+        return Project(self.inventory, self.sources, self.playbook, self.plays, targets)
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,8 @@ def playbook_dir_of(arguments: argparse.Namespace) -> Path:
 
 def open_inventory(arguments: argparse.Namespace) -> Loaded:
     """The inventory as it is written, with the places of its values."""
+    if not arguments.inventory:
+        _check_there(arguments, DEFAULT_INVENTORY, "inventory")
     store = store_of(arguments)
     return load(
         sources_of(arguments),
@@ -90,6 +107,19 @@ def open_inventory(arguments: argparse.Namespace) -> Loaded:
         secrets=store,
         balancer_kinds=balancers.kinds(),
     )
+
+
+def _check_there(arguments: argparse.Namespace, part: Path, what: str) -> None:
+    """Whether the project has what nobody named. Raises InputError, with how another project is named."""
+    path = arguments.project / part
+    if exists(path) or path.is_symlink():
+        return
+    hint = missing_part(path)[1]
+    next_to_do = "cd into the project, or name it" if arguments.project == options.HERE else "name the project"
+    if path.parent != arguments.project and exists(path.parent):
+        next_to_do = "name another playbook, or the project"
+    so = " or" if hint.endswith("?") else ":"
+    raise InputError(f"no such {what}", where=str(path), hint=f"{hint}{so} {next_to_do} by --project DIR")
 
 
 def _scripts(arguments: argparse.Namespace) -> Callable[[Path, Sequence[str]], str]:
@@ -156,13 +186,16 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
 
 
 def debts_of(arguments: argparse.Namespace) -> Debts:
-    """Where it is kept what hosts owe."""
-    return Debts(arguments.state_dir / "debts")
+    """What hosts owe: in one place, whatever --state-dir says, and what older runs left in a state directory."""
+    place, older = options.state_home() / "debts", arguments.state_dir.absolute() / "debts"
+    return Debts(place, older if older != place else None)
 
 
 def read_playbook(arguments: argparse.Namespace, selection: Selection, *, every_play: bool = False) -> Playbook:
     """The playbook, less what ``selection`` leaves out; ``every_play`` keeps plays without tasks. Raises InputError."""
     path = Path(getattr(arguments, "playbook", None) or arguments.project / DEFAULT_PLAYBOOK)
+    if not getattr(arguments, "playbook", None):
+        _check_there(arguments, DEFAULT_PLAYBOOK, "playbook")
     store = store_of(arguments)
     return narrowed(
         load_playbook(path, task_names=registry().keys(), project=arguments.project, secrets=store),
@@ -188,64 +221,41 @@ def read_plays(
 
 def read_project(arguments: argparse.Namespace) -> Project:
     """Load, check and resolve everything. Raises InputError with all problems that can be told at once."""
+    return read_targets(read_bound(arguments), arguments)
+
+
+def read_bound(arguments: argparse.Namespace) -> Bound:
+    """Inventory and playbook, and which hosts they mean. Raises InputError."""
     inventory = read_inventory(arguments)
     playbook, bound = read_plays(arguments, inventory)
     plays = tuple(play for play in bound if play.hosts)
-    if not getattr(arguments, "quiet", False):
-        for skipped in (play for play in bound if not play.hosts):
+    with suppress(OSError):  # nobody reads
+        for skipped in (play for play in bound if not play.hosts and not getattr(arguments, "quiet", False)):
             print(f"note: {outside(skipped, arguments.limit).message}: the play is skipped", file=sys.stderr)
     check_environments(plays)
+    return Bound(inventory, sources_of(arguments), playbook, plays, new_stamp())
+
+
+def read_targets(bound: Bound, arguments: argparse.Namespace) -> Project:
+    """What the hosts shall run, by their models and templates. Raises InputError."""
+    plays = bound.plays
     meant = {name for play in plays for name in play.hosts}
-    hosts = [host for name, host in inventory.hosts.items() if name in meant]
+    hosts = [host for name, host in bound.inventory.hosts.items() if name in meant]
     extra = extra_vars.by_name(arguments.extra_vars, secrets=store_of(arguments))
     by_name = resolve(with_play_variables(hosts, plays, extra), arguments.project)
     if misfits := declared_problems((target.host, target.desired) for target in by_name.values()):
         raise InputError(problems=misfits)
     targets = Targets(
         by_name,
-        stamp=new_stamp(),
+        stamp=bound.stamp,
         allow_remove=getattr(arguments, "allow_remove", False),
-        allow_signature_change=_models_named(getattr(arguments, "allow_signature_change", ()), by_name),
+        allow_signature_change=models_named(getattr(arguments, "allow_signature_change", ()), by_name),
         again=getattr(arguments, "again", False),
         undecided=lambda plan: (*fact_refusals(plays, plan), *unprepared(plays, plan), *unproven(plays, plan)),
         drained_by=debts_of(arguments).drained_by,
+        beyond=beyond(plays, by_name),
     )
-    return Project(inventory, sources_of(arguments), playbook, plays, targets)
-
-
-def _models_named(names: Sequence[str], targets: Mapping[str, Target]) -> frozenset[str]:
-    """The models of --allow-signature-change. Raises InputError for one that no host of the run shall serve."""
-    known = {model.name for target in targets.values() for service in target.desired for model in service.models}
-    problems = [
-        Problem(
-            f"--allow-signature-change {name}: no host of this run shall serve a model of that name",
-            hint=hint_for(name, known, what="models"),
-        )
-        for name in names
-        if name not in known
-    ]
-    if problems:
-        raise InputError(problems=problems)
-    return frozenset(names)
-
-
-def resolve(hosts: Sequence[Host], project: Path) -> Mapping[str, Target]:
-    """Every host's desired services; problems of several hosts are told once each."""
-    templates, artefacts = TemplateSet(project / "templates"), Artefacts()
-    found: dict[str, Target] = {}
-    problems: dict[Problem, None] = {}
-    refused = False
-    for host in hosts:
-        try:
-            found[host.name] = Target(host, resolve_host(host, templates, artefacts))
-        except InputError as error:
-            refused = refused or isinstance(error, ArtefactRefused)
-            problems |= dict.fromkeys(error.problems)
-    if problems:
-        of_hosts = of_expressions((item.host, replace(item, host="")) for item in problems if item.host)
-        shared = [item for item in problems if not item.host]
-        raise (ArtefactRefused if refused else InputError)(problems=[*shared, *of_hosts])
-    return found
+    return bound.to(targets)
 
 
 def bind(

@@ -1,4 +1,4 @@
-"""One command that may change the fleet: held back in a freeze window, and told of when it has ended.
+"""One command that may change the fleet: held back where it must wait, and told of when it has ended.
 
 Whatever came of it, metrics are written and people are told, behind its own last line, and that never changes its exit
 code. Of a run that had an outcome the journal tells who was told, and who could not be.
@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from fleetdeploy.errors import FleetdeployError, Frozen, InputError
+from fleetdeploy.errors import FleetdeployError, InputError
 
 if TYPE_CHECKING:
     from fleetdeploy.cli.binding.project import Project
+    from fleetdeploy.cli.changing.holding_back import HoldBack
     from fleetdeploy.domain.freeze import Freeze
     from fleetdeploy.domain.outcome import RunOutcome
     from fleetdeploy.domain.plan import Plan
@@ -31,7 +32,8 @@ PENDING = 10
 
 @dataclass
 class Attempt:
-    """``freezes`` says whether freeze windows hold it back; with ``puts_back`` the rest is done that is not held back.
+    """``freezes`` says whether freeze windows hold it back. ``unattended`` is what a timer starts: what is held back is
+    pending, and the rest is done. ``retry_after_s`` is how long a release that failed is left alone, 0 for not at all.
 
     ``emit`` is filled in once the run has a journal.
     """
@@ -41,12 +43,15 @@ class Attempt:
     ending: Ending
     clock: Clock
     freezes: bool = True
-    puts_back: bool = False
+    unattended: bool = False
+    retry_after_s: float = 0.0
     emit: Emitter | None = None
+    _held_back: HoldBack | None = field(default=None, init=False)
     _over: bool = field(default=False, init=False)
 
     def check(self, plan: Plan, changing: Sequence[str]) -> Sequence[str] | None:
-        """Before anything is changed. Raises Frozen where something new would be rolled out in a freeze window.
+        """Before anything is changed. Raises Frozen or TriedLately where something new would be rolled out, and may not
+        be now.
 
         Hosts that are only put back into their balancer are no change to anybody, and are not held back. Where the run
         is to be about them alone they are returned, None where it is about all.
@@ -54,25 +59,41 @@ class Attempt:
         from fleetdeploy.report.ending import only_comes_back
 
         self.ending.plan, self.ending.changing = plan, tuple(changing)
-        freeze = self._freeze()
         new = [name for name in changing if not only_comes_back(plan.hosts[name])]
-        if freeze is None or not new or not self.freezes or self.arguments.during_freeze:
-            return None
         back = [name for name in changing if name not in new]
-        self.ending.kept_out = True
-        if back and self.puts_back:
+        self._held_back = held = self._held(plan, new, back)
+        if held is None:
+            return None
+        self.ending.held_back = held.news
+        if back and self.unattended:
             return back
-        raise frozen(freeze, new, back=back)
+        if self.unattended:
+            held.error.exit_code = PENDING
+        raise held.error
+
+    def _held(self, plan: Plan, new: Sequence[str], back: Sequence[str]) -> HoldBack | None:
+        from fleetdeploy.cli.changing import holding_back
+        from fleetdeploy.cli.changing.called import command_line
+        from fleetdeploy.rollout.foresight.setbacks import setback_of
+
+        freeze, now_s = self._freeze(), self.clock.now_s()
+        if freeze and new and self.freezes and not self.arguments.during_freeze:
+            return holding_back.by_freeze(freeze, new, back=back)
+        runs = self.arguments.state_dir / "runs"
+        setback = setback_of(runs, [plan.hosts[name] for name in new], now_s=now_s) if self.retry_after_s else None
+        if setback and now_s < setback.over_s(self.retry_after_s):
+            again = command_line(self.arguments)
+            return holding_back.by_setback(setback, setback.over_s(self.retry_after_s), new, again=again)
+        return None
 
     def judged(self, outcome: RunOutcome) -> RunOutcome:
-        """The outcome, with what still waits for the end of the freeze."""
+        """The outcome, with what was held back."""
         from fleetdeploy.rollout.naming import named
 
-        freeze = self._freeze()
-        if not self.ending.kept_out or outcome.exit_code != 0 or freeze is None:
+        if self._held_back is None or outcome.exit_code != 0:
             return outcome
         waiting = [name for name in self.ending.changing if name not in outcome.hosts]
-        text = f"FROZEN {until(freeze)}: {named(list(outcome.hosts))} put back, {len(waiting)} more would change"
+        text = f"{self._held_back.word}: {named(list(outcome.hosts))} put back, {len(waiting)} more would change"
         return replace(outcome, exit_code=PENDING, last_line=text)
 
     def over(self, exit_code: int, refusal: str = "", *, outcome: RunOutcome | None = None) -> None:
@@ -130,7 +151,7 @@ class Attempt:
             self.emit(Kind.NOTIFIED, message, told=told, failed=failed)
 
 
-def begin(arguments: argparse.Namespace, command: str, *, freezes: bool = True, puts_back: bool = False) -> Attempt:
+def begin(arguments: argparse.Namespace, command: str, *, freezes: bool = True, unattended: bool = False) -> Attempt:
     """Read the settings, and see to it that the end is told of. Raises InputError for settings that are wrong.
 
     What no freeze holds back is not held back by a mistake in the settings either: that is told, and nobody else is.
@@ -150,7 +171,7 @@ def begin(arguments: argparse.Namespace, command: str, *, freezes: bool = True, 
         settings = Settings()
     inventory = ",".join(map(str, sources_of(arguments)))
     ending = Ending(command, inventory, clock.now_s())
-    attempt = Attempt(arguments, settings, ending, clock, freezes, puts_back)
+    attempt = Attempt(arguments, settings, ending, clock, freezes, unattended)
     arguments.afterwards.append(attempt.over)
     return attempt
 
@@ -158,32 +179,17 @@ def begin(arguments: argparse.Namespace, command: str, *, freezes: bool = True, 
 def narrowed(project: Project, plan: Plan, names: Sequence[str]) -> tuple[Project, Plan]:
     """Both with these hosts alone; capacity is still that of the whole plays."""
     plays = [replace(bound, hosts=tuple(name for name in bound.hosts if name in names)) for bound in project.plays]
-    targets = replace(project.targets, by_name={name: project.targets.by_name[name] for name in names})
-    whole = replace(project, plays=tuple(bound for bound in plays if bound.hosts), targets=targets)
-    return whole, replace(plan, hosts={name: plan.hosts[name] for name in names}, unreachable={})
-
-
-def frozen(freeze: Freeze, new: Sequence[str], *, back: Sequence[str] = ()) -> Frozen:
-    """The refusal, for a person: which window, until when, and what to do."""
-    from fleetdeploy.report.wording import counted
-    from fleetdeploy.rollout.naming import named
-
-    reason = f" ({freeze.window.reason})" if freeze.window.reason else ""
-    hint = "nothing was touched; wait, or say why it cannot wait: --during-freeze REASON; `rollback` is never held back"
-    if back:
-        hint += f"\nonly to be put back, which is not frozen: --limit {','.join(back)}"
-    return Frozen(
-        f"frozen {until(freeze)}{reason}: {counted(len(new), 'host')} would change: {named(list(new))}", hint=hint
+    by_name = project.targets.by_name
+    others = {name: target.host for name, target in by_name.items() if name not in names}
+    targets = replace(
+        project.targets,
+        by_name={name: by_name[name] for name in names},
+        beyond={**project.targets.beyond, **others},
     )
-
-
-def until(freeze: Freeze) -> str:
-    """``until Mon 2026-02-02 08:00 CET``, on the clock of the window's zone."""
-    from zoneinfo import ZoneInfo
-
-    if freeze.until is None:
-        return f"with no end in sight, by the window {freeze.window.when!r}"
-    return f"until {freeze.until.astimezone(ZoneInfo(freeze.window.zone)):%a %Y-%m-%d %H:%M %Z}"
+    whole = replace(project, plays=tuple(bound for bound in plays if bound.hosts), targets=targets)
+    seen = {name: plan.hosts[name].observed if name in plan.hosts else None for name in others}
+    mine = {name: plan.hosts[name] for name in names}
+    return whole, replace(plan, hosts=mine, unreachable={}, beyond={**plan.beyond, **seen})
 
 
 def _note(text: str) -> None:

@@ -35,27 +35,35 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     options.add_project(parser)
     options.add_run_output(parser)
     group = parser.add_argument_group("rollout")
-    group.add_argument("-C", "--check", action="store_true", help="only plan; change nothing anywhere")
-    group.add_argument("-D", "--diff", action="store_true", help="show the plan with its differences first")
-    group.add_argument("--step", action="store_true", help="ask before each wave of each play; needs a terminal")
-    group.add_argument(
-        "-y", "--yes", action="store_true", help=f"do not ask before changing more than {ASK_ABOVE} hosts"
-    )
+    add_care(group)
     options.add_allowances(group)
-    group.add_argument(
-        "--allow-unreachable", action="store_true", help="go on without hosts that cannot be reached (exit 8)"
-    )
+    options.add_unreachable(group)
     options.add_freeze(group)
     options.add_lock(group)
     options.add_endings(group)
     parser.set_defaults(run=run, exit_code=False)
 
 
+def add_care(group: argparse._ActionsContainer) -> None:
+    """What a person sees, and is asked, before hosts are changed."""
+    group.add_argument("-C", "--check", action="store_true", help="only plan; change nothing anywhere")
+    group.add_argument("-D", "--diff", action="store_true", help="show the plan with its differences first")
+    group.add_argument("--step", action="store_true", help="ask before each wave of each play; needs a terminal")
+    add_yes(group)
+
+
+def add_yes(group: argparse._ActionsContainer) -> None:
+    """Not to be asked by :func:`agree`."""
+    group.add_argument(
+        "-y", "--yes", action="store_true", help=f"do not ask before changing more than {ASK_ABOVE} hosts"
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """See the table of exit codes in ``fleetdeploy --help``."""
     if arguments.check or options.only_lists(arguments):
         return plan_command.run(arguments)
-    from fleetdeploy.cli.binding.project import read_project
+    from fleetdeploy.cli.binding.project import read_bound, read_targets
     from fleetdeploy.cli.changing import plan_file
     from fleetdeploy.cli.changing.called import command_line
     from fleetdeploy.cli.changing.rollout import Rollout, carry_out
@@ -65,14 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
     asking = Asking(agreed=arguments.yes)
     if arguments.step:
         asking.check_somebody_is_here("--step asks before each wave")
-    project = read_project(arguments)
-    if planned:
-        planned.check_inputs(project)
-    again = planned.again(deploy=True) if planned else command_line(arguments)
-    if getattr(arguments, "resumed_runs", ()):
-        planned = None  # the run has changed its hosts itself since they were planned; its wishes are held against it
-    agreed = partial(agree, arguments=arguments)
-    return carry_out(Rollout(arguments, project, asking, again, agreed, planned, attempt=tried))
+    bound = read_bound(arguments)
+
+    def read() -> Rollout:
+        project, holds = read_targets(bound, arguments), planned
+        if holds:
+            holds.check_inputs(project)
+        again = holds.again(deploy=True) if holds else command_line(arguments)
+        if getattr(arguments, "resumed_runs", ()):
+            holds = None  # the run has changed its hosts itself since they were planned; its wishes are held against it
+        agreed = partial(agree, arguments=arguments)
+        return Rollout(arguments, project, asking, again, agreed, holds, attempt=tried)
+
+    return carry_out(arguments, bound, read)
 
 
 def agree(count: int, arguments: argparse.Namespace, *, does: str = "would change") -> None:

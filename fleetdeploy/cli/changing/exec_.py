@@ -47,10 +47,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     """0; 4 where it failed, a container does not run, or a host could not be reached."""
-    from fleetdeploy.cli.binding.project import read_inventory
-
     on_hosts.check(arguments, example=EXAMPLE)
-    inventory = read_inventory(arguments)
+    inventory = on_hosts.read_inventory(arguments)
     places = reached.services_of(arguments, inventory)
     argv, shown = list(arguments.words), shlex.join(arguments.words)
     return on_hosts.carry_out(

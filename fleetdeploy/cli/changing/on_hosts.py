@@ -6,14 +6,14 @@ import argparse
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetdeploy.cli import options
-from fleetdeploy.cli.changing import deploy, reached
-from fleetdeploy.errors import FleetdeployError, InputError
+from fleetdeploy.cli.changing import deploy, reached, run_end
+from fleetdeploy.errors import InputError
 
 if TYPE_CHECKING:
     from fleetdeploy.domain.inventory import Host, Inventory
@@ -29,6 +29,7 @@ DEADLINE_S = 60.0
 STOPPING = "no further host is begun, what runs is ended; once more to stop now"
 STOPPED_NOW = "STOPPED at once: commands may still run on hosts"
 DASHES = "--"
+_NAMES_INVENTORY = ("-i", "--inventory")
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,20 @@ def check(arguments: argparse.Namespace, *, example: str) -> None:
         )
 
 
+def read_inventory(arguments: argparse.Namespace) -> Inventory:
+    """The inventory. Raises InputError; where what names it stands among the command's words, with that for a hint."""
+    from fleetdeploy.cli.binding import project
+
+    try:
+        return project.read_inventory(arguments)
+    except InputError as error:
+        words = (word.partition("=")[0] for word in arguments.words)
+        if arguments.inventory or (astray := next((word for word in words if word in _NAMES_INVENTORY), "")) == "":
+            raise
+        hint = f"{astray} stands behind --, where everything belongs to the command: write it before the --"
+        raise InputError(problems=[replace(item, hint=hint) for item in error.problems]) from None
+
+
 def carry_out(order: Order) -> int:
     """Do it, tell how it ended, and return the exit code. Raises FleetdeployError where nothing was begun."""
     from fleetdeploy.cli.binding.project import print_json
@@ -126,11 +141,11 @@ def _carried_out(order: Order, until_told: ExitStack, story: RunStory, done: lis
     from fleetdeploy.domain.events import FORMAT, Kind
     from fleetdeploy.remote import clock as clocks
     from fleetdeploy.remote import fleet as fleets
-    from fleetdeploy.report import as_json
     from fleetdeploy.report.terminal import console
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.interrupt import Interrupts
     from fleetdeploy.rollout.journal import Journal, open_run
+    from fleetdeploy.rollout.locks.local import this_owner
 
     arguments, clock, run_id = order.arguments, clocks.SystemClock(), new_run(new_stamp())
     out = console(stderr=True, no_color=arguments.no_color)
@@ -139,21 +154,20 @@ def _carried_out(order: Order, until_told: ExitStack, story: RunStory, done: lis
         journals.append(until_told.enter_context(closing(Journal(arguments.events))))
     emit = Emitter(run_id, clock, journals=journals, views=[story.tell], redactor=arguments.redactor)
     fleet = fleets.SshFleet(hosts=order.inventory.hosts, connect_timeout_s=arguments.timeout)
-    interrupts = Interrupts(lambda name: out.print(f"{name}: {STOPPING}"), last_words=f"\n{STOPPED_NOW}\n")
+    stopped_now = arguments.redactor.text(f"\n{STOPPED_NOW}; to give it again: {command_line(arguments)}\n")
+    interrupts = Interrupts(lambda name: out.print(f"{name}: {STOPPING}"), last_words=stopped_now)
     try:
         until_told.enter_context(interrupts)
-        called: dict[str, Any] = {"argv": words_of(arguments), "directory": str(Path.cwd()), "own": True}
+        called: dict[str, Any] = {
+            "argv": words_of(arguments),
+            "directory": str(Path.cwd()),
+            "by": this_owner(),
+            "own": True,
+        }
         emit(Kind.RUN_STARTED, command_line(arguments), format=FORMAT, hosts=list(order.places), **called)
-        try:
+        with run_end.told_where_it_fails(emit):
             outcome, unread = _done(order, emit, fleet, clock, interrupts, done)
-        except FleetdeployError as error:
-            # A run without an end in its journal is one that was killed, and nothing else.
-            with suppress(FleetdeployError):
-                emit(Kind.RUN_FINISHED, str(error).partition("\n")[0], exit_code=error.exit_code)
-            raise
-        interrupts.over(arguments.redactor.text(f"\n{outcome.last_line}\n"))
-        with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
-            emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code, hosts=as_json.hosts(outcome))
+        run_end.tell(outcome, emit, interrupts, arguments.redactor)
         if unread is not None:
             raise unread
         return outcome
@@ -235,10 +249,11 @@ def _leases(
         stamp="",
     )
     directory, end_s = options.state_home() / "locks", clock.monotonic_s() + arguments.wait_lock
-    with local.hold(directory, order.hosts, emit.run, clock, wait_s=arguments.wait_lock) as held:
+    wait_s, check = arguments.wait_lock, interrupts.check
+    with local.hold(directory, order.hosts, emit.run, clock, wait_s=wait_s, check=check) as held:
         keeper = LeaseKeeper(targets, fleet, emit, clock, held.holder_of, options.forks(arguments), arguments.lease_ttl)
         names, left_s = list(targets.by_name), end_s - clock.monotonic_s()
-        patiently(lambda: keeper.take(names), clock=clock, wait_s=left_s, check=interrupts.check)
+        patiently(lambda: keeper.take(names), clock=clock, wait_s=left_s, check=check)
         commands.check = keeper.check
         with keeper.renewing():
             yield

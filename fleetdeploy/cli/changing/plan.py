@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
-from fleetdeploy.errors import InputError, PreflightRefused
+from fleetdeploy.cli.changing import foresight
+from fleetdeploy.errors import InputError
 
 if TYPE_CHECKING:
-    from fleetdeploy.domain.forecast import Forecast
+    from fleetdeploy.domain.freeze import Freeze
 
 PENDING = 10
 EPILOG = """\
@@ -84,14 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, "out", None):
             raise InputError("--out keeps a plan, and none is made here", hint="leave --out out, or the lists")
         return selection.run(arguments)
-    from fleetdeploy.cli.binding.project import new_run, print_json, read_project
-    from fleetdeploy.remote.clock import SystemClock
-    from fleetdeploy.remote.fleet import SshFleet
-    from fleetdeploy.report import terminal
-    from fleetdeploy.report.plan import as_json, text
-    from fleetdeploy.rollout.emitter import Emitter
-    from fleetdeploy.rollout.foresight.forecast import forecast
-    from fleetdeploy.rollout.foresight.past_runs import durations_of
+    from fleetdeploy.cli.binding.project import read_project
 
     target = getattr(arguments, "out", None)
     if target:
@@ -99,30 +95,22 @@ def run(arguments: argparse.Namespace) -> int:
     project = read_project(arguments)
     if planned:
         planned.check_inputs(project)
-    fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
-    try:
-        emit = Emitter(new_run(project.targets.stamp), SystemClock(), redactor=arguments.redactor)
-        plan = project.targets.observe(fleet, emit, forks=arguments.forks)
-        known = durations_of(arguments.state_dir / "runs")
-        expected = forecast(plan, project.plays, fleet, forks=arguments.forks, durations=known)
-    finally:
-        fleet.close()
+    expected = foresight.foreseen(project, arguments)
     if planned:
         planned.check_fleet(project, expected)
-    if arguments.json:
-        print_json(as_json.plan(expected))
-    else:
-        out = terminal.console(stderr=False, no_color=arguments.no_color)
-        for line in text.lines(expected, diff=not arguments.quiet, every_name=bool(arguments.verbose)):
-            out.print(line)
-        out.print(text.last_line(expected), style="bold")
+    foresight.show(replace(expected, freeze=_freeze(arguments)), arguments, diff=not arguments.quiet)
     if target:
         plan_file.write(target, arguments, project, expected)
-    return _exit_code(expected, pending=arguments.exit_code)
+    return foresight.refusal_exit_code(expected) or (PENDING if arguments.exit_code and expected.changing else 0)
 
 
-def _exit_code(expected: Forecast, *, pending: bool) -> int:
-    code = expected.refusal_exit_code
-    if code or expected.plan.unreachable:
-        return code or PreflightRefused.exit_code
-    return PENDING if pending and expected.changing else 0
+def _freeze(arguments: argparse.Namespace) -> Freeze | None:
+    """What holds a deploy back that begins now; nothing where it was told why it cannot wait. Raises InputError."""
+    from fleetdeploy.cli.binding.project import read_settings
+    from fleetdeploy.domain.freeze import freeze_at
+    from fleetdeploy.remote.clock import SystemClock
+
+    windows = read_settings(arguments).freeze
+    if getattr(arguments, "during_freeze", ""):
+        return None
+    return freeze_at(windows, datetime.fromtimestamp(SystemClock().now_s(), tz=timezone.utc))

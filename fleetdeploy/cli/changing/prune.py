@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
-from fleetdeploy.cli.changing import deploy
+from fleetdeploy.cli.changing import deploy, foresight
 from fleetdeploy.cli.changing.asking import Asking
 
 if TYPE_CHECKING:
-    from fleetdeploy.cli.binding.project import Project
+    from fleetdeploy.cli.binding.project import Bound, Project
 
 KEEP = 3
 DEED = "pruned"
@@ -22,10 +21,11 @@ examples:
   fleetdeploy prune -i inventories/prod --keep 5
   fleetdeploy prune rack1 -i inventories/prod
 
-Versions go that none of the newest proven releases of their model has. What
-is served, wanted or pinned stays, as does the last good release before the
-current one, and whatever fleetdeploy did not put there. Images are never
-removed. What went can be staged again from its source.
+Versions go that none of the newest proven releases of their model has; what a
+rollback took back goes first. What is served, wanted or pinned stays, as does
+the last good release before the current one, and whatever fleetdeploy did not
+put there. Images are never removed. What went can be staged again from its
+source.
 """
 
 
@@ -37,10 +37,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Remove versions from hosts that neither serving nor going back needs.",
         epilog=EPILOG,
     )
-    parser.add_argument("pattern", nargs="?", default="all", metavar="PATTERN", help="hosts (default: all)")
-    options.add_inventory(parser)
-    options.add_connection(parser)
-    options.add_project(parser)
+    options.add_fleet(parser)
     options.add_run_output(parser)
     group = parser.add_argument_group("prune")
     group.add_argument(
@@ -51,14 +48,10 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help=f"proven releases of each model whose versions stay (default: {KEEP})",
     )
     group.add_argument("-C", "--check", action="store_true", help="only show what would go; change nothing anywhere")
-    group.add_argument(
-        "-y", "--yes", action="store_true", help=f"do not ask before changing more than {deploy.ASK_ABOVE} hosts"
-    )
-    group.add_argument(
-        "--allow-unreachable", action="store_true", help="go on without hosts that cannot be reached (exit 8)"
-    )
+    deploy.add_yes(group)
+    options.add_unreachable(group)
     options.add_lock(group)
-    group.add_argument("--events", type=Path, metavar="FILE", help="append every event as a line of JSON")
+    options.add_events(group)
     parser.set_defaults(run=run, step=False, diff=False)
 
 
@@ -68,29 +61,32 @@ def run(arguments: argparse.Namespace) -> int:
     from fleetdeploy.cli.changing.rollout import Rollout, carry_out
 
     arguments.forks = options.forks(arguments)
-    project = _project(arguments)
+    bound = _bound(arguments)
     if arguments.check:
-        return _check(project, arguments)
+        found = foresight.foreseen(_project(bound, arguments), arguments)
+        foresight.show(found, arguments, diff=not arguments.quiet)
+        return foresight.refusal_exit_code(found, allow_unreachable=arguments.allow_unreachable)
     return carry_out(
-        Rollout(
+        arguments,
+        bound,
+        lambda: Rollout(
             arguments,
-            project,
+            _project(bound, arguments),
             Asking(agreed=arguments.yes),
             command_line(arguments),
             lambda count: deploy.agree(count, arguments),
             deed=DEED,
             # What goes is found out on the hosts; `resume` is the same command again.
             prepare=lambda rollout, _fleet, _check: rollout,
-        )
+        ),
     )
 
 
-def _project(arguments: argparse.Namespace) -> Project:
+def _bound(arguments: argparse.Namespace) -> Bound:
     """One play of one task, on all its hosts at once: no traffic is touched. Raises InputError."""
-    from fleetdeploy.cli.binding.project import Project, bind, debts_of, new_stamp, read_inventory, resolve, sources_of
+    from fleetdeploy.cli.binding.project import Bound, bind, new_stamp, read_inventory, sources_of
     from fleetdeploy.domain.playbook import OnFailure, Play, Playbook, TaskCall
     from fleetdeploy.errors import PatternError
-    from fleetdeploy.rollout.targets import Targets
 
     inventory = read_inventory(arguments)
     play = Play(
@@ -100,52 +96,30 @@ def _project(arguments: argparse.Namespace) -> Project:
         on_failure=OnFailure.STOP,
         number=1,
     )
-    bound = bind(play, inventory, arguments.limit)
-    hosts = [inventory.hosts[name] for name in bound.hosts if inventory.hosts[name].services]
-    if not hosts:
+    meant = bind(play, inventory, arguments.limit)
+    names = tuple(name for name in meant.hosts if inventory.hosts[name].services)
+    if not names:
         message = f"no host of {arguments.pattern!r} has a service"
         raise PatternError(message, hint="services are set by the variable `services`")
-    bound = replace(bound, hosts=tuple(host.name for host in hosts))
-    by_name = resolve(hosts, arguments.project)
+    plays = (replace(meant, hosts=names),)
+    return Bound(inventory, sources_of(arguments), Playbook("", (play,)), plays, new_stamp())
+
+
+def _project(bound: Bound, arguments: argparse.Namespace) -> Project:
+    """With what is to stay. Raises InputError."""
+    from fleetdeploy.cli.binding.desired import resolve
+    from fleetdeploy.cli.binding.project import debts_of
+    from fleetdeploy.rollout.targets import Targets
+
+    by_name = resolve([bound.inventory.hosts[name] for name in bound.plays[0].hosts], arguments.project)
     models = {model.name for target in by_name.values() for service in target.desired for model in service.models}
     targets = Targets(
         by_name,
-        stamp=new_stamp(),
+        stamp=bound.stamp,
         # Nothing is activated here, so nothing is to be refused that only matters where something is.
         allow_remove=True,
         allow_signature_change=frozenset(models),
         again=True,
         drained_by=debts_of(arguments).drained_by,
     )
-    return Project(inventory, sources_of(arguments), Playbook("", (play,)), (bound,), targets)
-
-
-def _check(project: Project, arguments: argparse.Namespace) -> int:
-    """What would go; 2, 5 or 7 where it would be refused."""
-    from fleetdeploy.cli.binding.project import new_run, print_json
-    from fleetdeploy.errors import PreflightRefused
-    from fleetdeploy.remote.clock import SystemClock
-    from fleetdeploy.remote.fleet import SshFleet
-    from fleetdeploy.report import terminal
-    from fleetdeploy.report.plan import as_json, text
-    from fleetdeploy.rollout.emitter import Emitter
-    from fleetdeploy.rollout.foresight.forecast import forecast
-    from fleetdeploy.rollout.foresight.past_runs import durations_of
-
-    fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
-    try:
-        emit = Emitter(new_run(project.targets.stamp), SystemClock(), redactor=arguments.redactor)
-        plan = project.targets.observe(fleet, emit, forks=arguments.forks)
-        known = durations_of(arguments.state_dir / "runs")
-        expected = forecast(plan, project.plays, fleet, forks=arguments.forks, durations=known)
-    finally:
-        fleet.close()
-    if arguments.json:
-        print_json(as_json.plan(expected))
-    else:
-        out = terminal.console(stderr=False, no_color=arguments.no_color)
-        for line in text.lines(expected, diff=not arguments.quiet, every_name=bool(arguments.verbose)):
-            out.print(line)
-        out.print(text.last_line(expected), style="bold")
-    down = plan.unreachable and not arguments.allow_unreachable
-    return expected.refusal_exit_code or (PreflightRefused.exit_code if down else 0)
+    return bound.to(targets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,14 +24,24 @@ def services_of(arguments: argparse.Namespace, inventory: Inventory) -> dict[str
     InputError for a service that no host has.
     """
     from fleetdeploy.config.inventory.patterns import select
-    from fleetdeploy.config.syntax.suggest import hint_for
-    from fleetdeploy.errors import InputError, PatternError, Problem
+    from fleetdeploy.errors import PatternError
 
     hosts = [inventory.hosts[name] for name in select(inventory, arguments.pattern, limit=arguments.limit)]
     known = {wish.name for host in hosts for wish in host.services}
     if not known:
         message = f"no host of {arguments.pattern!r} has a service"
         raise PatternError(message, hint="services are set by the variable `services`")
+    check_services(arguments, known)
+    wanted = set(arguments.service) or known
+    found = {host.name: tuple(wish.name for wish in host.services if wish.name in wanted) for host in hosts}
+    return {name: services for name, services in found.items() if services}
+
+
+def check_services(arguments: argparse.Namespace, known: Collection[str]) -> None:
+    """Raise InputError for services that are asked for and not ``known``: those of the hosts that are meant."""
+    from fleetdeploy.config.syntax.suggest import hint_for
+    from fleetdeploy.errors import InputError, Problem
+
     problems = [
         Problem(f"--service {name}: none of these hosts has it", hint=hint_for(name, known, what="services"))
         for name in arguments.service
@@ -39,9 +49,6 @@ def services_of(arguments: argparse.Namespace, inventory: Inventory) -> dict[str
     ]
     if problems:
         raise InputError(problems=problems)
-    wanted = set(arguments.service) or known
-    found = {host.name: tuple(wish.name for wish in host.services if wish.name in wanted) for host in hosts}
-    return {name: services for name, services in found.items() if services}
 
 
 def know_secrets(hosts: Iterable[Host]) -> None:

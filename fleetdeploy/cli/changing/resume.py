@@ -1,14 +1,4 @@
-"""``fleetdeploy resume``: carry a run that ended early to the end it would have had.
-
-Which run, when none is named: the newest that may have left something half-done, or did not reach what it was for, and
-whose hosts no later run has brought to *its* end. A later run that ended well and switches over all that a host needs
-makes an earlier one of that host a thing of the past; one with other hosts, with ``--tags``, or that was refused before
-it touched anything (a cron job's, every five minutes) does not hide the one that was killed.
-
-A run that ended with 3 is carried on as well: nothing of it is half-done, but its hosts are not what they were to be,
-who types ``resume`` has mended why, and a release that is as bad as before is taken back once more. One that ended
-with 8 goes to the hosts that were skipped.
-"""
+"""``fleetdeploy resume``: carry a run that ended early to the end it would have had."""
 
 from __future__ import annotations
 
@@ -20,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
-from fleetdeploy.cli.changing import wishes
+from fleetdeploy.cli.changing import resumable, wishes
 from fleetdeploy.domain.redaction import MASKED
 from fleetdeploy.errors import InputError
 
@@ -29,7 +19,6 @@ if TYPE_CHECKING:
 
 COMMANDS = ("deploy", "sync", "rollback", "prune")
 """Those that make runs which can be carried on."""
-INTERRUPTED = (130, 143)
 EPILOG = """\
 examples:
   fleetdeploy resume                    # the newest run that is not done with
@@ -40,7 +29,9 @@ The hosts are looked at, not remembered: what is done stays as it is, what was
 begun is finished or taken back, and who was drained comes back. It is the same
 command with the same inputs, in the directory where it was given; when the
 inventory, models or playbook have changed since, it is refused (exit 5):
-`deploy` does what they say now. Nothing to resume is no failure: exit 0.
+`deploy` does what they say now. A `prune` is carried on with what is needed
+now. What `run` or `exec` began is yours to give again: it is refused (exit 2).
+Nothing to resume is no failure: exit 0.
 """
 
 
@@ -57,7 +48,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "-e", "--extra-vars", action="append", default=[], metavar="VARS", help="what the run was given, once more"
     )
     parser.add_argument(
-        "--allow-unreachable", action="store_true", help="go on without hosts that cannot be reached (exit 8)"
+        "--allow-unreachable",
+        action="store_true",
+        help="go on without hosts that cannot be reached (exit 8); they count as out of service",
     )
     options.add_freeze(parser)
     options.add_lock(parser)
@@ -98,7 +91,7 @@ def _chosen(runs: Path, arguments: argparse.Namespace) -> RecordedRun | None:
     from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
 
     if not arguments.run_id:
-        found, why = _newest(runs)
+        found, why = resumable.newest(runs)
     else:
         found = RecordedRuns.find(runs, arguments.run_id)
         why = f"run {found.id} ended well: {found.last_line}" if found.exit_code == 0 else ""
@@ -111,40 +104,9 @@ def _chosen(runs: Path, arguments: argparse.Namespace) -> RecordedRun | None:
         raise InputError(
             f"run {found.id}: its journal is {found.damage.message}",
             where=found.damage.where,
-            hint=f"how it ended is not known; {again}, or name another run",
+            hint=f"how it ended is not known; name another run, or {again}",
         )
     return found
-
-
-def _newest(runs: Path) -> tuple[RecordedRun | None, str]:
-    """The newest run that is not done with; without one, why there is none."""
-    from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
-
-    done, last = set[str](), ""
-    for found in RecordedRuns.list(runs):
-        hosts = set(_hosts(found))
-        if found.exit_code == 0:
-            last = last or f"run {found.id} ended well: {found.last_line}"
-            done |= hosts if found.started.get("whole") is True else set()
-        elif _may_matter(found) and not (done and hosts <= done):
-            return found, ""
-    return None, last or f"no run below {runs} has changed anything"
-
-
-def _may_matter(found: RecordedRun) -> bool:
-    """Not one that was refused before it touched anything, and no command of a person's own."""
-    begun = bool(found.plays) or found.exit_code is None or found.exit_code in INTERRUPTED
-    return begun and not _is_own(found)
-
-
-def _is_own(found: RecordedRun) -> bool:
-    """Whether it was a person's own command on hosts, which nobody but them can carry on."""
-    return found.started.get("own") is True
-
-
-def _hosts(found: RecordedRun) -> list[str]:
-    listed = found.started.get("hosts")
-    return [str(name) for name in listed] if isinstance(listed, list) else []
 
 
 def _as_it_was_called(found: RecordedRun, given: argparse.Namespace) -> argparse.Namespace:
@@ -173,8 +135,7 @@ def _as_it_was_called(found: RecordedRun, given: argparse.Namespace) -> argparse
     arguments.wait_lock = given.wait_lock or arguments.wait_lock
     # Whoever started it has agreed to as many hosts, and to these; what a pause asks is still to be answered.
     arguments.agreed = bool(found.plays)
-    before = found.started.get("resumes")
-    arguments.resumed_runs = (found.id, *(map(str, before) if isinstance(before, list) else ()))
+    arguments.resumed_runs = (found.id, *found.resumes)
     return arguments
 
 
@@ -185,7 +146,7 @@ def _words(found: RecordedRun) -> list[str]:
     if not (words and words[0] in COMMANDS and isinstance(found.started.get("directory"), str)):
         why = "does not tell how it was called: another version of fleetdeploy made it"
         raise InputError(
-            f"run {found.id} {'was a command of your own' if _is_own(found) else why}",
+            f"run {found.id} {resumable.OWN if resumable.is_own(found) else why}",
             where=str(found.path),
             hint=f"give its command again: {found.command}" if found.command else "give its command again",
         )
@@ -247,16 +208,19 @@ def told(found: RecordedRun, *, here: Path) -> Iterator[str]:
     yield f"resuming run {found.id}: {found.command}"
     if found.started["directory"] != str(here):
         yield f"  in {found.started['directory']}, where it was started"
-    yield f"  {found.last_line or 'nothing tells of its end: it was killed, or still goes on'}"
+    yield f"  {found.last_line or 'nothing tells of its end: it was stopped at once, killed, or still goes on'}"
     stages: dict[str, list[str]] = {}
-    for name in _hosts(found):
-        stages.setdefault(_stage(found.hosts[name]), []).append(name)
+    for name in resumable.hosts_of(found):
+        idle = found.changing is not None and name not in found.changing
+        stages.setdefault(_stage(found.hosts[name], idle=idle), []).append(name)
     for stage, names in stages.items():
         yield f"  {stage}: {named(names)}"
 
 
-def _stage(host: RecordedHost) -> str:
-    """How far it came. The outcome of one play tells nothing of the plays behind, but that of a failure."""
+def _stage(host: RecordedHost, *, idle: bool) -> str:
+    """How far it came. The outcome of one play tells nothing of the plays behind, but that of a failure. ``idle`` is
+    one that the plan had nothing to do on.
+    """
     from fleetdeploy.domain.outcome import FAILURES, HostState
 
     if host.begun is not None:
@@ -265,4 +229,4 @@ def _stage(host: RecordedHost) -> str:
         return host.state
     if host.finished is not None:
         return f"{'undoing ' if host.finished.undo else ''}{host.finished.task} done"
-    return "nothing to do there" if host.state == HostState.OK else "not begun"
+    return "nothing to do there" if idle or host.state == HostState.OK else "not begun"

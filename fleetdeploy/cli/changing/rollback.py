@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
-from fleetdeploy.cli.changing import attempt, deploy
+from fleetdeploy.cli.changing import attempt, deploy, foresight, reached
 from fleetdeploy.cli.changing.asking import Asking
 
 if TYPE_CHECKING:
-    from fleetdeploy.cli.binding.project import Project
+    from fleetdeploy.cli.binding.project import Bound, Project
     from fleetdeploy.cli.changing.rollout import Rollout
     from fleetdeploy.domain.inventory import Inventory
     from fleetdeploy.domain.playbook import Play, TaskCall
     from fleetdeploy.domain.protocols import Fleet
     from fleetdeploy.domain.service import GoldenRequest, ModelWish
     from fleetdeploy.rollout.bound_play import BoundPlay
-    from fleetdeploy.rollout.going_back import GoingBack, Request
+    from fleetdeploy.rollout.going_back import GoingBack
+    from fleetdeploy.rollout.one_way_back import Request
     from fleetdeploy.rollout.targets import Free
 
 TASKS = ("drain", "activate", "verify", "undrain")
@@ -60,20 +60,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     options.add_project(parser)
     options.add_run_output(parser)
     group = parser.add_argument_group("rollback")
-    group.add_argument(
-        "--service", action="append", default=[], metavar="NAME", help="only this service; may be given several times"
-    )
-    group.add_argument("-C", "--check", action="store_true", help="only plan; change nothing anywhere")
-    group.add_argument("-D", "--diff", action="store_true", help="show the plan with its differences first")
-    group.add_argument("--step", action="store_true", help="ask before each wave of each play; needs a terminal")
-    group.add_argument(
-        "-y", "--yes", action="store_true", help=f"do not ask before changing more than {deploy.ASK_ABOVE} hosts"
-    )
-    group.add_argument(
-        "--allow-unreachable", action="store_true", help="go on without hosts that cannot be reached (exit 8)"
-    )
+    reached.add_service(group)
+    deploy.add_care(group)
+    options.add_unreachable(group)
     options.add_lock(group)
-    group.add_argument("--events", type=Path, metavar="FILE", help="append every event as a line of JSON")
+    options.add_events(group)
     parser.set_defaults(run=run, exit_code=False)
 
 
@@ -87,44 +78,57 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.step:
         asking.check_somebody_is_here("--step asks before each wave")
     if arguments.check:
-        return _check(_project(arguments), arguments)
+        return _check(_project(_bound(arguments), arguments), arguments)
     tried = attempt.begin(arguments, "rollback", freezes=False)
-    project = _project(arguments)
+    bound = _bound(arguments)
     return carry_out(
-        Rollout(
+        arguments,
+        bound,
+        lambda: Rollout(
             arguments,
-            project,
+            _project(bound, arguments),
             asking,
             command_line(arguments),
             lambda count: deploy.agree(count, arguments),
             deed=DEED,
             prepare=_prepared,
             attempt=tried,
-        )
+        ),
     )
 
 
-def _project(arguments: argparse.Namespace) -> Project:
-    """Everything that is known before any host is contacted: which hosts, in which waves. Raises InputError."""
-    from fleetdeploy.cli.binding.calls import check_environments, fact_refusals
-    from fleetdeploy.cli.binding.project import Project, debts_of, new_stamp, read_inventory, sources_of
+def _bound(arguments: argparse.Namespace) -> Bound:
+    """Which hosts, in which waves. Raises InputError."""
+    from fleetdeploy.cli.binding.calls import check_environments
+    from fleetdeploy.cli.binding.project import Bound, new_stamp, read_inventory, sources_of
     from fleetdeploy.domain.playbook import Playbook
-    from fleetdeploy.rollout.targets import Target, Targets
 
     inventory = read_inventory(arguments)
     plays = _plays(arguments, inventory)
     check_environments(plays)
+    playbook = Playbook("", tuple(play.play for play in plays))
+    return Bound(inventory, sources_of(arguments), playbook, plays, new_stamp())
+
+
+def _project(bound: Bound, arguments: argparse.Namespace) -> Project:
+    """Everything that is known before any host is contacted. Raises InputError."""
+    from fleetdeploy.cli.binding.calls import fact_refusals
+    from fleetdeploy.cli.binding.play_hosts import beyond
+    from fleetdeploy.cli.binding.project import debts_of
+    from fleetdeploy.rollout.targets import Target, Targets
+
+    plays = bound.plays
     meant = {name for play in plays for name in play.hosts}
-    hosts = [host for name, host in inventory.hosts.items() if name in meant and host.services]
-    _check_services(arguments, [wish.name for host in hosts for wish in host.services])
+    hosts = [host for name, host in bound.inventory.hosts.items() if name in meant and host.services]
+    reached.check_services(arguments, [wish.name for host in hosts for wish in host.services])
     targets = Targets(
         {host.name: Target(host, ()) for host in hosts},
-        stamp=new_stamp(),
+        stamp=bound.stamp,
         undecided=lambda plan: fact_refusals(plays, plan),
         drained_by=debts_of(arguments).drained_by,
+        beyond=beyond(plays, [host.name for host in hosts]),
     )
-    playbook = Playbook("", tuple(play.play for play in plays))
-    return Project(inventory, sources_of(arguments), playbook, plays, targets)
+    return bound.to(targets)
 
 
 def _plays(arguments: argparse.Namespace, inventory: Inventory) -> tuple[BoundPlay, ...]:
@@ -188,23 +192,11 @@ def _task(play: Play, name: str) -> TaskCall:
     return replace(own, when=()) if own else playbook.TaskCall(name, origin=play.origin)
 
 
-def _check_services(arguments: argparse.Namespace, known: list[str]) -> None:
-    from fleetdeploy.config.syntax.suggest import hint_for
-    from fleetdeploy.errors import InputError, Problem
-
-    problems = [
-        Problem(f"--service {name}: none of these hosts has it", hint=hint_for(name, known, what="services"))
-        for name in arguments.service
-        if name not in known
-    ]
-    if problems:
-        raise InputError(problems=problems)
-
-
 def _request(arguments: argparse.Namespace) -> Request:
+    from fleetdeploy.cli.changing.called import words_of
     from fleetdeploy.domain.secret import Secret
     from fleetdeploy.planning.resolve import Artefacts
-    from fleetdeploy.rollout.going_back import Request
+    from fleetdeploy.rollout.one_way_back import Request
 
     artefacts = Artefacts()
 
@@ -214,18 +206,38 @@ def _request(arguments: argparse.Namespace) -> Request:
     def secret(value: str) -> Secret:
         return Secret(lambda: value, note=arguments.redactor.add, where="a container on the host")
 
-    return Request(arguments.release, arguments.forks, golden, secret, tuple(arguments.service))
+    def command(release: str) -> str:
+        words = words_of(arguments)
+        return shlex.join(["fleetdeploy", *_naming(words, release, instead_of=arguments.release)])
+
+    return Request(arguments.release, arguments.forks, golden, secret, tuple(arguments.service), command)
+
+
+def _naming(words: list[str], release: str, *, instead_of: str = "") -> list[str]:
+    """The words of a rollback's command line with this release in it."""
+    if "rollback" not in words:
+        return ["rollback", release]
+    place = words.index("rollback") + 1
+    rest = list(words[place:])
+    if instead_of in rest:
+        rest.remove(instead_of)
+    return [*words[:place], release, *rest]
 
 
 def _went_back(
     project: Project, arguments: argparse.Namespace, fleet: Fleet, check: Free = lambda _host, _observed: None
 ) -> tuple[Project, GoingBack]:
     """The project with the targets that the hosts' own records give. Raises InputError for an unknown release."""
+    from rich.text import Text
+
+    from fleetdeploy.report.terminal import console, put
     from fleetdeploy.rollout.going_back import going_back
 
     going = going_back(project.targets, fleet, _request(arguments), check=check)
-    for note in going.notes if not arguments.quiet else ():
-        print(f"note: {note}", file=sys.stderr)
+    out = console(stderr=True, no_color=arguments.no_color)
+    with suppress(OSError):  # nobody reads
+        for note in going.notes if not arguments.quiet else ():
+            put(out, Text(f"note: {note}"), hanging=True)
     return replace(project, targets=going.targets), going
 
 
@@ -234,38 +246,12 @@ def _prepared(rollout: Rollout, fleet: Fleet, check: Free) -> Rollout:
     project, going = _went_back(rollout.project, rollout.arguments, fleet, check)
     words = shlex.split(rollout.again)
     if not rollout.arguments.release and len(going.releases) == 1 and "rollback" in words:
-        place = words.index("rollback") + 1
-        words[place:place] = going.releases
+        words = _naming(words, *going.releases)
     return replace(rollout, project=project, again=shlex.join(words))
 
 
 def _check(project: Project, arguments: argparse.Namespace) -> int:
     """What a rollback would do; 5 where it would be refused."""
-    from fleetdeploy.cli.binding.project import new_run, print_json
-    from fleetdeploy.errors import PreflightRefused
-    from fleetdeploy.remote.clock import SystemClock
-    from fleetdeploy.remote.fleet import SshFleet
-    from fleetdeploy.report import terminal
-    from fleetdeploy.report.plan import as_json, text
-    from fleetdeploy.rollout.emitter import Emitter
-    from fleetdeploy.rollout.foresight.forecast import forecast
-    from fleetdeploy.rollout.foresight.past_runs import durations_of
-
-    fleet = SshFleet(hosts=project.inventory.hosts, connect_timeout_s=arguments.timeout)
-    try:
-        project, _ = _went_back(project, arguments, fleet)
-        emit = Emitter(new_run(project.targets.stamp), SystemClock(), redactor=arguments.redactor)
-        plan = project.targets.observe(fleet, emit, forks=arguments.forks)
-        known = durations_of(arguments.state_dir / "runs")
-        expected = forecast(plan, project.plays, fleet, forks=arguments.forks, durations=known)
-    finally:
-        fleet.close()
-    if arguments.json:
-        print_json(as_json.plan(expected))
-    else:
-        out = terminal.console(stderr=False, no_color=arguments.no_color)
-        for line in text.lines(expected, diff=arguments.diff, every_name=bool(arguments.verbose)):
-            out.print(line)
-        out.print(text.last_line(expected), style="bold")
-    code = expected.refusal_exit_code
-    return code or (PreflightRefused.exit_code if plan.unreachable and not arguments.allow_unreachable else 0)
+    found = foresight.foreseen(project, arguments, settle=lambda asked, fleet: _went_back(asked, arguments, fleet)[0])
+    foresight.show(found, arguments, diff=not arguments.quiet)
+    return foresight.refusal_exit_code(found, allow_unreachable=arguments.allow_unreachable)

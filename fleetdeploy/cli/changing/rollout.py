@@ -11,13 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fleetdeploy.cli import options
-from fleetdeploy.cli.changing import wishes
+from fleetdeploy.cli.changing import foresight, run_end, wishes
 from fleetdeploy.cli.changing.asking import Asking
 from fleetdeploy.cli.changing.called import command_line, how_called
-from fleetdeploy.errors import FleetdeployError
 
 if TYPE_CHECKING:
-    from fleetdeploy.cli.binding.project import Project
+    from fleetdeploy.cli.binding.project import Bound, Project
     from fleetdeploy.cli.changing.attempt import Attempt
     from fleetdeploy.cli.changing.plan_file import Planned
     from fleetdeploy.domain.forecast import Forecast
@@ -27,11 +26,11 @@ if TYPE_CHECKING:
     from fleetdeploy.domain.protocols import Fleet
     from fleetdeploy.report.story.run_story import RunStory
     from fleetdeploy.rollout.emitter import Emitter
-    from fleetdeploy.rollout.foresight.durations import Durations
     from fleetdeploy.rollout.interrupt import Interrupts
     from fleetdeploy.rollout.locks.local import Held
     from fleetdeploy.rollout.targets import Free
 
+NOT_BEGUN = "STOPPED at once: nothing was touched"
 STOPPED_NOW = "STOPPED at once: hosts that were being worked on may be unproven and out of their balancer"
 
 
@@ -57,29 +56,41 @@ class Rollout:
     is_news: Callable[[RunOutcome, RunStory], bool] | None = None
 
 
-def carry_out(rollout: Rollout) -> int:
-    """Do it, tell how it ended, and return the exit code. Raises FleetdeployError where nothing was begun."""
+def carry_out(arguments: argparse.Namespace, bound: Bound, read: Callable[[], Rollout]) -> int:
+    """Do it, tell how it ended, and return the exit code. Raises FleetdeployError where nothing was begun.
+
+    ``read`` makes the rollout of these plays, once no other run of this machine has their hosts: reading models takes
+    its time, and whoever comes second shall not wait for an exit code 6 that long.
+    """
     from fleetdeploy.cli.binding.project import new_run, print_json
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.report import as_json, terminal
     from fleetdeploy.report.story.run_story import RunStory
+    from fleetdeploy.rollout.interrupt import Interrupts
     from fleetdeploy.rollout.locks import local
 
-    arguments, project = rollout.arguments, rollout.project
-    if rollout.prepare is None:
-        wishes.check(arguments, project)
-    run_id, clock = new_run(project.targets.stamp), SystemClock()
+    run_id, clock, wait_s = new_run(bound.stamp), SystemClock(), arguments.wait_lock
     directory = options.state_home() / "locks"  # in one place, whatever --state-dir says
-    end_s = clock.monotonic_s() + arguments.wait_lock
-    story = rollout.attempt.ending.story if rollout.attempt else RunStory()
+    out = terminal.console(stderr=True, no_color=arguments.no_color)
+    interrupts = Interrupts(
+        lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"),
+        last_words=f"\n{NOT_BEGUN}\n",
+    )
+    end_s, locked = clock.monotonic_s() + wait_s, _locked_hosts(bound)
     with ExitStack() as until_told:  # what answers signals stays until it is out how the run ended
-        with local.hold(directory, _locked_hosts(project), run_id, clock, wait_s=arguments.wait_lock) as held:
-            outcome = _carried_out(rollout, held, until_told, story, wait_s=end_s - clock.monotonic_s())
+        until_told.enter_context(interrupts)
+        with local.hold(directory, locked, run_id, clock, wait_s=wait_s, check=interrupts.check) as held:
+            left_s = end_s - clock.monotonic_s()
+            with interrupts.at_once():
+                rollout = read()
+                if rollout.prepare is None:
+                    wishes.check(arguments, rollout.project)
+            story = rollout.attempt.ending.story if rollout.attempt else RunStory()
+            outcome = _carried_out(rollout, held, interrupts, until_told, story, wait_s=left_s)
         if arguments.json:
             print_json(as_json.outcome(outcome))
         if rollout.is_news(outcome, story) if rollout.is_news else not arguments.quiet or outcome.exit_code:
             with suppress(OSError):  # the exit code is true, whoever reads
-                out = terminal.console(stderr=True, no_color=arguments.no_color)
                 terminal.recap(out, story, quiet=arguments.quiet, every_host=bool(arguments.verbose))
         if rollout.attempt:
             sys.stdout.flush()
@@ -87,23 +98,23 @@ def carry_out(rollout: Rollout) -> int:
         return outcome.exit_code
 
 
-def _locked_hosts(project: Project) -> Collection[Host]:
+def _locked_hosts(bound: Bound) -> Collection[Host]:
     """Of the whole plays, whatever --limit leaves: capacity is theirs together."""
-    hosts = {name: host for bound in project.plays for name, host in bound.everyone.items()}
-    calls = [call for bound in project.plays for call in (*bound.calls, *bound.always, *bound.rescue)]
+    hosts = {name: host for play in bound.plays for name, host in play.everyone.items()}
+    calls = [call for play in bound.plays for call in (*play.calls, *play.always, *play.rescue)]
     return (hosts | {call.delegate.name: call.delegate for call in calls if call.delegate}).values()
 
 
-def _carried_out(rollout: Rollout, held: Held, until_told: ExitStack, story: RunStory, *, wait_s: float) -> RunOutcome:
+def _carried_out(
+    rollout: Rollout, held: Held, interrupts: Interrupts, until_told: ExitStack, story: RunStory, *, wait_s: float
+) -> RunOutcome:
     from fleetdeploy.cli.binding.opening import environment_for_commands
     from fleetdeploy.cli.changing import run_view
     from fleetdeploy.domain.events import FORMAT, Kind
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
-    from fleetdeploy.report import as_json
     from fleetdeploy.report.terminal import console
     from fleetdeploy.rollout.emitter import Emitter
-    from fleetdeploy.rollout.interrupt import Interrupts
     from fleetdeploy.rollout.journal import Journal, open_run
     from fleetdeploy.rollout.locks.leases import patiently
 
@@ -123,25 +134,14 @@ def _carried_out(rollout: Rollout, held: Held, until_told: ExitStack, story: Run
         environment=environment_for_commands(arguments),
         trace=run_view.trace(view, arguments),
     )
-    interrupts = Interrupts(
-        lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"),
-        last_words=arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {rollout.again}\n"),
-    )
+    interrupts.last_words = arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {rollout.again}\n")
     try:
-        until_told.enter_context(interrupts)
         called = how_called(arguments, project)
         emit(Kind.RUN_STARTED, command_line(arguments), format=FORMAT, hosts=list(project.targets.by_name), **called)
         judged = partial(_judged, rollout, fleet, emit, interrupts, held)
-        try:
+        with run_end.told_where_it_fails(emit):
             outcome = patiently(judged, clock=clock, wait_s=wait_s, check=interrupts.check)
-        except FleetdeployError as error:
-            # A run without an end in its journal is one that was killed, and nothing else.
-            with suppress(FleetdeployError):
-                emit(Kind.RUN_FINISHED, str(error).partition("\n")[0], exit_code=error.exit_code)
-            raise
-        interrupts.over(arguments.redactor.text(f"\n{outcome.last_line}\n"))
-        with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
-            emit(Kind.RUN_FINISHED, outcome.last_line, exit_code=outcome.exit_code, hosts=as_json.hosts(outcome))
+        run_end.tell(outcome, emit, interrupts, arguments.redactor)
         return outcome
     finally:
         view.close()
@@ -158,6 +158,7 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
     from fleetdeploy.rollout.debt.owing import Owing
     from fleetdeploy.rollout.executor import Executor
     from fleetdeploy.rollout.foresight.forecast import without_capacity
+    from fleetdeploy.rollout.foresight.setbacks import new_releases
     from fleetdeploy.rollout.locks.leases import LeaseKeeper, check_free
     from fleetdeploy.rollout.traffic import sampling
     from fleetdeploy.rollout.verdict import judge
@@ -167,18 +168,26 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
     arguments, project, asking, planned = rollout.arguments, rollout.project, rollout.asking, rollout.planned
     plan = project.targets.observe(fleet, emit, forks=arguments.forks, check=free)
     if planned:
-        planned = planned.check_fleet(project, _expected(plan, project, arguments, fleet))
+        planned = planned.check_fleet(project, foresight.expected(plan, project, arguments, fleet))
     refuse_plan(plan, arguments, every_name=bool(arguments.verbose or arguments.json))
     if arguments.diff:
         with asking.meanwhile():
-            run_view.show_plan(_expected(plan, project, arguments, fleet), arguments)
-    due = without_capacity(plan, project.plays, forks=arguments.forks, durations=_past(arguments))
+            run_view.show_plan(foresight.expected(plan, project, arguments, fleet), arguments)
+    due = without_capacity(plan, project.plays, forks=arguments.forks, durations=foresight.past(arguments))
     if rollout.attempt and (only := rollout.attempt.check(plan, due.changing)) is not None:
         project, plan = narrowed(project, plan, only)
-        due = without_capacity(plan, project.plays, forks=arguments.forks, durations=_past(arguments))
+        due = without_capacity(plan, project.plays, forks=arguments.forks, durations=foresight.past(arguments))
     expected = due.expected if due.changing else None
     told = _told(due, arguments)
-    emit(Kind.PLAN_MADE, changed=list(due.changing), expected_s=expected and expected.seconds, plan=told)
+    releases = {name: new for name in due.changing if (new := new_releases(plan.hosts[name]))}
+    emit(
+        Kind.PLAN_MADE,
+        changed=list(due.changing),
+        expected_s=expected and expected.seconds,
+        at_least=bool(expected and expected.at_least),
+        plan=told,
+        releases=releases,
+    )
     if not planned:
         with asking.meanwhile():
             rollout.agree(len(due.changing))
@@ -225,7 +234,10 @@ def refuse_plan(plan: Plan, arguments: argparse.Namespace, *, every_name: bool =
         lines += [line.plain for line in unreachable_lines(plan, word="unreachable: ", every_name=every_name)]
     if not lines:
         return
-    hint = "nothing was touched; mend this, --limit the run, or pass --allow-unreachable to go on without hosts"
+    hint = (
+        "nothing was touched; mend this, or go on without hosts that are away: --allow-unreachable, where "
+        "max_unavailable and min_available leave room, as they count as out of service"
+    )
     refusal = PreflightRefused("\n".join(lines), hint=hint if plan.unreachable else "nothing was touched")
     refusal.exit_code = plan.refusal_exit_code or PreflightRefused.exit_code
     raise refusal
@@ -237,19 +249,6 @@ def _told(due: Forecast, arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
     hidden = wishes.of_values(arguments)
     return [{**part, "lines": hidden.value(part["lines"])} for part in text.told(due)]
-
-
-def _expected(plan: Plan, project: Project, arguments: argparse.Namespace, fleet: Fleet) -> Forecast:
-    from fleetdeploy.rollout.foresight.forecast import forecast
-
-    return forecast(plan, project.plays, fleet, forks=arguments.forks, durations=_past(arguments))
-
-
-def _past(arguments: argparse.Namespace) -> Durations:
-    """How long earlier runs took for what."""
-    from fleetdeploy.rollout.foresight.past_runs import durations_of
-
-    return durations_of(arguments.state_dir / "runs")
 
 
 def _check_prompts(plan: Plan, project: Project, asking: Asking) -> None:

@@ -59,14 +59,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(arguments: argparse.Namespace) -> int:
     """0; 4 where it failed or a host could not be reached."""
-    from fleetdeploy.cli.binding.project import read_inventory
     from fleetdeploy.config.inventory.patterns import select
     from fleetdeploy.errors import InputError
 
     if arguments.words and arguments.shell:
         raise InputError("--shell and a command behind --", where="command line", hint="leave one out")
     on_hosts.check(arguments, example=EXAMPLE)
-    inventory = _inventory(read_inventory(arguments), become=arguments.become)
+    inventory = _inventory(on_hosts.read_inventory(arguments), become=arguments.become)
     names = select(inventory, arguments.pattern, limit=arguments.limit)
     argv = ["sh", "-c", arguments.shell] if arguments.shell else list(arguments.words)
     shown = arguments.shell or shlex.join(argv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ def trace(view: Lines | Board, arguments: argparse.Namespace) -> Trace | None:
 def show_plan(expected: Forecast, arguments: argparse.Namespace) -> None:
     """The plan that is about to be carried out."""
     from fleetdeploy.report.plan import text
-    from fleetdeploy.report.terminal import console
+    from fleetdeploy.report.terminal import console, put
 
     out = console(stderr=True, no_color=arguments.no_color)
-    for line in text.lines(expected, every_name=bool(arguments.verbose)):
-        out.print(line)
+    with suppress(OSError):  # what is carried out does not hang on who reads
+        for line in text.lines(expected, every_name=bool(arguments.verbose)):
+            put(out, line, hanging=True)

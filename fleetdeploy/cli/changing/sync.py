@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
@@ -12,10 +13,12 @@ from fleetdeploy.cli.changing import attempt, units
 from fleetdeploy.cli.changing.asking import Asking
 
 if TYPE_CHECKING:
-    from fleetdeploy.cli.binding.project import Project
+    from fleetdeploy.cli.binding.project import Bound
     from fleetdeploy.domain.outcome import RunOutcome
     from fleetdeploy.domain.settings import SyncSettings
+    from fleetdeploy.errors import FleetdeployError
     from fleetdeploy.report.story.run_story import RunStory
+    from fleetdeploy.rollout.journal.recorded_run import RecordedRun
 
 EPILOG = """\
 examples:
@@ -27,9 +30,12 @@ What is printed is news, so that cron mails only news: a change, a failure,
 hosts that cannot be reached any more. Without news there is no output (-v shows
 the run all the same). Hosts that cannot be reached do not hold the others back,
 count as out of service and owe the release (exit 8; with --require-all 5).
-While another run is at work: one line, exit 6. In a freeze window of
+A refusal (exit 5, or 9) is told once, until it says something else. While
+another run is at work: one line, exit 6. In a freeze window of
 fleetdeploy.yml nothing new is rolled out: exit 0 with nothing to do, else 10,
 both silent; a host that only has to be put back into its balancer is put back.
+A release that failed is left alone for a while in the same way (--retry-after),
+and twice as long each time it fails again, up to 6 hours.
 """
 
 
@@ -56,6 +62,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     group.add_argument(
         "--require-all", action="store_true", help="change nothing unless every host can be reached (exit 5)"
     )
+    group.add_argument(
+        "--retry-after",
+        type=options.seconds,
+        metavar="TIME",
+        help="leave a release that failed alone for so long at first; 0: try it every time (default: 10m)",
+    )
     options.add_allowances(group)
     options.add_freeze(group)
     options.add_lock(group)
@@ -66,37 +78,59 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """As `deploy`; 10 in a freeze window with something to do, 9 where more hosts would change than may."""
+    """As `deploy`; 10 where something to do is held back for now, 9 where more hosts would change than may."""
     if arguments.print_unit:
         return units.run(arguments)
+    from fleetdeploy.cli.binding.project import read_targets
     from fleetdeploy.cli.changing.called import command_line
     from fleetdeploy.cli.changing.rollout import Rollout, carry_out
-    from fleetdeploy.errors import Frozen
+    from fleetdeploy.errors import FleetdeployError, Frozen, TriedLately
 
-    tried = attempt.begin(arguments, "sync", puts_back=True)
+    tried = attempt.begin(arguments, "sync", unattended=True)
     settings = tried.settings.sync
     arguments.forks, arguments.allow_unreachable = options.forks(arguments), not arguments.require_all
-    arguments.playbook = arguments.playbook or settings.playbook
-    arguments.limit = arguments.limit or settings.limit or None
-    if not getattr(arguments, "resumed_runs", ()):
+    if not getattr(arguments, "resumed_runs", ()):  # a person carries on what a timer began, and waits
+        _add_settings(arguments, settings)
         tried.clock.wait(_delay_s(arguments, settings))
-    project = _read(arguments)
-    rollout = Rollout(
-        arguments,
-        project,
-        Asking(agreed=True),
-        command_line(arguments),
-        lambda count: _agree(count, arguments, settings),
-        attempt=tried,
-        is_news=lambda outcome, story: _is_news(outcome, story, arguments),
-    )
+        tried.retry_after_s = settings.retry_after_s if arguments.retry_after is None else arguments.retry_after
+    bound = _read(arguments)
+
+    def read() -> Rollout:
+        return Rollout(
+            arguments,
+            read_targets(bound, arguments),
+            Asking(agreed=True),
+            command_line(arguments),
+            lambda count: _agree(count, arguments, settings),
+            attempt=tried,
+            is_news=lambda outcome, story: _is_news(outcome, story, arguments),
+        )
+
     try:
-        return carry_out(rollout)
-    except Frozen as error:
-        error.exit_code = attempt.PENDING
+        return carry_out(arguments, bound, read)
+    except FleetdeployError as error:
         if arguments.json or arguments.verbose:
             raise
-        return attempt.PENDING
+        if isinstance(error, (Frozen, TriedLately)):
+            return attempt.PENDING
+        if not _was_told(error, tried):
+            raise
+        arguments.refusal = str(error)
+        return error.exit_code
+
+
+def _add_settings(arguments: argparse.Namespace, settings: SyncSettings) -> None:
+    """What the settings say of playbook and hosts, as if it had been typed: whoever carries the run on reads its words,
+    and not the settings of that day.
+    """
+    typed, added = list(getattr(arguments, "argv", sys.argv[1:])), list[str]()
+    if settings.playbook and not arguments.playbook:
+        arguments.playbook = settings.playbook
+        added.append(str(settings.playbook))
+    if settings.limit and not arguments.limit:
+        arguments.limit = settings.limit
+        added += ["--limit", settings.limit]
+    arguments.argv = [*typed[:1], *added, *typed[1:]]
 
 
 def _delay_s(arguments: argparse.Namespace, settings: SyncSettings) -> float:
@@ -107,13 +141,13 @@ def _delay_s(arguments: argparse.Namespace, settings: SyncSettings) -> float:
     return float(splay_s) * drawn / 2**64
 
 
-def _read(arguments: argparse.Namespace) -> Project:
-    """The project, without a word about plays that have no hosts: it would be said every five minutes."""
-    from fleetdeploy.cli.binding.project import read_project
+def _read(arguments: argparse.Namespace) -> Bound:
+    """The plays, without a word about plays that have no hosts: it would be said every five minutes."""
+    from fleetdeploy.cli.binding.project import read_bound
 
     quiet, arguments.quiet = arguments.quiet, not arguments.verbose
     try:
-        return read_project(arguments)
+        return read_bound(arguments)
     finally:
         arguments.quiet = quiet
 
@@ -140,16 +174,31 @@ def _is_news(outcome: RunOutcome, story: RunStory, arguments: argparse.Namespace
     changed = story.notes or any(item.state is HostState.CHANGED for item in outcome.hosts.values())
     if outcome.exit_code == OK or changed:
         return bool(changed) and not arguments.quiet
-    return _told_before(outcome, arguments) != (outcome.exit_code, outcome.last_line)
+    before = _before(outcome.run, arguments)
+    return before is None or (before.exit_code, before.last_line) != (outcome.exit_code, outcome.last_line)
 
 
-def _told_before(outcome: RunOutcome, arguments: argparse.Namespace) -> tuple[int | None, str]:
-    """How the run of the same command before this one ended."""
+def _was_told(error: FleetdeployError, tried: attempt.Attempt) -> bool:
+    """Whether the run before was refused by the same words. What is wrong with the input is said every time, and so is
+    what kept the run from having a journal: nothing is known of the one before.
+    """
+    from fleetdeploy.cli.changing.run_end import said
+    from fleetdeploy.errors import Held, PreflightRefused
+
+    if tried.emit is None or error.exit_code not in {PreflightRefused.exit_code, Held.exit_code}:
+        return False
+    before = _before(tried.emit.run, tried.arguments)
+    words = tried.arguments.redactor.text(said(error))
+    return before is not None and (before.exit_code, before.refusal) == (error.exit_code, words)
+
+
+def _before(run: str, arguments: argparse.Namespace) -> RecordedRun | None:
+    """The run of the same command before this one."""
     from fleetdeploy.cli.changing.called import command_line
     from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
 
     command = arguments.redactor.text(command_line(arguments))
     for found in RecordedRuns.list(arguments.state_dir / "runs"):
-        if found.id != outcome.run and found.command == command:
-            return found.exit_code, found.last_line
-    return None, ""
+        if found.id != run and found.command == command:
+            return found
+    return None

@@ -14,6 +14,7 @@ from fleetdeploy.cli import options
 KINDS = ("service", "timer", "cron")
 EVERY_S = 300.0
 _OWN = ("--print-unit", "--every")
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  named in a unit
 _SERVICE = """\
 # /etc/systemd/system/fleetdeploy-sync.service
 [Unit]
@@ -26,7 +27,7 @@ After=network-online.target
 Type=oneshot
 User={user}
 WorkingDirectory={directory}
-ExecStartPre=+/usr/bin/install -d -m 0700 -o {user} {state}
+ExecStartPre=+/usr/bin/install -d -m 0700 -o {user} {state} {cache}
 ExecStart={command}
 # Locked by another run, or frozen with something to do: no failure.
 SuccessExitStatus=6 10
@@ -40,8 +41,7 @@ TimeoutStopSec=30min
 ProtectSystem=strict
 ProtectHome=read-only
 ReadWritePaths={writable}
-PrivateTmp=yes
-PrivateDevices=yes
+{private_tmp}PrivateDevices=yes
 NoNewPrivileges=yes
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
@@ -102,13 +102,18 @@ def text_of(arguments: argparse.Namespace) -> str:
     """The text of a unit, or of lines for a crontab."""
     words = [_program(), *_words(arguments)]
     directory, user = Path.cwd(), getpass.getuser()
+    writable, needed = _writable(arguments), [directory, Path(words[0]), *_named(arguments)]
+    # A private /tmp is empty: what the command needs would not be there. What is not private is read-only otherwise.
+    shared = any(path.is_relative_to(top) for path in [*needed, *map(Path, writable)] for top in _TEMPORARY)
     if arguments.print_unit == "service":
         return _SERVICE.format(
             user=user,
             directory=_escaped(str(directory)),
             state=_quoted(str(options.state_home())),
+            cache=_quoted(str(options.cache_home())),
             command=" ".join(map(_quoted, words)),
-            writable=" ".join(map(_quoted, _writable(arguments))),
+            writable=" ".join(map(_quoted, [*writable, *(_TEMPORARY if shared else ())])),
+            private_tmp="" if shared else "PrivateTmp=yes\n",
         )
     minutes, hours = _times(arguments.every)
     if arguments.print_unit == "timer":
@@ -164,16 +169,22 @@ def _words(arguments: argparse.Namespace) -> list[str]:
 def _writable(arguments: argparse.Namespace) -> list[str]:
     from fleetdeploy.cli.binding.project import read_settings
 
-    places = [options.state_home(), arguments.state_dir.absolute()]
+    places = [options.state_home(), options.cache_home(), arguments.state_dir.absolute()]
     if arguments.textfile:
         places.append(arguments.textfile.absolute().parent)
     if arguments.events:
         places.append(arguments.events.absolute().parent)
     if configured := read_settings(arguments).textfile:
         places.append(configured.absolute().parent)
-    if arguments.inventory_cache:
-        places.append(options.cache_home())
     return [str(place) for place in dict.fromkeys(places)]
+
+
+def _named(arguments: argparse.Namespace) -> list[Path]:
+    """Where what is read lies: the project, the inventory, the playbook."""
+    from fleetdeploy.cli.binding.project import sources_of
+
+    given = [arguments.project, arguments.playbook or arguments.project, *sources_of(arguments)]
+    return [Path(path).absolute() for path in given]
 
 
 def _escaped(text: str) -> str:

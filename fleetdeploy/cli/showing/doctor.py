@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
@@ -40,24 +41,23 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "clock, limits, leftovers, balancer. Each thing that is wrong comes with its fix.",
         epilog=EPILOG,
     )
-    parser.add_argument("pattern", nargs="?", default="all", metavar="PATTERN", help="hosts (default: all)")
-    options.add_inventory(parser)
-    options.add_connection(parser)
-    options.add_project(parser)
+    options.add_fleet(parser)
     options.add_output(parser, quiet="only the last line", verbose="show what is fine as well, host by host")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """See EPILOG for the exit codes."""
+    from rich.text import Text
+
     from fleetdeploy.cli.binding.project import debts_of, print_json, read_inventory
     from fleetdeploy.errors import PatternError
-    from fleetdeploy.gates.doctor.check import findings_of_controller, findings_of_host
+    from fleetdeploy.gates.doctor.check import findings_of_controller, findings_of_host, typed
     from fleetdeploy.remote.controller import examine_controller
     from fleetdeploy.remote.fleet import SshFleet
     from fleetdeploy.report.doctor import as_json, text
     from fleetdeploy.report.doctor.verdict import Diagnosis
-    from fleetdeploy.report.terminal import console
+    from fleetdeploy.report.terminal import console, put, put_whole
     from fleetdeploy.rollout import checkup
 
     inventory = read_inventory(arguments)
@@ -73,8 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     finally:
         fleet.close()
+    given = shlex.join(word for source in arguments.inventory or () for word in ("-i", str(source)))
     found = Diagnosis(
-        {item.host.name: findings_of_host(item) for item in facts}, findings_of_controller(here), _refused(facts)
+        {item.host.name: tuple(typed(findings_of_host(item), given)) for item in facts},
+        findings_of_controller(here),
+        _refused(facts),
     )
     if arguments.json:
         print_json(as_json.as_json(found))
@@ -82,8 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
     out = console(stderr=False, no_color=arguments.no_color)
     if not arguments.quiet:
         for line in text.lines(found, verbose=bool(arguments.verbose)):
-            out.print(line)
-    out.print(found.last_line, style="bold")
+            put(out, line, hanging=True)
+    put_whole(out, Text(found.last_line, style="bold"))
     return found.exit_code
 
 

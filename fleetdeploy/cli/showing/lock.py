@@ -38,10 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pattern", nargs="?", default="all", metavar="PATTERN", help="hosts (default: all)")
-    options.add_inventory(parser)
-    options.add_connection(parser)
-    options.add_project(parser)
+    options.add_fleet(parser)
     options.add_output(parser, quiet="")
 
 

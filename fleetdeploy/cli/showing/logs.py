@@ -32,9 +32,10 @@ examples:
   fleetdeploy logs gpu07 -i inventories/prod --tail all --no-prefix > gpu07.log
 
 What there is comes in order of time; then, with -f, what is written, as it
-comes, until Ctrl-C (exit 130). A container that is replaced is followed in its
-successor, and a host that was lost once it is back: both are told on stderr.
-Exit code 4: a log could not be read. With --json, a JSON object a line.
+comes, until Ctrl-C (exit 130, as for `status --watch`). A container that is
+replaced is followed in its successor, and a host that was lost once it is
+back: both are told on stderr. Exit code 4: a log could not be read. With
+--json, a JSON object a line.
 """
 
 

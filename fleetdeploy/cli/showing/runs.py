@@ -26,6 +26,7 @@ examples:
 
 Runs are kept in the state directory of whoever started them, on this machine.
 A journal that is damaged is believed up to the damage, and that is said.
+`fleetdeploy schema runs` and `schema past-run` say what --json prints.
 """
 
 
@@ -62,7 +63,7 @@ def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser = verbs.add_parser(
         "show",
         help="a run's lines and recap, once more",
-        description="Print what a run printed, each line with its time in UTC, and how it ended.",
+        description="Print which run it was, what it printed, each line with its time in UTC, and\nhow it ended.",
         epilog="examples:\n  fleetdeploy runs show\n  fleetdeploy runs show 20260131T2359 -v\n"
         "  fleetdeploy runs show --json | jq '.hosts[] | select(.state != \"changed\")'",
     )
@@ -130,6 +131,8 @@ def run_show(arguments: argparse.Namespace) -> int:
         print_json(runs_table.result(found, story))
     else:
         out = terminal.console(stderr=False, no_color=arguments.no_color)
+        for line in runs_table.heading(found) if not arguments.quiet else ():
+            out.print(line, soft_wrap=True)
         story = terminal.show(records, out, quiet=arguments.quiet, verbose=arguments.verbose)
     _warn(records, story)
     return 0
@@ -191,10 +194,14 @@ def _told(found: RecordedRun) -> RunStory:
 
 
 def _warn(records: Records, story: RunStory) -> None:
+    from fleetdeploy.report.story.verdict import what_next
+
     if records.damage is not None:
         print(f"{records.damage.where}: {records.damage.message}\n    {records.damage.hint}", file=sys.stderr)
     elif story.ended_s is None:
-        print("nothing tells of its end: it was killed, or still goes on", file=sys.stderr)
+        print("nothing tells of its end: it was stopped at once, killed, or still goes on", file=sys.stderr)
+        for item in what_next(story)[:1]:
+            print(f"  {item.why}: {item.command}", file=sys.stderr)
 
 
 def _check_target(path: Path, *, force: bool) -> None:

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 WATCH_S = 5.0
 EPILOG = """\
 More than 5 hosts are shown as a table, one line a host and service; -v shows
-every host in detail, down to GPU memory, restarts and each difference.
+every host in detail, down to GPU memory, restarts and each difference. On a
+narrow terminal the table leaves out UP, RELEASE, and more where it has to.
 
---watch looks again and again, over connections that stay open, until Ctrl-C;
-the inventory is read once. It ends with the exit code of its last look. With
---exit-code it ends by itself, with 0, as soon as every host is in service and
-as the inventory says. Without a terminal each look is printed below the last,
-with its time; with --json, as one line.
+END is what TF Serving calls a version that it has unloaded, or could not load.
+It lists those until it starts anew: they are counted, and -v shows each.
+
+--watch looks again and again, over connections that stay open, until Ctrl-C
+(exit 130, as for `logs -f`); the inventory is read once. With --exit-code it
+ends by itself, with 0, as soon as every host is in service and as the inventory
+says. Without a terminal each look is printed below the last, with its time;
+with --json, as one line.
 
 examples:
   fleetdeploy status -i inventories/prod
@@ -35,7 +39,8 @@ examples:
   fleetdeploy status -i inventories/prod rack1 --watch=2s
 
 exit codes: 0 known, whatever it is · 2 bad input, or a refused host key ·
-  4 a host cannot be known · 10 drift, or not in service (--exit-code)
+  4 a host cannot be known · 10 drift, or not in service (--exit-code) ·
+  130/143 a watch was ended
 """
 
 
@@ -48,10 +53,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "memory, balancer, drift.",
         epilog=EPILOG,
     )
-    parser.add_argument("pattern", nargs="?", default="all", metavar="PATTERN", help="hosts (default: all)")
-    options.add_inventory(parser)
-    options.add_connection(parser)
-    options.add_project(parser)
+    options.add_fleet(parser)
     options.add_output(parser, quiet="only the last line", verbose="every host in detail, however many there are")
     parser.add_argument(
         "--exit-code", action="store_true", help="exit 10 when a host differs from the inventory or is not in service"
@@ -112,6 +114,7 @@ class StatusView:
         self._quiet = bool(arguments.quiet)
         few = len(targets.by_name) <= status.MOST_IN_BLOCKS and arguments.watch is None
         self._blocks = bool(arguments.verbose) or few
+        self._every_version = bool(arguments.verbose)
         self._debts, self._inventory, self._meant = debts, inventory, targets.by_name
 
     def exit_code(self, look: Look) -> int:
@@ -136,28 +139,33 @@ class StatusView:
         """The look and its last line, in at most so many lines unless that is 0."""
         from rich.text import Text
 
-        from fleetdeploy.report import status
+        from fleetdeploy.report import status, terminal
 
         if not self._quiet:
             owed, strangers = self._owing()
             notes = [Text(line) for line in strangers]
             if self._blocks:
-                yield from _cut([*status.lines(look.plan, look.members, owed), *notes], most - 1 if most else 0)
+                blocks = status.lines(look.plan, look.members, owed, every_version=self._every_version)
+                yield from _cut([*blocks, *notes], most - 1 if most else 0)
             else:
                 room = max(most - 1 - len(notes), 4) if most else 0
-                yield from status.table(look.plan, look.members, owed, most=room)
+                width = 0 if terminal.is_piped(self.out) else self.out.width
+                yield from status.table(look.plan, look.members, owed, most=room, width=width)
                 yield from notes
         yield Text(status.last_line(look.plan, look.members), style="bold")
 
     def show(self, look: Look) -> None:
         """Print it whole."""
         from fleetdeploy.cli.binding.project import print_json
+        from fleetdeploy.report.terminal import put, put_whole
 
         if self.json:
             print_json(self.values(look))
             return
-        for line in self.lines(look):
-            self.out.print(line)
+        *lines, last = self.lines(look)
+        for line in lines:
+            put(self.out, line, hanging=True)
+        put_whole(self.out, last)
 
 
 def _cut(lines: list[Text], most: int) -> list[Text]:

@@ -33,13 +33,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     project = _read(arguments)
     hosts = len(project.targets.by_name)
-    services = sum(len(target.desired) for target in project.targets.by_name.values())
+    on_each = [len(target.desired) for target in project.targets.by_name.values()]
     if arguments.json:
-        print_json({"exit_code": 0, "hosts": hosts, "services": services, "plays": len(project.plays)})
+        print_json({"exit_code": 0, "hosts": hosts, "services": sum(on_each), "plays": len(project.plays)})
     elif not arguments.quiet:
-        on_them = "it" if hosts == 1 else "them"
-        plays = counted(len(project.plays), "play")
-        print(f"OK: {counted(hosts, 'host')}, {counted(services, 'service')} on {on_them}, {plays}")
+        # Where every host has as many, their sum would read as if so many different ones were meant.
+        same, each = len(set(on_each)) == 1, " each" if hosts > 1 else ""
+        services = f" with {counted(on_each[0], 'service')}{each}" if same else f", {counted(sum(on_each), 'service')}"
+        print(f"OK: {counted(hosts, 'host')}{services}, {counted(len(project.plays), 'play')}")
     return 0
 
 

@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 
 AWAKE_S = 0.2
 """How long a signal waits between two looks."""
-INTERRUPTED = 130
-"""The exit code for SIGINT, which is how a watch is meant to end. No other signal that may come has a lower number."""
 
 
 def watch(view: StatusView, looks: Looks, clock: Clock, *, every_s: float) -> int:
     """Show looks until a signal, or until the fleet is converged where that was asked for.
 
-    Returns the exit code of the last look; 130 when there was none; 143 for SIGTERM and a terminal that went away.
+    Returns 130 for Ctrl-C, as `logs -f` does: a script that somebody wants out of must not go on. 143 for SIGTERM and a
+    terminal that went away.
     """
     interrupts = Interrupts(lambda _: None)
     last: Look | None = None
@@ -48,8 +47,7 @@ def watch(view: StatusView, looks: Looks, clock: Clock, *, every_s: float) -> in
                 clock.wait(min(rest, AWAKE_S))
     if last is not None and may_move(view.out) and not view.json:
         view.show(last)
-    stopped_by = 128 + interrupts.requested
-    return stopped_by if last is None or stopped_by > INTERRUPTED else view.exit_code(last)
+    return 128 + interrupts.requested if last is None or interrupts.requested else view.exit_code(last)
 
 
 @contextmanager

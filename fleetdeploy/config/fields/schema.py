@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from fleetdeploy.config.syntax.nodes import (
@@ -259,12 +260,12 @@ def _elsewhere(model: type[BaseModel], loc: Loc) -> str:
 
 def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
     found = _model_at(model, loc)
-    return list(found.model_fields) if found else []
+    return [field.alias or name for name, field in found.model_fields.items()] if found else []
 
 
 def _description(model: type[BaseModel], loc: Loc) -> str:
     owner = _model_at(model, loc[:-1]) if loc else None
-    field = owner.model_fields.get(str(loc[-1])) if owner else None
+    field = _field(owner, loc[-1]) if owner else None
     return f"`{loc[-1]}`: {field.description}" if field and field.description else ""
 
 
@@ -273,13 +274,18 @@ def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
     current: Any = model
     for step in loc:
         if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(str(step))
+            field = _field(current, step)
             current = _bare(field.annotation) if field else None
         elif get_origin(current) in {dict, list, tuple}:
             current = _bare(get_args(current)[-1 if get_origin(current) is dict else 0])
         else:
             return None
     return current if isinstance(current, type) and issubclass(current, BaseModel) else None
+
+
+def _field(model: type[BaseModel], key: Any) -> FieldInfo | None:
+    """What stands in a file under ``key``: of some fields that is an alias."""
+    return next((field for name, field in model.model_fields.items() if (field.alias or name) == key), None)
 
 
 def _bare(annotation: Any) -> Any:

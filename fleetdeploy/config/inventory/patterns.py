@@ -169,19 +169,24 @@ def _named(inventory: Inventory, term: str, matcher: re.Pattern[str], pattern: s
 
 
 def _meant(inventory: Inventory, term: str) -> str:
-    """Hosts before groups: whoever takes a suggestion for granted must not get more hosts than they named."""
+    """Hosts before groups: whoever takes a suggestion for granted must not get more hosts than they named.
+
+    A word without a number that is more like a group than like any host was not meant as one host: both are named.
+    """
     labels: dict[str, list[str]] = {}
     for name in inventory.hosts:
         labels.setdefault(name.partition(".")[0].lower(), []).append(name)
-    hosts = labels.get(term.lower(), [])
+    hosts, label, group = labels.get(term.lower(), []), "", ""
     if not hosts:
         label = nearest(term, labels, cutoff=_CUTOFF)
         close = nearest(term, inventory.hosts, cutoff=_CUTOFF)
         hosts = [close] if close else labels.get(label, [])
-    if hosts:
-        return f"did you mean {' or '.join(map(repr, hosts[:_MOST_MEANT]))}?"
-    group = nearest(term, inventory.groups, cutoff=_CUTOFF)
-    return f"did you mean {group!r}?" if group else ""
+        group = nearest(term, inventory.groups, cutoff=_CUTOFF)
+        if hosts and (re.search("[0-9]", term) or nearest(term, [label or close, group]) != group):
+            group = ""
+    meant = [f"{group!r}{' (a group)' if hosts else ''}"] if group else []
+    meant += map(repr, hosts[:_MOST_MEANT])
+    return f"did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def _glob(term: str) -> re.Pattern[str]:

@@ -14,11 +14,11 @@ from pathlib import Path
 from fleetdeploy.config.fields.schema import shown
 from fleetdeploy.config.inventory.draft import Draft, GroupDraft
 from fleetdeploy.config.inventory.ranges import check_host_name
+from fleetdeploy.config.syntax.composer import MAX_DEPTH, MAX_NODES
 from fleetdeploy.config.syntax.nodes import Entry, ListNode, MapNode, Node, Scalar
 from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.config.syntax.suggest import hint_for
-from fleetdeploy.config.syntax.yaml import MAX_DEPTH, MAX_NODES
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.domain.redaction import SHOWN
 from fleetdeploy.errors import InputError

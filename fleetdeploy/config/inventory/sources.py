@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleetdeploy.config.inventory import vars_files
+from fleetdeploy.config.inventory.connection import KNOWN_HOSTS
 from fleetdeploy.config.inventory.draft import Draft
 from fleetdeploy.config.inventory.ini_reader import read_ini
 from fleetdeploy.config.inventory.script_reader import read_script
@@ -60,7 +61,10 @@ def is_host_list(source: Path) -> bool:
 def files_of(source: Path, problems: list[Problem]) -> list[SourceFile]:
     """The files of a source that is a file or a directory, in Ansible's order."""
     if not exists(source) and not _is_link(source):
-        problems.append(Problem("no such inventory", str(source), missing_part(source)[1]))
+        missing, hint = missing_part(source)
+        if missing.parent == Path() and not hint.startswith("did"):
+            hint += ": cd into the project, or write the whole path"
+        problems.append(Problem("no such inventory", str(source), hint))
         return []
     if not source.is_dir():
         return [SourceFile(source, source.parent)]
@@ -165,6 +169,11 @@ def _below(folder: Path, problems: list[Problem], *, depth: int) -> Iterator[Pat
                 )
         elif almost := list(vars_files.near_misses([child])):
             problems += almost
+        elif child.name == KNOWN_HOSTS:
+            hint = f"call the file known_hosts, and write `{KNOWN_HOSTS}: known_hosts` into the inventory"
+            problems.append(
+                Problem("is no inventory: a variable of this name says where host keys are", str(child), hint)
+            )
         elif child.suffix in _ENDINGS or _is_script(child, _head(child)):
             yield child
         else:

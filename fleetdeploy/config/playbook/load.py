@@ -15,7 +15,7 @@ from fleetdeploy.config.playbook.includes import Inherited, Reading
 from fleetdeploy.config.playbook.schema import IncludeKeywords, PlayFields
 from fleetdeploy.config.playbook.tasks import tasks_of
 from fleetdeploy.config.reserved.names import BALANCER, GPUS, SERVICES
-from fleetdeploy.config.syntax.nodes import ListNode, MapNode, Node, Scalar
+from fleetdeploy.config.syntax.nodes import ListNode, MapNode, Node, Scalar, origin_of
 from fleetdeploy.config.syntax.secret_reader import Secrets
 from fleetdeploy.domain.playbook import Order, Play, Playbook, Quantity
 from fleetdeploy.domain.secret import holds_secret
@@ -110,6 +110,7 @@ def _play(node: Node, what: str, reading: Reading, around: Inherited) -> Play | 
         always=always,
         rescue=rescue,
         origin=node.origin,
+        hosts_origin=origin_of(node, ("hosts",)),
         tags=around.tags,
         order=fields.order,
         seed=fields.seed or 0,

@@ -50,7 +50,11 @@ def _settings(fields: SettingsFields, project: Path) -> Settings:
         notify=tuple(map(_recipient, fields.notify)),
         textfile=project / home_path(fields.textfile) if fields.textfile else None,
         sync=SyncSettings(
-            project / home_path(sync.playbook) if sync.playbook else None, sync.limit, sync.splay, sync.max_hosts
+            playbook=project / home_path(sync.playbook) if sync.playbook else None,
+            limit=sync.limit,
+            splay_s=sync.splay,
+            max_hosts=sync.max_hosts,
+            retry_after_s=sync.retry_after,
         ),
     )
 

@@ -140,6 +140,10 @@ class SyncFields(Fields):
     limit: str = Field(default="", description="only these hosts")
     splay: Duration = Field(default=0.0, description="begin up to so much later, always as late on one machine")
     max_hosts: int = Field(default=0, ge=0, description="change nothing where more hosts would change; 0: any")
+    retry_after: Duration = Field(
+        default=600.0,
+        description="how long a release that failed is left alone, then twice as long, up to 6h; 0: it is not",
+    )
 
 
 class SettingsFields(Fields):

@@ -43,5 +43,10 @@ def missing_part(path: Path) -> tuple[Path, str]:
         meant = missing.parent / close
         whole = meant / path.relative_to(missing)
         return missing, f"did you mean {whole if exists(whole) else meant}?"
-    there = f"look into {missing.parent}" if beside else f"check the path: {missing.parent} is empty"
-    return missing, hint_for(missing.name, beside, what=f"in {missing.parent}") or there
+    parent, there = (
+        missing.parent,
+        f"look into {missing.parent}" if beside else f"check the path: {missing.parent} is empty",
+    )
+    if parent == Path():
+        parent, there = Path.cwd(), f"it was looked for from {Path.cwd()}"
+    return missing, hint_for(missing.name, beside, what=f"in {parent}") or there

@@ -59,6 +59,12 @@ def controller_checks() -> Mapping[str, Check[ControllerFacts]]:
     return _found(controller)
 
 
+def typed(findings: Iterable[Finding], fleet: str) -> Iterator[Finding]:
+    """With ``fleet`` in the commands that ask for it: the options that name the inventory, as they were given."""
+    for item in findings:
+        yield replace(item, fix=item.fix.replace("{fleet}", fleet and f"{fleet} "))
+
+
 def _found(room: ModuleType) -> Mapping[str, Check[Facts]]:
     names = sorted(found.name for found in pkgutil.iter_modules(room.__path__))
     modules = {name: importlib.import_module(f"{room.__name__}.{name}") for name in names}

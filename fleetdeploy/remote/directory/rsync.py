@@ -170,7 +170,9 @@ class Stager:
                 connection.end_marked(mark)
                 self._check()  # rsync carries no fencing number
                 meter.begin()
-                code, said = run_copy(argv, names, timeout_s=end - time.monotonic(), host=self._host, meter=meter)
+                with connection.tracing.command(_shown(argv)) as ended:
+                    code, said = run_copy(argv, names, timeout_s=end - time.monotonic(), host=self._host, meter=meter)
+                    ended(code)
             except Unreachable as error:
                 if attempt == _ATTEMPTS or isinstance(error, HostKeyRefused):
                     raise
@@ -224,6 +226,11 @@ def rsync_argv(
         f"{source}/",
         f"{TARGET}:{target}/",
     ]
+
+
+def _shown(argv: Sequence[str]) -> list[str]:
+    """The copy as a person reads it, without the script that starts rsync on the host."""
+    return [word for word in argv[argv.index("rsync") :] if not word.startswith("--rsync-path=")]
 
 
 def _failure(code: int, said: str, host: str) -> HostError:

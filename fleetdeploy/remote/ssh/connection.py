@@ -1,4 +1,4 @@
-"""One SSH connection per host, and what a command is on it.
+"""What goes through the SSH connection to a host, and what a command is on it.
 
 A command is a sequence of words. It is quoted here, once, and nowhere else.
 """
@@ -6,33 +6,32 @@ A command is a sequence of words. It is quoted here, once, and nowhere else.
 from __future__ import annotations
 
 import logging
-import random
 import secrets
 import shlex
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import paramiko
 
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.reaching import Hear
-from fleetdeploy.errors import DeadlineExceeded, HostError, RemoteCommandFailed, Unreachable
+from fleetdeploy.errors import DeadlineExceeded, HostError, RemoteCommandFailed
 from fleetdeploy.remote.ssh import become
 from fleetdeploy.remote.ssh.channels import CommandResult, open_streamlocal, run_on, start_on
 from fleetdeploy.remote.ssh.config import Hop
-from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, is_unexplained, translate, translated
+from fleetdeploy.remote.ssh.failures import FOREIGN, translated
 from fleetdeploy.remote.ssh.guard import guarded, read_first, sweep
-from fleetdeploy.remote.ssh.handshakes import TURNS, Handshakes
-from fleetdeploy.remote.ssh.link import CHANNEL_S, close_link, make_link, open_link, phase_of, route
+from fleetdeploy.remote.ssh.handshakes import Handshakes
+from fleetdeploy.remote.ssh.kept_link import KeptLink
+from fleetdeploy.remote.ssh.link import CHANNEL_S
 from fleetdeploy.remote.ssh.tracing import Trace, Tracing
 
 CAP_BYTES = 8 * 1024 * 1024
-_ATTEMPTS = 5
+"""How much a command may say before it is ended."""
+
 _STREAM_S = 24 * 3600.0
-_SETTLES_S = 1.0
+"""After how long a stream that nobody ended is ended on its host."""
 
 SWEEP_S = 5.0
 """How long the end of a command that did not heed a signal may take, once its own deadline is over."""
@@ -50,34 +49,25 @@ class SshConnection:
         # Without handlers, Python would print paramiko's log of refused channels on our standard error.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL)
         self.host = host
-        self._connect_timeout_s = connect_timeout_s
-        self._handshakes = handshakes
-        self._tracing = Tracing(host.name, trace)
-        self._lock = threading.Lock()
-        self._fabric: Any = None
-        self._unwanted = False
-        self._proof: Callable[[], None] | None = None
-        self._proven: paramiko.Transport | None = None
-        self._proving = threading.RLock()
-        self._in_proof = False
+        self.tracing = Tracing(host.name, trace)
+        self._link = KeptLink(host, timeout_s=connect_timeout_s, handshakes=handshakes, tracing=self.tracing)
         # sshd's MaxSessions is 10 by default. Forwarding channels do not count; root's way to Docker is a session too.
         self._sessions = threading.BoundedSemaphore(6 if self.becomes else 8)
 
     def another(self, *, connect_timeout_s: float) -> SshConnection:
         """A further connection to the host, not yet open. It waits for no other host's to start."""
-        trace = self._tracing.trace
+        trace = self.tracing.trace
         return SshConnection(self.host, connect_timeout_s=connect_timeout_s, handshakes=Handshakes(), trace=trace)
 
     def open(self) -> None:
         """Connect unless connected. Raises HostKeyRefused or Unreachable."""
-        self._transport()
+        self._link.transport()
 
     def prove_by(self, proof: Callable[[], None] | None) -> None:
         """When the connection was lost and is made again, ``proof`` is called before anything else goes through the
         new one. What it raises is raised by everybody who wants to.
         """
-        with self._proving:
-            self._proof, self._proven = proof, self._opened() if proof else None
+        self._link.prove_by(proof)
 
     def run(
         self,
@@ -95,7 +85,7 @@ class SshConnection:
         Unreachable, and RemoteCommandFailed for output beyond ``cap_bytes`` and for a sudo that refuses. With ``hear``
         the output is handed on as it comes, and is not returned.
         """
-        with self._tracing.command(argv) as ended:
+        with self.tracing.command(argv) as ended:
             done = self._run(argv, stdin=stdin, deadline_s=deadline_s, cap_bytes=cap_bytes, hear=hear)
             ended(done.status)
         if self.becomes and done.status in become.SUSPECT:
@@ -112,7 +102,7 @@ class SshConnection:
         mark = secrets.token_hex(8)
         command = self.as_started(argv, mark=mark, limit_s=deadline_s + 2)
         with self._session(deadline_s), translated(self.host.name, f"running {argv[0]}"):
-            channel = self._channel(lambda link: link.open_session(timeout=min(deadline_s, CHANNEL_S)))
+            channel = self._link.channel(lambda link: link.open_session(timeout=min(deadline_s, CHANNEL_S)))
             return run_on(
                 channel,
                 command,
@@ -143,7 +133,7 @@ class SshConnection:
     def _sweep(self, mark: str) -> None:
         """The same after a command that failed already, on its connection, as far as it goes in its own time."""
         with suppress(HostError, *FOREIGN):
-            channel = self._transport().open_session(timeout=SWEEP_S)
+            channel = self._link.transport().open_session(timeout=SWEEP_S)
             run_on(
                 channel,
                 self.as_started(sweep(mark), mark=secrets.token_hex(8), limit_s=SWEEP_S),
@@ -169,7 +159,7 @@ class SshConnection:
     @property
     def server_version(self) -> str:
         """The name and version that the SSH server gives itself. Raises Unreachable."""
-        return self._opened().remote_version
+        return self._link.opened().remote_version
 
     @property
     def becomes(self) -> bool:
@@ -187,7 +177,7 @@ class SshConnection:
         proof = secrets.token_hex(8)
         done = self._run(["echo", proof], stdin=b"", deadline_s=min(deadline_s, CHANNEL_S), cap_bytes=CAP_BYTES)
         if proof not in done.text.split():
-            raise become.refusal(self.host.name, done.error_text, user=self._fabric.user, status=done.status)
+            raise become.refusal(self.host.name, done.error_text, user=self._link.user, status=done.status)
 
     def script(
         self, text: str, *args: str, stdin: bytes = b"", deadline_s: float, check: bool = False
@@ -199,14 +189,14 @@ class SshConnection:
 
     def open_unix_channel(self, path: str, *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a UNIX socket of the host. Raises Unreachable when the host forbids it."""
-        with translated(self.host.name, f"connecting to {path}"), self._tracing.wire(f"channel to {path}"):
-            return self._channel(lambda link: open_streamlocal(link, path, deadline_s=deadline_s))
+        with translated(self.host.name, f"connecting to {path}"), self.tracing.wire(f"channel to {path}"):
+            return self._link.channel(lambda link: open_streamlocal(link, path, deadline_s=deadline_s))
 
     def open_tcp_channel(self, address: str, port: int, *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a TCP port as the host reaches it. Raises Unreachable when nothing listens there."""
         place, ends = f"{address} port {port}", ((address, port), ("127.0.0.1", 0))
-        with translated(self.host.name, f"connecting to {place}"), self._tracing.wire(f"channel to {place}"):
-            return self._channel(lambda link: link.open_channel("direct-tcpip", *ends, timeout=deadline_s))
+        with translated(self.host.name, f"connecting to {place}"), self.tracing.wire(f"channel to {place}"):
+            return self._link.channel(lambda link: link.open_channel("direct-tcpip", *ends, timeout=deadline_s))
 
     def open_command_channel(self, argv: Sequence[str], *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a command's standard input and output, for as long as the channel is open.
@@ -214,8 +204,8 @@ class SshConnection:
         The command is run as by :meth:`run`, but a sudo that refuses is only seen as an end without an answer.
         """
         command = self.as_started(argv, mark=secrets.token_hex(8), limit_s=_STREAM_S)
-        with translated(self.host.name, f"starting {argv[0]}"), self._tracing.command(argv):
-            channel = self._channel(lambda link: link.open_session(timeout=deadline_s))
+        with translated(self.host.name, f"starting {argv[0]}"), self.tracing.command(argv):
+            channel = self._link.channel(lambda link: link.open_session(timeout=deadline_s))
             channel.settimeout(deadline_s)
             try:
                 start_on(channel, command, deadline_s=deadline_s)
@@ -226,85 +216,8 @@ class SshConnection:
 
     def route(self) -> tuple[Hop, ...]:
         """The host and its gateways, as :func:`sshconfig.write_ssh_config` takes them."""
-        self.open()
-        return route(self._fabric)
+        return self._link.route()
 
     def close(self) -> None:
-        """End the connection and those to its gateways. One that is being opened at this moment is not waited for: who
-        opens it ends it.
-        """
-        if not self._lock.acquire(blocking=False):
-            self._unwanted = True
-            return
-        try:
-            link, self._fabric = self._fabric, None
-        finally:
-            self._lock.release()
-        close_link(link)
-
-    def _channel(self, opening: Callable[[paramiko.Transport], paramiko.Channel]) -> paramiko.Channel:
-        """A fresh channel; on a new connection when the old one turns out to be lost, as nothing was asked for yet."""
-        link = self._transport()
-        try:
-            return opening(link)
-        except paramiko.ChannelException:
-            raise
-        except FOREIGN as error:
-            link.join(_SETTLES_S)  # a transport wakes those who wait on it before it says that it has ended
-            if link.is_active() and not is_unexplained(error):
-                raise
-        return opening(self._transport())
-
-    def _transport(self) -> paramiko.Transport:
-        transport = self._opened()
-        if self._proof is None or transport is self._proven:
-            return transport
-        with self._proving:
-            if not self._in_proof:  # the proof itself comes back here
-                self._in_proof = True
-                try:
-                    self._proof()
-                    self._proven = transport
-                finally:
-                    self._in_proof = False
-        return transport
-
-    def _opened(self) -> paramiko.Transport:
-        with self._lock:
-            if self._fabric is not None:
-                transport: paramiko.Transport | None = self._fabric.client.get_transport()
-                if transport is not None and transport.is_active():
-                    return transport
-                close_link(self._fabric)
-                self._fabric = None
-            self._fabric = self._connect()
-            if self._unwanted:
-                close_link(self._fabric)
-            opened: paramiko.Transport = self._fabric.client.get_transport()
-            return opened
-
-    def _connect(self) -> Any:
-        """Connect; again after a random pause when sshd hung up before its banner, which is how MaxStartups refuses.
-
-        The time counts from when it is this connection's turn to start, which it waits for TURNS times as long.
-        """
-        for attempt in range(1, _ATTEMPTS + 1):
-            link = make_link(self.host, timeout_s=self._connect_timeout_s)
-            try:
-                with (
-                    self._handshakes.turn(self.host.name, wait_s=TURNS * self._connect_timeout_s),
-                    self._tracing.wire(f"connecting to {link.user}@{link.host} port {link.port}"),
-                ):
-                    open_link(link)
-                return link
-            except FOREIGN as error:
-                doing = phase_of(link)
-                close_link(link)
-                if attempt == _ATTEMPTS or not is_early_drop(error):
-                    raise translate(error, host=self.host.name, doing=doing) from error
-                # A handshake takes about that long, after which sshd has room for another one.
-                time.sleep(random.uniform(0.1, 0.4) * 2 ** (attempt - 1))  # noqa: S311  only spreads the retries
-            except BaseException:
-                close_link(link)
-                raise
-        raise Unreachable("no connection", where=self.host.name)
+        """End the connection and those to its gateways."""
+        self._link.close()

@@ -89,9 +89,14 @@ def translate(error: BaseException, *, host: str, doing: str) -> HostError:
     if isinstance(error, paramiko.SSHException) and "No existing session" in str(error):
         # paramiko's words for an exchange of keys that has not ended when it wants to log in.
         return Unreachable(f"sshd took the connection and did not answer while {doing}", where=host, hint=_STUCK_HINT)
+    if isinstance(error, NoValidConnectionsError):
+        # Its own text has no reasons; who does not answer on the way to a host is told by `doing`.
+        through = "" if doing == "connecting" else f" while {doing}"
+        return Unreachable(f"nothing answers at {_tried(error)}{through}", where=host, hint=_DOWN_HINT)
     ours, meaning, hint = rule_for(type(error)) or (Unreachable, type(error).__name__, "")
     text = _text(error)
-    return ours(f"{meaning} while {doing}{f': {text}' if text else ''}", where=host, hint=hint)
+    more = f": {text}" if text and text.lower() != meaning else ""
+    return ours(f"{meaning} while {doing}{more}", where=host, hint=hint)
 
 
 @contextmanager
@@ -103,11 +108,21 @@ def translated(host: str, doing: str) -> Iterator[None]:
         raise translate(error, host=host, doing=doing) from error
 
 
+def _tried(error: NoValidConnectionsError) -> str:
+    """The addresses of a name that were tried, their port, and what came of it."""
+    tried = sorted(error.errors)
+    places, port = " and ".join(address[0] for address in tried), tried[0][1]
+    reasons = dict.fromkeys(_text(error.errors[address]).lower() for address in tried)
+    return f"{places} port {port} ({', '.join(reasons)})"
+
+
 def _text(error: BaseException) -> str:
     if isinstance(error, ChannelException):
         return f"{error.text} (code {error.code})"
     if isinstance(error, BadHostKeyException):
         return ""  # its own text holds both keys in full
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error) or type(error).__name__
 
 

@@ -15,6 +15,7 @@ import binascii
 import hashlib
 import hmac
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,9 +103,12 @@ class _Line:
 class KnownHosts:
     """A known_hosts file, read line by line. Lines of an unknown form are remembered, never guessed at."""
 
-    def __init__(self, text: str, *, source: str) -> None:
-        """Raises HostKeyRefused for a ``@revoked`` line that cannot be read: what it revokes would go unnoticed."""
-        self.source = source
+    def __init__(self, text: str, *, source: str, missing: Sequence[Path] = ()) -> None:
+        """Raises HostKeyRefused for a ``@revoked`` line that cannot be read: what it revokes would go unnoticed.
+
+        ``missing`` are the files that were looked for, where there is none of them.
+        """
+        self.source, self._missing = source, missing
         self._lines: list[_Line] = []
         self._unread: list[int] = []
         for number, raw in enumerate(text.splitlines(), 1):
@@ -124,7 +128,7 @@ class KnownHosts:
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> KnownHosts:
-        """Read the first of ``paths`` that exists. Raises HostKeyRefused when there is none."""
+        """Read the first of ``paths`` that exists. Where there is none, no key is pinned for anybody."""
         for path in paths:
             try:
                 text = path.read_text(encoding="utf-8", errors="replace")
@@ -133,17 +137,14 @@ class KnownHosts:
             except OSError as error:
                 raise HostKeyRefused(f"known_hosts cannot be read: {error.strerror}", where=str(path)) from error
             return cls(text, source=str(path))
-        raise HostKeyRefused(
-            f"there is no known_hosts file (looked for {', '.join(map(str, paths))})",
-            hint="collect the keys with ssh-keyscan, compare their fingerprints with the hosts' own, and keep the file "
-            "beside the inventory",
-        )
+        return cls("", source=str(paths[0]), missing=paths)
 
-    def pinned(self, host: str, address: str, *, port: int, alias: str = "") -> PinnedKeys:
+    def pinned(self, host: str, address: str, *, port: int, alias: str = "", through: str = "") -> PinnedKeys:
         """The keys of the host named ``host`` (for messages) that is reached at ``address``.
 
         As OpenSSH does, ``[address]:port`` is looked up for a port other than 22, then the bare address; an
-        ``alias`` (HostKeyAlias) takes the place of both. Raises HostKeyRefused when no key is pinned.
+        ``alias`` (HostKeyAlias) takes the place of both; ``through`` names the jump host before it. Raises
+        HostKeyRefused when no key is pinned.
         """
         names = [alias.lower()] if alias else _lookup_names(address, port)
         revoked = tuple(line.key for line in self._lines if line.marker == "@revoked")
@@ -159,10 +160,14 @@ class KnownHosts:
             if lines:
                 return PinnedKeys(host, tuple(line.key for line in lines), revoked, self.source)
         unread = f" (lines not understood: {', '.join(map(str, self._unread))})" if self._unread else ""
+        looked = f"there is no known_hosts file (looked for {', '.join(map(str, self._missing))})"
+        scan = f"{f'ssh {through} ' if through else ''}ssh-keyscan -p {port} {address}"
+        scan += f" | sed 's/^[^# ][^ ]*/{alias}/'" if alias else ""
         raise HostKeyRefused(
-            f"no key is pinned for {names[0]} in {self.source}{unread}",
+            looked if self._missing else f"no key is pinned for {names[0]} in {self.source}{unread}",
             where=host,
-            hint=f"compare the host's fingerprint over another way, then add its line: ssh-keyscan -p {port} {address}",
+            hint=f"`{scan} >> {shlex.quote(self.source)}`, then compare its fingerprints (`ssh-keygen -lf FILE`) with "
+            "the host's own, seen over another way; the variable fleetdeploy_known_hosts names another file",
         )
 
 

@@ -136,9 +136,8 @@ def route(link: Any) -> tuple[Hop, ...]:
 def _pin(host: Host, hop: Any, *, name: str, timeout_s: float) -> None:
     files = [host.connection.known_hosts] if host.connection.known_hosts else _known_hosts_files(hop.ssh_config)
     known = KnownHosts.load([path.expanduser() for path in files])
-    hop.client = _PinnedClient(
-        known.pinned(name, hop.host, port=hop.port, alias=hop.ssh_config.get("hostkeyalias", ""))
-    )
+    alias, through = hop.ssh_config.get("hostkeyalias", ""), getattr(hop.gateway, "original_host", "")
+    hop.client = _PinnedClient(known.pinned(name, hop.host, port=hop.port, alias=alias, through=through))
     hop.connect_timeout = max(1, round(timeout_s))
     hop.connect_kwargs = {
         **hop.connect_kwargs,

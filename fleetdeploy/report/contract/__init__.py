@@ -1,1 +1,1 @@
-"""What is printed for programs and may be relied on: events, the result of a run, the status."""
+"""What is printed for programs and may be relied on: events, results, the status."""

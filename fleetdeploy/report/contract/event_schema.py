@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fleetdeploy.config.json_schema import Schema
 from fleetdeploy.domain.events import Kind
-from fleetdeploy.report.contract.kinds import ALWAYS, KINDS, NEVER, Shape, is_written
-from fleetdeploy.report.contract.words import document, number_of, one_of, with_optional
-from fleetdeploy.report.plan.schema_words import described, exactly, ref, text
+from fleetdeploy.report.contract.kinds import KINDS, is_written
+from fleetdeploy.report.contract.shape import ALWAYS, NEVER, Shape
+from fleetdeploy.report.schema_words import described, document, exactly, number_of, one_of, ref, text, with_optional
 
 _SAID = r"^[0-9a-f]{32}$"
 

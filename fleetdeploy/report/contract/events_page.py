@@ -23,7 +23,8 @@ from typing import Any
 
 from fleetdeploy.config.json_schema import Schema
 from fleetdeploy.domain.events import Kind
-from fleetdeploy.report.contract.kinds import ALWAYS, KINDS, MAYBE, NEVER, Shape, announces, is_written
+from fleetdeploy.report.contract.kinds import KINDS, announces, is_written
+from fleetdeploy.report.contract.shape import ALWAYS, MAYBE, NEVER, Shape
 from fleetdeploy.report.task_docs import wrapped
 
 NAME = "events"

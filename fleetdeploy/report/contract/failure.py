@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleetdeploy.config.json_schema import Schema
-from fleetdeploy.report.plan.schema_words import described, exactly, items, ref, text
+from fleetdeploy.report.schema_words import described, exactly, items, ref, text
 
 
 def or_error(result: Schema) -> dict[str, Schema]:

@@ -6,35 +6,28 @@ A key that is added, and a kind that is added, is no new ``format``; one that go
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from fleetdeploy.config.json_schema import Schema
 from fleetdeploy.domain.events import FORMAT, Kind
 from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.plan import Activation
 from fleetdeploy.domain.watch import WatchState
-from fleetdeploy.report.contract.words import number_of, one_of, with_optional
-from fleetdeploy.report.plan.schema_words import boolean, by_name, count, described, exactly, items, or_null, text
+from fleetdeploy.report.contract.outcome_schema import OUTCOMES
+from fleetdeploy.report.contract.shape import ALWAYS, MAYBE, Shape
+from fleetdeploy.report.schema_words import (
+    boolean,
+    by_name,
+    count,
+    described,
+    exactly,
+    items,
+    number_of,
+    one_of,
+    or_null,
+    text,
+    with_optional,
+)
 from fleetdeploy.rollout.emitter import ANNOUNCING, FLEETING
-
-NEVER, MAYBE, ALWAYS = "never", "maybe", "always"
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One kind of event. ``message`` says what its text is, empty where it has none; ``host`` and ``task`` whether it
-    names one. ``data`` has what is always told, ``more`` what is told where there is such a thing. ``before`` is
-    whether it is written before what it tells of is done.
-    """
-
-    when: str
-    message: str = ""
-    host: str = NEVER
-    task: str = NEVER
-    data: Mapping[str, Schema] = field(default_factory=dict)
-    more: Mapping[str, Schema] = field(default_factory=dict)
-    before: bool = False
-
 
 _HOSTS = items(text(), "names of hosts")
 _HINT = text("what to do; empty where nothing is known")
@@ -47,17 +40,6 @@ _WATCHED: Mapping[str, Schema] = {
     "back_to": text("the release that the host goes back to"),
     "seconds": number_of("after so long without a confirmation"),
 }
-_OUTCOME = exactly(
-    "How it ended for one host, over all plays.",
-    state=one_of(*(state.value for state in HostState), description="the state that the recap counts it under"),
-    reason=text("why, where it did not go well"),
-    hint=_HINT,
-    mixed=boolean("whether it serves neither what it served nor what it shall, or nobody knows"),
-    taken_back=boolean("whether it went well and was taken back because another host failed"),
-    steps_changed=count("steps that changed something"),
-    steps_ok=count("steps that found nothing to change"),
-)
-OUTCOMES = by_name(_OUTCOME, "how it ended for each host")
 _POOL = with_optional(
     exactly(
         "What was counted in one pool since it was asked last.",
@@ -103,9 +85,13 @@ KINDS: Mapping[Kind, Shape] = {
             ),
         },
         more={
+            "at_least": boolean("whether of some of it nobody knows, so that it is more than `expected_s`"),
             "plan": items(
                 exactly(hosts=items(text()), lines=items(text())), "what is done, once for hosts that change alike"
-            )
+            ),
+            "releases": by_name(
+                by_name(text("the hash of its content"), "service"), "what hosts are to be brought that is new to them"
+            ),
         },
         before=True,
     ),
@@ -248,6 +234,12 @@ KINDS: Mapping[Kind, Shape] = {
     Kind.ROLLOUT_STOPPED: Shape(
         "No further host is begun.", "why", host=MAYBE, data={"failures": count("hosts that have failed in this play")}
     ),
+    Kind.DEBT_MAKING: Shape(
+        "The balancer of a host that has missed what the run switched over to is told to send it nothing.",
+        "why it has missed it",
+        host=ALWAYS,
+        before=True,
+    ),
     Kind.DEBT_MADE: Shape(
         "A host has missed what the run switched over to; the next run that reaches it brings it there.",
         "what it owes, and what it may do until then",
@@ -268,7 +260,11 @@ KINDS: Mapping[Kind, Shape] = {
         "The run is over. A run without it goes on, or was killed.",
         "the last line of the terminal",
         data={"exit_code": described({"type": "integer"}, "the command's")},
-        more={"hosts": OUTCOMES},
+        more={
+            "hosts": OUTCOMES,
+            "again": text("the command that goes on from there; empty where nothing is left to do"),
+            "refusal": text("all that was said where it was refused or failed, if that is more than the message"),
+        },
     ),
     Kind.NOTIFIED: Shape(
         "Those whom the settings name were told how the run ended. It may come behind the run's end.",

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from fleetdeploy.config.json_schema import Schema
 from fleetdeploy.report.contract.failure import EITHER, or_error
-from fleetdeploy.report.contract.kinds import OUTCOMES
+from fleetdeploy.report.contract.outcome_schema import OUTCOME
 from fleetdeploy.report.contract.run_schema import result
-from fleetdeploy.report.contract.words import document, number_of, one_of, with_optional
-from fleetdeploy.report.plan.schema_words import by_name, count, described, exactly, items, or_null, ref, text
+from fleetdeploy.report.schema_words import (
+    by_name,
+    count,
+    described,
+    document,
+    exactly,
+    items,
+    number_of,
+    one_of,
+    or_null,
+    ref,
+    text,
+    with_required,
+)
 
 
 def command_schema(*, closed: bool = False) -> Schema:
@@ -19,15 +31,9 @@ def command_schema(*, closed: bool = False) -> Schema:
         EITHER,
         closed=closed,
         **or_error(with_required(result(), commands=commands)),
-        host=OUTCOMES["additionalProperties"],
+        host=OUTCOME,
         command=_command(),
     )
-
-
-def with_required(schema: Schema, **properties: Schema) -> Schema:
-    """An object of :func:`exactly` that has these keys too."""
-    wider = with_optional(schema, **properties)
-    return {**wider, "required": [*schema["required"], *properties]}
 
 
 def _command() -> Schema:

@@ -6,18 +6,22 @@ from fleetdeploy.config.json_schema import Schema
 from fleetdeploy.domain.observed import State, Traffic
 from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.report.contract.failure import EITHER, or_error
-from fleetdeploy.report.contract.words import document, one_of, with_optional
-from fleetdeploy.report.plan.schema_words import (
+from fleetdeploy.report.schema_words import (
     boolean,
     by_name,
     count,
     described,
+    document,
     exactly,
+    format_of,
     items,
+    looked_at,
     number,
+    one_of,
     or_null,
     ref,
     text,
+    with_optional,
 )
 from fleetdeploy.report.status.as_json import FORMAT
 
@@ -41,9 +45,8 @@ def status_schema(*, closed: bool = False) -> Schema:
 def _fleet() -> Schema:
     fleet = exactly(
         "The fleet as it was seen.",
-        format=described({"const": FORMAT}, "version of this shape; keys may be added within one"),
-        hosts=by_name(ref("host"), "every host that was looked at"),
-        unreachable=by_name(text(), "hosts that could not be looked at, and why"),
+        format=format_of(FORMAT),
+        **looked_at(),
         owed=by_name(ref("debt"), "hosts that have missed what a run switched over to"),
         balancers_not_asked=by_name(text(), "balancers that did not answer, and why"),
         summary=text("the last line of the terminal"),

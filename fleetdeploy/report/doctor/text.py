@@ -10,6 +10,7 @@ from rich.text import Text
 from fleetdeploy.domain.checkup import Finding, Health
 from fleetdeploy.report.doctor.verdict import ORDER, Diagnosis, health_of, tally
 from fleetdeploy.report.host_names import COLUMNS, shortened, wrapped
+from fleetdeploy.report.rows import rows
 from fleetdeploy.report.safe_text import safe_lines
 from fleetdeploy.report.wording import counted
 
@@ -117,11 +118,9 @@ def _finding(item: Finding, host: str) -> Iterator[Text]:
     yield from (Text(" " * _INDENT + row) for row in further)
     yield from (Text(" " * _INDENT + row, style="dim") for row in (_wrapped(item.why) if item.why else ()))
     if item.fix and item.health is not Health.OK:
-        head, *rest = _wrapped(item.fix.replace("{host}", host), less=2)
-        yield Text(" " * _INDENT + f"> {head}", style="cyan")
-        yield from (Text(" " * (_INDENT + 2) + row, style="cyan") for row in rest)
+        fix = Text(" " * _INDENT + f"> {item.fix.replace('{host}', host)}", style="cyan")
+        yield from rows(fix, COLUMNS, under=_INDENT + 2)
 
 
-def _wrapped(text: str, *, less: int = 0) -> list[str]:
-    width = COLUMNS - _INDENT - less
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, COLUMNS - _INDENT, break_long_words=False, break_on_hyphens=False) or [""]

@@ -197,6 +197,8 @@ def _sum(parts: Sequence[_Counted]) -> _Counted:
 
 def _pool(name: str, parts: Sequence[_Counted], scale: Scale) -> Pool:
     requests, errors = sum(part.requests for part in parts), sum(part.errors for part in parts)
+    if not requests and not errors:
+        return Pool(name, (Chart("Requests", "", "", "None came.", ()),))
     share = f" ({_brief(100 * errors / requests)} %)" if requests and errors else ""
     charts = [
         _chart("Requests per second", parts, scale, lambda part: part.per_s, _brief, f"{requests:,} requests in all."),

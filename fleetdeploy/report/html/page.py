@@ -113,7 +113,7 @@ def _last_line(story: RunStory, damage: str) -> str:
         return story.last_line
     if damage:
         return "How it ended is not known: its journal is damaged."
-    return "Nothing tells of its end: it was killed, or still goes on."
+    return "Nothing tells of its end: it was stopped at once, killed, or still goes on."
 
 
 def _warnings(story: RunStory, damage: str, hint: str, *, torn: bool) -> Iterator[Warned]:
@@ -136,7 +136,7 @@ def _facts(story: RunStory) -> Iterator[tuple[str, str]]:
         yield "Began", moment(story.started_s)
         yield "Took" if story.ended_s is not None else "Told for", lasted(story.elapsed_s)
     if story.expected_s is not None:
-        yield "Expected", f"about {lasted(story.expected_s)}"
+        yield "Expected", f"{'at least' if story.at_least else 'about'} {lasted(story.expected_s)}"
     if story.exit_code is not None:
         yield "Exit code", str(story.exit_code)
     if story.changing:

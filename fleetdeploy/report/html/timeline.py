@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fleetdeploy.report.html.scale import Scale, clock, lasted
@@ -19,11 +19,15 @@ ALL_NAMED = 40
 TASKS = ("preflight", "stage", "pull_image", "drain", "activate", "verify", "undrain", "prune")
 """Those that have a colour of their own."""
 _ROW_PX, _LANE_PX = 22, 5
+_ROOM = (("", 2.1, 3.2), ("not-on-phones", 1.1, 1.6), ("on-wide-pages", 0.75, 1.0))
+"""Where a label fits into its bar, each with the percent of the axis for a character and beside them."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One act. ``left`` and ``width`` are percent of the axis; ``kind`` names its colour, ``how`` how it went."""
+    """One act. ``left`` and ``width`` are percent of the axis; ``kind`` names its colour, ``how`` how it went. ``room``
+    says on which pages there is no room for the label; where there is on none, it has none.
+    """
 
     left: float
     width: float
@@ -32,6 +36,7 @@ class Bar:
     title: str
     undo: bool = False
     how: str = ""
+    room: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,9 +107,19 @@ def _wave_of(host: HostStory, story: RunStory) -> str:
 def _bars(host: HostStory, now_s: float, scale: Scale, *, labels: bool) -> Iterator[Bar]:
     for span in host.spans:
         left, width = scale.span(span.started_s, now_s if span.ended_s is None else span.ended_s)
-        label = _label(span) if labels and width > 2 else ""
         kind = span.task if span.task in TASKS else "other"
-        yield Bar(left, width, kind, label, f"{host.name}: {told(span)}", span.undo, how(span))
+        label = _label(span) if labels else ""
+        bar = Bar(left, width, kind, label, f"{host.name}: {told(span)}", span.undo, how(span))
+        yield _fitted(bar, short=label.removesuffix(span.task).rstrip())
+
+
+def _fitted(bar: Bar, *, short: str = "") -> Bar:
+    """With its label, or the ``short`` one, where that fits into it: half a word says nothing."""
+    for label in (bar.label, short):
+        for room, each, beside in _ROOM:
+            if bar.width >= each * len(label) + beside:
+                return replace(bar, label=label, room=room)
+    return replace(bar, label="")
 
 
 def _label(span: Span) -> str:
@@ -137,7 +152,7 @@ def _plays(story: RunStory, scale: Scale) -> Iterator[Bar]:
         title = f"play {play.name}: {counted(len(play.hosts), 'host')}, {lasted(end_s - play.started_s)}"
         if play.may_be_out is not None:
             title += f", at most {play.may_be_out} out of service at once"
-        yield Bar(left, width, "play", play.name, title)
+        yield _fitted(Bar(left, width, "play", play.name, title))
 
 
 def _waves(play: PlayStory, now_s: float, scale: Scale) -> Iterator[Bar]:
@@ -147,7 +162,8 @@ def _waves(play: PlayStory, now_s: float, scale: Scale) -> Iterator[Bar]:
     for number, ((began_s, next_s), (_, names)) in enumerate(zip(pairwise(times), play.waves, strict=True), start=1):
         left, width = scale.span(began_s, next_s)
         kind = "wave" if number % 2 else "wave odd"
-        yield Bar(left, width, kind, str(number), f"wave {number} of {play.of}: {named(names)}, {clock(began_s)}")
+        title = f"wave {number} of {play.of}: {named(names)}, {clock(began_s)}"
+        yield _fitted(Bar(left, width, kind, str(number), title))
     for began_s, seconds in play.soaks:
         left, width = scale.span(began_s, min(began_s + seconds, end_s))
-        yield Bar(left, width, "soak", "soak" if width > 4 else "", f"soak of {lasted(seconds)}, {clock(began_s)}")
+        yield _fitted(Bar(left, width, "soak", "soak", f"soak of {lasted(seconds)}, {clock(began_s)}"))

@@ -6,7 +6,7 @@ from fleetdeploy.domain.forecast import Forecast
 from fleetdeploy.domain.plan import Change, FileKind, HostPlan, ServicePlan, StageItem
 from fleetdeploy.domain.signatures import SignatureComparison
 from fleetdeploy.report.as_json import signature_changes
-from fleetdeploy.report.plan import waves_json
+from fleetdeploy.report.plan import freeze, waves_json
 from fleetdeploy.report.plan.changes_text import CONTAINER
 from fleetdeploy.report.plan.container_changes import FieldChange, container_changes, shown_fields
 from fleetdeploy.report.plan.gpu_text import gpu_fit_values
@@ -25,6 +25,7 @@ def plan(forecast: Forecast) -> dict[str, object]:
         "hosts": {name: _host(name, host, forecast) for name, host in plan.hosts.items()},
         "unreachable": dict(plan.unreachable),
         **waves_json.run(forecast),
+        "freeze": freeze.values(forecast),
     }
 
 

@@ -6,18 +6,23 @@ is no new ``format``; one that goes, or means something else, is.
 
 from __future__ import annotations
 
-from fleetdeploy.config.json_schema import DRAFT, Schema
+from fleetdeploy.config.json_schema import Schema
 from fleetdeploy.domain.plan import Activation
 from fleetdeploy.domain.server_changes import PhaseKind
 from fleetdeploy.report.plan.as_json import FORMAT
-from fleetdeploy.report.plan.schema_words import (
+from fleetdeploy.report.plan.course_schema import freeze, play, seconds, wave
+from fleetdeploy.report.schema_words import (
     boolean,
     by_name,
     count,
     described,
+    document,
     exactly,
+    format_of,
     items,
+    looked_at,
     number,
+    one_of,
     or_null,
     ref,
     text,
@@ -26,40 +31,38 @@ from fleetdeploy.report.plan.schema_words import (
 
 def plan_schema() -> Schema:
     """The whole schema, in keywords that mean the same in draft 7 and in draft 2020-12."""
-    return {
-        "$schema": DRAFT,
-        "title": "fleetdeploy plan",
-        "description": "What `fleetdeploy plan --json` prints. Sizes are in bytes, times in seconds.",
-        **exactly(
-            format=described({"const": FORMAT}, "version of this shape; keys may be added within one"),
+    return document(
+        "fleetdeploy plan",
+        "What `fleetdeploy plan --json` prints. Sizes are in bytes, times in seconds.",
+        exactly(
+            format=format_of(FORMAT),
             changed=boolean("whether a deploy with these tasks would do anything"),
-            hosts=by_name(ref("host"), "every host that was looked at"),
-            unreachable=by_name(text(), "hosts that could not be looked at, and why"),
+            **looked_at(),
             plays=items(ref("play"), "plays with work, in their order"),
             refusals=items(ref("run_refusal"), "why the run as a whole would be refused"),
-            **_seconds(),
+            **seconds(),
+            freeze=or_null(freeze()),
         ),
-        "$defs": {
-            "host": _host(),
-            "service": _service(),
-            "change": _change(),
-            "stage": _stage(),
-            "file": exactly(path=text("relative to the version's directory"), size_bytes=count()),
-            "container": _container(),
-            "server": _server(),
-            "phase": _phase(),
-            "signatures": _signatures(),
-            "gpu_fit": _gpu_fit(),
-            "play": _play(),
-            "wave": _wave(),
-            "run_refusal": exactly(
-                where=text("the place in the playbook, or a host"),
-                message=text(),
-                hint=text("what to do"),
-                hosts=items(text(), "all hosts that stand in the way, where it is because of hosts"),
-            ),
-        },
-    }
+        closed=True,
+        host=_host(),
+        service=_service(),
+        change=_change(),
+        stage=_stage(),
+        file=exactly(path=text("relative to the version's directory"), size_bytes=count()),
+        container=_container(),
+        server=_server(),
+        phase=_phase(),
+        signatures=_signatures(),
+        gpu_fit=_gpu_fit(),
+        play=play(),
+        wave=wave(),
+        run_refusal=exactly(
+            where=text("the place in the playbook, or a host"),
+            message=text(),
+            hint=text("what to do"),
+            hosts=items(text(), "all hosts that stand in the way, where it is because of hosts"),
+        ),
+    )
 
 
 # Hosts and services
@@ -84,9 +87,9 @@ def _host() -> Schema:
 def _service() -> Schema:
     return exactly(
         "One service on one host.",
-        activation=described(
-            {"enum": [item.value for item in Activation]},
-            "how what it serves is to be changed, cheapest first; the host's `pending` says if it is not",
+        activation=one_of(
+            *(item.value for item in Activation),
+            description="how what it serves is to be changed, cheapest first; the host's `pending` says if it is not",
         ),
         reason=text("why it is that one"),
         release=text("the release it would be: the time of this plan, and a hash of its content behind the last dash"),
@@ -175,7 +178,7 @@ def _phase() -> Schema:
     label = exactly(before=or_null(number()), after=or_null(number()))
     return exactly(
         "One step of the server.",
-        kind={"enum": [item.value for item in PhaseKind]},
+        kind=one_of(*(item.value for item in PhaseKind)),
         models=by_name(
             exactly(
                 loads=described(numbers, "versions that are read from disk"),
@@ -241,57 +244,3 @@ def _gpu_fit() -> Schema:
 
 
 # The run
-
-
-def _play() -> Schema:
-    return exactly(
-        "One play that has work, as it goes when nothing fails.",
-        name=text(),
-        hosts_total=count("hosts of the play, whatever --limit leaves"),
-        max_unavailable=count("how many of them may be out of service at once"),
-        min_available=text("as the playbook has it: how many of each failure domain stay in service"),
-        spread=text("the variable that names a host's failure domain; empty without one"),
-        soak_seconds={"type": "number", "description": "waited between two waves"},
-        watched_seconds={
-            "type": "number",
-            "description": "after how long a host that hears nothing more goes back by itself; 0 where none does",
-        },
-        takes_out=boolean("whether it can take hosts out of service"),
-        foreseen=boolean("whether work is planned in it; else it only looks again at hosts of earlier plays"),
-        refused=boolean("whether the run would be refused because of it; then no wave is begun"),
-        waves=items(ref("wave"), "in order"),
-        **_seconds(),
-    )
-
-
-def _wave() -> Schema:
-    domain = exactly(
-        "The failure domain that comes closest to what has to stay.",
-        name=text("empty where the play has no failure domains"),
-        lowest=count("its hosts in service at any moment"),
-        total=count(),
-        least=count("how many of them have to be"),
-    )
-    return exactly(
-        "One wave of a play.",
-        number=count("from 1"),
-        hosts=items(text(), "in order"),
-        in_service=or_null(
-            exactly(
-                "How many hosts of the play serve; null where that stays, nobody knows, or the play is refused.",
-                before=count(),
-                lowest=count("at any moment of the wave"),
-                taken_out=items(text(), "hosts that serve and are taken out"),
-                side_by_side=count("at most this many at a time"),
-                domain=or_null(domain),
-            )
-        ),
-        **_seconds(),
-    )
-
-
-def _seconds() -> dict[str, Schema]:
-    return {
-        "seconds": or_null({"type": "number", "description": "by what earlier runs took; null where nothing is known"}),
-        "seconds_at_least": boolean("whether of some of it nothing is known"),
-    }

@@ -10,7 +10,7 @@ from fleetdeploy.domain.forecast import Forecast, Foreseen
 from fleetdeploy.domain.plan import Activation, HostPlan, ServicePlan
 from fleetdeploy.domain.signatures import SignatureComparison
 from fleetdeploy.report.host_names import heading
-from fleetdeploy.report.plan import waves_text
+from fleetdeploy.report.plan import freeze, waves_text
 from fleetdeploy.report.plan.changes_text import change_lines, container_lines, stage_lines
 from fleetdeploy.report.plan.gpu_text import gpu_lines
 from fleetdeploy.report.plan.refusal_text import refusal_lines, unreachable_lines
@@ -67,6 +67,8 @@ def last_line(forecast: Forecast) -> str:
     )
     if total:
         parts.append(f"{size(total)} to copy")
+    if forecast.freeze and freeze.waiting(forecast):
+        parts.append(f"frozen {freeze.until_in_words(forecast.freeze)}")
     if forecast.refusals:
         parts.append("the run would be refused")
     elif not plan.refusals and not forecast.idle and (expected := waves_text.in_words(forecast.expected)):
@@ -90,6 +92,7 @@ def _lines(forecast: Forecast, *, diff: bool, every_name: bool) -> Iterator[Text
         yield from (Text(row, style="green") for row in heading(same, before="no change: ", every_name=every_name))
     if not forecast.idle or forecast.refusals:
         yield from waves_text.lines(forecast, every_name=every_name)
+    yield from freeze.lines(forecast)
 
 
 _Blocks = dict[tuple[str, ...], tuple[list[str], list[Text]]]

@@ -114,4 +114,6 @@ def _stays(service: ServiceForecast | None, play: PlayForecast) -> str:
         return f"takes none out, {service.lowest} of {play.total} in service"
     domain = service.domain
     of_it = f", {domain.lowest} of {domain.total} in {domain.name}" if domain and domain.name else ""
-    return f"{service.lowest} of {play.total} stay in service{of_it}"
+    few = service.side_by_side < len(service.taken_out)
+    at_a_time = f", {service.side_by_side} at a time" if few and service.side_by_side else ""
+    return f"{service.lowest} of {play.total} stay in service{of_it}{at_a_time}"

@@ -35,7 +35,7 @@ from fleetdeploy.rollout.targets import Target
 from fleetdeploy.rollout.work import Call
 
 UNKNOWN = "unknown"
-_TOLD_OTHERWISE = ("tasks", "always", "rescue", "origin", "variables", "hosts")
+_TOLD_OTHERWISE = ("tasks", "always", "rescue", "origin", "hosts_origin", "variables", "hosts")
 """Of a play: what is told of its calls and hosts instead, and variables, which are seen in what they make."""
 
 

@@ -22,34 +22,45 @@ from fleetdeploy.report.status.parts import (
     seen_of,
     served_of,
     up_s,
+    worth_telling,
 )
 from fleetdeploy.report.wording import size
 from fleetdeploy.rollout.debt.ledger import Debt
 from fleetdeploy.rollout.host.watching import told_watch
 
 
-def lines(plan: Plan, members: Members, owed: Mapping[str, Debt] = NO_DEBTS) -> Iterator[Text]:
+def lines(
+    plan: Plan, members: Members, owed: Mapping[str, Debt] = NO_DEBTS, *, every_version: bool = False
+) -> Iterator[Text]:
     """The fleet as it is. ``members`` holds each host's servers as its balancer reports them, ``owed`` what hosts have
-    missed.
+    missed. Without ``every_version``, versions that ended well are counted beside others.
     """
-    yield from safe_lines(_lines(plan, members, owed))
+    yield from safe_lines(_lines(plan, members, owed, every_version=every_version))
 
 
-def _lines(plan: Plan, members: Members, owed: Mapping[str, Debt]) -> Iterator[Text]:
+def _lines(plan: Plan, members: Members, owed: Mapping[str, Debt], *, every_version: bool) -> Iterator[Text]:
     yield from of_the_fleet(plan, members, owed)
+    told = {""}
     for name, host in plan.hosts.items():
         yield from _gpus(name, host)
         for service in services_of(host):
-            yield from _service(host, service, members)
+            yield from _service(host, service, members, every_version=every_version)
         for refusal in host.refusals:
             word = "HOST KEY REFUSED" if key_refused_at(host) else "REFUSED"
             for row in f"  {word}: {refusal.message}".split("\n"):
                 yield Text(row, style="red")
-            if refusal.hint:
+            if (alike := _for_any_host(refusal.hint, host)) not in told:
+                told.add(alike)
                 yield Text(f"    {refusal.hint}")
 
 
-def _service(host: HostPlan, name: str, members: Members) -> Iterator[Text]:
+def _for_any_host(hint: str, host: HostPlan) -> str:
+    """The hint less what is the host's own, so that one that all hosts have is told once."""
+    link = host.host.connection
+    return hint.replace(f"-p {link.port or 22} {link.address}", "-p PORT HOST")
+
+
+def _service(host: HostPlan, name: str, members: Members, *, every_version: bool) -> Iterator[Text]:
     plan, seen = plan_of(host, name), seen_of(host, name)
     yield Text(f"  {name}: release {_release(seen)}")
     yield Text(f"    container  {_container(host, seen)}")
@@ -60,7 +71,7 @@ def _service(host: HostPlan, name: str, members: Members) -> Iterator[Text]:
     models = models_of(host, name)
     width = max(10, *map(len, models), 0)
     for model in models:
-        yield Text(f"    {model:<{width}} {_served(seen, model)}")
+        yield Text(f"    {model:<{width}} {_served(seen, model, every_version=every_version)}")
     reading = members.get(host.host.name, Absent())
     if isinstance(reading, Present):
         for pool in pools_of(host, name):
@@ -88,10 +99,12 @@ def _container(host: HostPlan, seen: ObservedService) -> str:
     return f"unknown: {seen.container.reason}" if isinstance(seen.container, Unknown) else "none"
 
 
-def _served(seen: ObservedService, model: str) -> str:
+def _served(seen: ObservedService, model: str, *, every_version: bool) -> str:
     reading = served_of(seen, model)
     if isinstance(reading, Present):
-        return describe(reading.value)
+        told = reading.value if every_version else worth_telling(reading.value)
+        gone = len(reading.value) - len(told)
+        return describe(told) + (f" (and {gone} at END)" if gone else "")
     return f"unknown: {reading.reason}" if isinstance(reading, Unknown) else "not served"
 
 

@@ -33,8 +33,11 @@ def last_line(plan: Plan, members: Members) -> str:
 
 def of_the_fleet(plan: Plan, members: Members, owed: Mapping[str, Debt]) -> Iterator[Text]:
     """What stands above all hosts: those that cannot be reached, what is owed, balancers that are silent."""
+    hints = set[str]()
     for name, reason in plan.unreachable.items():
-        yield Text(f"{name}: UNREACHABLE: {reason}", style="red")
+        message, _, hint = reason.rpartition(" (")
+        yield Text(f"{name}: UNREACHABLE: {message if message and hint in hints else reason}", style="red")
+        hints.add(hint)  # what to do about it is told once, at the first host
     for name, debt in owed.items():
         drained = f", drained by run {debt.run}" if debt.drained else ""
         yield Text(f"{name}: OWES since {debt.since}{drained}: {debt.why}", style="yellow")
@@ -112,6 +115,12 @@ def served_of(seen: ObservedService, model: str) -> Present[tuple[VersionState, 
     """The model's versions, in order."""
     reading = seen.served.get(model, Absent())
     return Present(tuple(in_order(reading.value))) if isinstance(reading, Present) else reading
+
+
+def worth_telling(states: Sequence[VersionState]) -> Sequence[VersionState]:
+    """Without those that ended well, where there are others: TF Serving lists every version it ever had."""
+    kept = [item for item in states if item.error or item.state is not State.END]
+    return kept if any(item.state is not State.END for item in kept) else states
 
 
 def drift_of(plan: ServicePlan | None, seen: ObservedService) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from fleetdeploy.domain.observed import Absent, ObservedService, Present, State, Traffic, Unknown
@@ -21,6 +23,7 @@ from fleetdeploy.report.status.parts import (
     seen_of,
     served_of,
     up_s,
+    worth_telling,
 )
 from fleetdeploy.report.wording import counted
 from fleetdeploy.rollout.debt.ledger import Debt
@@ -31,13 +34,20 @@ MOST_IN_BLOCKS = 5
 
 HEADINGS = ("HOST", "SERVICE", "RELEASE", "UP", "TRAFFIC", "DRIFT", "SERVES")
 NOTHING, NOT_KNOWN = "-", "?"
+_STATE = re.compile(rf" ({'|'.join(state.value for state in State)})\b")
+_Cells = Mapping[str, str]
+"""A row's cells by their headings."""
 
 
-def table(plan: Plan, members: Members, owed: Mapping[str, Debt] = NO_DEBTS, *, most: int = 0) -> Iterator[Text]:
+def table(
+    plan: Plan, members: Members, owed: Mapping[str, Debt] = NO_DEBTS, *, most: int = 0, width: int = 0
+) -> Iterator[Text]:
     """The fleet as it is, as by :func:`~fleetdeploy.report.status.blocks.lines`.
 
-    ``-`` is what there is not, ``?`` what is not known. What may be long stands last, so that a narrow terminal costs
-    none of the marks. With ``most``, no more lines than that are given: what is as it shall be is left out first.
+    ``-`` is what there is not, ``?`` what is not known. With ``width``, words and then columns are left out until the
+    lines are no wider, or only host, drift and what is served are left. That stands last, as it may be long: what is
+    too wide even so costs none of the marks. With ``most``, no more lines than that are given: what is as it shall be
+    is left out first.
     """
     refused = (
         Text(f"{name}: HOST KEY REFUSED: {'; '.join(refusal.message for refusal in host.refusals)}", style="red")
@@ -51,15 +61,9 @@ def table(plan: Plan, members: Members, owed: Mapping[str, Debt] = NO_DEBTS, *, 
     rows = [row for host in plan.hosts.values() for row in _rows(host, members)]
     if not rows:
         return
-    shown = [[safe(cell) for cell in row] for row in (HEADINGS, *rows)]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    headings, *lines = (
-        Text(
-            "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip(),
-            style=_style(row) if number else "bold",
-        )
-        for number, row in enumerate(shown)
-    )
+    cells = [dict(zip(HEADINGS, map(safe, row), strict=True)) for row in rows]
+    styles = ["bold", *map(_style, cells)]
+    headings, *lines = map(Text, _aligned(cells, width), styles)
     yield headings
     room = most - len(heads) - 1
     if not most or len(lines) <= room:
@@ -69,6 +73,48 @@ def table(plan: Plan, members: Members, owed: Mapping[str, Debt] = NO_DEBTS, *, 
     kept = sorted(range(len(lines)), key=lambda number: not lines[number].style)[: max(room - 1, 1)]
     yield from (lines[number] for number in sorted(kept))
     yield _more(len(lines) - len(kept))
+
+
+def _aligned(cells: Sequence[_Cells], width: int) -> list[str]:
+    """The headings and the rows, each in one line."""
+    columns = list(HEADINGS)
+    found = _in_columns(cells, columns)
+    if not width or max(map(cell_len, found)) <= width:
+        return found
+    cells = [{**row, "SERVES": _in_short(row["SERVES"])} for row in cells]
+    elsewhere = len({row["SERVICE"] for row in cells}) > 1
+    for leave in ("", "UP", "RELEASE", *(("TRAFFIC", "SERVICE") if elsewhere else ("SERVICE", "TRAFFIC"))):
+        if leave == "TRAFFIC":
+            cells = [{**row, "DRIFT": _of_both(row)} for row in cells]
+        columns = [name for name in columns if name != leave]
+        found = _in_columns(cells, columns)
+        if max(map(cell_len, found)) <= width:
+            break
+    return found
+
+
+def _in_short(served: str) -> str:
+    """Without a word where all is AVAILABLE."""
+    short = served.removesuffix(f" {State.AVAILABLE.value}")
+    return served if _STATE.search(short) else short
+
+
+def _of_both(row: _Cells) -> str:
+    """What differs, or else that the host gets no requests, or not all of them."""
+    return row["DRIFT"] if row["DRIFT"] != NOTHING or _gets_requests(row) else row["TRAFFIC"]
+
+
+def _gets_requests(row: _Cells) -> bool:
+    return row["TRAFFIC"] in {NOTHING, Traffic.UP.value}
+
+
+def _in_columns(cells: Sequence[_Cells], columns: Sequence[str]) -> list[str]:
+    shown = [columns, *([row[name] for name in columns] for row in cells)]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+    return [
+        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in shown
+    ]
 
 
 def _more(count: int) -> Text:
@@ -143,9 +189,7 @@ def _serves(host: HostPlan, service: str) -> str:
     for model in models_of(host, service):
         reading = served_of(seen, model)
         if isinstance(reading, Present) and reading.value:
-            gone = reading.value[0].state is not State.END
-            kept = [item for item in reading.value if item.error or not (gone and item.state is State.END)]
-            for state, items in groupby(kept, key=lambda item: item.state):
+            for state, items in groupby(worth_telling(reading.value), key=lambda item: item.state):
                 found.append((state, f"{model}:{','.join(str(item.number) for item in items)}"))
         elif isinstance(reading, Unknown):
             rest.append(f"{model}:{NOT_KNOWN}")
@@ -157,9 +201,7 @@ def _serves(host: HostPlan, service: str) -> str:
     return ", ".join([*(f"{' '.join(texts)} {state.value}" for state, texts in by_state.items()), *rest]) or NOTHING
 
 
-def _style(row: list[str]) -> str:
-    cells = dict(zip(HEADINGS, row, strict=True))
-    if cells["DRIFT"] in {"refused", "key refused"} or NOT_KNOWN in {cells["RELEASE"], cells["TRAFFIC"]}:
+def _style(row: _Cells) -> str:
+    if row["DRIFT"] in {"refused", "key refused"} or NOT_KNOWN in {row["RELEASE"], row["TRAFFIC"]}:
         return "red"
-    fine = cells["DRIFT"] == NOTHING and cells["TRAFFIC"] in {NOTHING, Traffic.UP.value}
-    return "" if fine else "yellow"
+    return "" if row["DRIFT"] == NOTHING and _gets_requests(row) else "yellow"

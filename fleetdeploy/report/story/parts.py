@@ -55,7 +55,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Copy:
-    """How far the copy of one version is: bytes so far and in all, and the rate of the last second in bytes/s."""
+    """How far the copy of one version is: bytes so far and in all, and the rate of the last second in bytes/s, 0 while
+    that says nothing yet.
+    """
 
     model: str
     version: int
@@ -86,7 +88,8 @@ class HostStory:
     """One host's part. ``state`` is its outcome so far, as :class:`HostState` has it, "" without one; ``reason`` and
     ``hint`` were told with it, at ``finished_s``. ``mixed`` hosts serve neither what they served nor what they shall,
     ``taken_back`` ones go back because another one failed; that and how many steps changed something, or did not, is
-    told at the run's end. ``copy`` is what is being copied.
+    told at the run's end. ``copy`` is what is being copied. ``looked_at`` is whether the run's look at it is over,
+    ``unreachable`` that it could not be looked at.
     """
 
     name: str
@@ -104,6 +107,7 @@ class HostStory:
     play: str = ""
     wave: int = 0
     copy: Copy | None = None
+    looked_at: bool = False
     unreachable: bool = False
 
     @property

@@ -25,20 +25,26 @@ _NOTES = frozenset(
     {Kind.DEBT_MADE, Kind.DEBT_SETTLED, Kind.LEASE_LOST, Kind.WATCH_ARMED, Kind.WATCH_ENDED, Kind.ROLLOUT_STOPPED}
 )
 _FAILED = frozenset(state.value for state in FAILURES)
+_TELLING_BYTES = 1024**2
+"""Of a copy, before its rate is told."""
 
 
 @dataclass
 class RunStory:
-    """``command`` is the command line, given ``by`` user@machine in ``directory``; ``changing`` the hosts that need
-    something, ``expected_s`` how long runs before took for as much; None where nobody knows. ``exit_code`` and
-    ``last_line`` are those of its end, ``now_s`` the time of the last event. Data of another type than ours is as if it
-    were not there: a journal may be of another version.
+    """``command`` is the command line, given ``by`` user@machine in ``directory``, ``argv`` its words, ``masked`` the
+    variables whose values they do not have. ``changing`` are the hosts that need something, ``expected_s`` is how long
+    runs before took for as much, None where nobody knows; ``at_least`` says that of some of it nobody does.
+    ``exit_code`` and ``last_line`` are those of its end, ``again`` the command that goes on from there, "" where none
+    was told; ``now_s`` is the time of the last event. Data of another type than ours is as if it were not there: a
+    journal may be of another version.
     """
 
     id: str = ""
     command: str = ""
     by: str = ""
     directory: str = ""
+    argv: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
     own: bool = False
     """Whether it is a command of a person's own, which nobody else can carry on."""
     started_s: float | None = None
@@ -46,9 +52,11 @@ class RunStory:
     now_s: float = 0.0
     exit_code: int | None = None
     last_line: str = ""
+    again: str = ""
     hosts: dict[str, HostStory] = field(default_factory=dict)
     changing: tuple[str, ...] = ()
     expected_s: float | None = None
+    at_least: bool = False
     planned_s: float | None = None
     plan: list[Planned] = field(default_factory=list)
     plays: list[PlayStory] = field(default_factory=list)
@@ -74,6 +82,11 @@ class RunStory:
     def failures(self) -> tuple[str, ...]:
         """The hosts that count against the one failure budget."""
         return tuple(name for name, host in self.hosts.items() if host.state in _FAILED)
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """The hosts that have answered, or did not, when the run looked at them."""
+        return tuple(name for name, host in self.hosts.items() if host.looked_at)
 
     @property
     def elapsed_s(self) -> float:
@@ -109,10 +122,11 @@ class RunStory:
         if told.kind == Kind.RUN_STARTED:
             self.command, self.by, self.directory = told.message, _text(told, "by"), _text(told, "directory")
             self.own = data.get("own") is True
+            self.argv, self.masked = _names(data.get("argv")), _names(data.get("masked"))
             self.hosts = {name: HostStory(name) for name in _names(data.get("hosts"))} | self.hosts
         elif told.kind == Kind.PLAN_MADE:
             self.changing, self.planned_s = _names(data.get("changed")), told.time_s
-            self.expected_s = _number(data.get("expected_s"))
+            self.expected_s, self.at_least = _number(data.get("expected_s")), data.get("at_least") is True
             self.plan = list(_planned(data.get("plan")))
         elif told.kind == Kind.PLAY_STARTED:
             self._end_play(told.time_s)
@@ -133,6 +147,7 @@ class RunStory:
         elif told.kind == Kind.RUN_FINISHED:
             self._end_play(told.time_s)
             self.ended_s, self.last_line, self.exit_code = told.time_s, told.message, _whole(data.get("exit_code"))
+            self.again = _text(told, "again")
             self._outcomes(data.get("hosts"))
 
     def _end_play(self, time_s: float) -> None:
@@ -177,8 +192,10 @@ class RunStory:
             host.copy = _copy_of(told)
         elif told.kind in {Kind.STEP_FINISHED, Kind.STEP_FAILED}:
             self._end(host, told)
+        elif told.kind == Kind.HOST_OBSERVED:
+            host.looked_at = True
         elif told.kind == Kind.HOST_UNREACHABLE:
-            host.unreachable = True
+            host.looked_at = host.unreachable = True
             host.troubles.append(_trouble(told))
         elif told.kind == Kind.REVERT_STARTED:
             host.phase = Phase.RETURNING
@@ -223,7 +240,9 @@ def _copy_of(told: Told) -> Copy | None:
     done, total, version = (_whole(told.data.get(name)) for name in ("done_bytes", "total_bytes", "version"))
     if done is None or total is None:
         return None
-    return Copy(_text(told, "model"), version or 0, done, total, _number(told.data.get("bytes_per_s")) or 0.0)
+    rate = _number(told.data.get("bytes_per_s")) or 0.0
+    # What the first kibibytes take says nothing of the rest.
+    return Copy(_text(told, "model"), version or 0, done, total, rate if done >= min(_TELLING_BYTES, total) else 0.0)
 
 
 def _planned(value: object) -> Iterator[Planned]:

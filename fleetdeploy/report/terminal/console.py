@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
 
+from fleetdeploy.report.rows import INDENT, rows, text_column
 from fleetdeploy.report.safe_text import safe_line
-
-_INDENT = 4
 
 
 class _Progress(Console):
@@ -50,18 +48,20 @@ def may_move(out: Console) -> bool:
     )
 
 
-def put(out: Console, line: Text) -> None:
+def put(out: Console, line: Text, *, hanging: bool = False) -> None:
     """Print a line. Servers and programs say what they like: what a terminal would obey is shown as an escape. On a
-    terminal what does not fit goes on below, indented.
+    terminal what does not fit goes on below, indented, ``hanging`` under where the line's text begins; a command that
+    somebody may type is never broken.
     """
-    for row in _rows(out, safe_line(line)):
-        out.print(row)
+    line = safe_line(line)
+    if not is_piped(out):
+        line = line.copy()
+        line.expand_tabs()
+    under = text_column(line.plain, out.width) if hanging else INDENT
+    for row in [line] if is_piped(out) else rows(line, out.width, under=under):
+        out.print(row, soft_wrap=True)
 
 
-def _rows(out: Console, line: Text) -> Iterator[Text]:
-    if is_piped(out) or line.cell_len <= out.width or out.width <= 2 * _INDENT:
-        yield line
-        return
-    for number, row in enumerate(line.wrap(out, out.width - _INDENT)):
-        row.rstrip()
-        yield Text(" " * _INDENT) + row if number else row
+def put_whole(out: Console, line: Text) -> None:
+    """Print what stands last, or has to be found by its words, as one line: it is the terminal's to break it."""
+    out.print(safe_line(line), soft_wrap=True)

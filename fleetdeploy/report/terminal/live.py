@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleRenderable, Group
+from rich.control import Control
 from rich.live import Live
-from rich.live_render import LiveRender
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.report.story.parts import Told
 from fleetdeploy.report.story.run_story import RunStory
 from fleetdeploy.report.terminal.lines import Lines
 from fleetdeploy.report.terminal.picture import picture
+from fleetdeploy.report.terminal.reflow import Drawing
 
 PER_SECOND = 4
 
@@ -69,7 +70,7 @@ class Board(Live):
     def start(self, refresh: bool = False) -> None:
         """Draw, from now on. What was drawn before a pause is not to be written over."""
         self.vertical_overflow = "crop"
-        self._live_render = LiveRender("", vertical_overflow="crop")
+        self._live_render = self._drawing = Drawing(lambda: self.console.size)
         super().start(refresh)
         # A process that is killed could not show it again.
         self.console.show_cursor(True)
@@ -78,6 +79,13 @@ class Board(Live):
         """Draw once. In rich's thread nobody would hear of a terminal that went away."""
         with suppress(OSError):
             super().refresh()
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """With the board below what is printed."""
+        shown = super().process_renderables(renderables)
+        if any(not isinstance(item, Control) for item in renderables):
+            self._drawing.parted()
+        return shown
 
     def _ended(self) -> None:
         with suppress(OSError):

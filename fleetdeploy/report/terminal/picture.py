@@ -21,6 +21,8 @@ from fleetdeploy.report.wording import counted, size
 
 _FAILED = frozenset(state.value for state in FAILURES)
 _WIDE = 60
+_FEW = 5
+"""So many hosts that have not answered yet are named."""
 _SHORTEST, _LONGEST = 6, 20
 """Columns of a bar."""
 
@@ -95,9 +97,10 @@ class _Canvas:
     def rows(self, height: int) -> Iterator[Text]:
         head = [*self._flow(self._about()), *self._flow(self._counts())]
         yield from head[:height]
-        if self._story.planned_s is None:
-            return
         room = height - len(head)
+        if self._story.planned_s is None:
+            yield from self._awaited(room)
+            return
         shown, left = self._chosen(room)
         for host, stand in shown:
             yield self._row(host, stand)
@@ -135,9 +138,10 @@ class _Canvas:
         story, play = self._story, self._story.play
         if story.stopped:
             yield Text("STOPPED", style="red bold")
-        if play is None:
-            what = "looking at" if story.planned_s is None else "preparing"
-            yield Text(f"{what} {counted(len(story.hosts), 'host')}", style="bold")
+        if play is None and story.planned_s is None:
+            yield from self._looking(len(story.looked_at), len(story.hosts))
+        elif play is None:
+            yield Text(f"preparing {counted(len(story.hosts), 'host')}", style="bold")
         else:
             yield Text(play.name, style="bold")
             if play.of > 1 and play.waves:
@@ -155,11 +159,33 @@ class _Canvas:
             if left_s > 0:
                 yield Text(f"soaking, {clock(left_s)} left", style="cyan")
 
+    def _looking(self, done: int, hosts: int) -> Iterator[Text]:
+        """How far the look at all hosts is, which comes before anything is planned."""
+        if done < hosts:
+            yield Text(f"looking at hosts: {done} of {hosts}", style="bold")
+        else:
+            yield Text(f"looked at {counted(hosts, 'host')}", style="bold")
+        if lost := sum(host.unreachable for host in self._story.hosts.values()):
+            yield Text(f"{lost} unreachable", style="red")
+
+    def _awaited(self, room: int) -> Iterator[Text]:
+        """The hosts that have not answered yet, once they are few: one that hangs is to be known by its name."""
+        found = [host.name for host in self._story.hosts.values() if not host.looked_at]
+        if len(found) < len(self._story.hosts) and len(found) <= min(room, _FEW):
+            sign = self._signs.of[Stand.WAITING]
+            for name in found:
+                shown = set_cell_size(self._short(safe(name), self._names), self._names)
+                yield self._cropped(Text(f"{sign} {shown}  not looked at yet", style="dim"))
+
     def _time(self) -> Text:
         passed = self._now_s - (self._now_s if self._story.started_s is None else self._story.started_s)
-        expected = self._story.expected_s
-        of = in_words(Expected(expected, at_least=False)) if expected is not None else ""
-        return Text(clock(passed) + (f" of {of}" if of else ""))
+        expected_s, at_least = self._story.expected_s, self._story.at_least
+        words = "" if expected_s is None else in_words(Expected(expected_s, at_least))
+        if expected_s is None or not words or (at_least and passed > expected_s):
+            return Text(clock(passed))
+        if passed <= expected_s:
+            return Text(f"{clock(passed)} of {words}")
+        return Text(f"{clock(passed)}, usually {words.removeprefix('about ')}")
 
     def _counts(self) -> Iterator[Text]:
         if self._story.planned_s is None:

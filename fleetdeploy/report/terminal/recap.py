@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.text import Text
 
 from fleetdeploy.domain.outcome import HostState
-from fleetdeploy.domain.redaction import MASKED
 from fleetdeploy.report.host_names import shortened
 from fleetdeploy.report.safe_text import safe
 from fleetdeploy.report.story.parts import HostStory
 from fleetdeploy.report.story.run_story import RunStory
-from fleetdeploy.report.terminal.console import is_piped, put
+from fleetdeploy.report.story.verdict import what_next
+from fleetdeploy.report.terminal.console import is_piped, put, put_whole
 from fleetdeploy.report.terminal.lines import first_line
 
 EACH_UP_TO = 60
@@ -43,9 +43,9 @@ def recap(out: Console, story: RunStory, *, quiet: bool = False, every_host: boo
         _hosts(out, shown, each=every_host or is_piped(out) or len(ended) <= EACH_UP_TO)
         for line in _reasons(shown, width=max(40, out.width)):
             put(out, line)
-    if command := _next(story):
-        put(out, Text(f"next: {command}"))
-    put(out, Text(story.last_line, style="green bold" if story.exit_code == 0 else "red bold"))
+    for row in _next(story):
+        put(out, Text(row))
+    put_whole(out, Text(story.last_line, style="green bold" if story.exit_code == 0 else "red bold"))
 
 
 class _Ended:
@@ -98,17 +98,15 @@ def _reasons(ended: list[_Ended], *, width: int) -> Iterator[Text]:
             yield Text(f"    {hint}")
 
 
-def _next(story: RunStory) -> str:
-    """The command that goes on, where the last line does not say it."""
-    if not story.exit_code or not story.command or story.command in story.last_line:
-        return ""
-    if any(end in story.last_line for end in _SAYS_NEXT):
-        return ""
-    return f"fleetdeploy resume {story.id}" if MASKED in story.command else story.command
+def _next(story: RunStory) -> Iterator[str]:
+    """What to type, up to what goes on: each command on a row of its own."""
+    for number, item in enumerate(what_next(story)):
+        yield from (f"{item.why}:", f"  {item.command}") if number else (f"next: {item.command}",)
+        if not item.look:
+            return
 
 
 _STATES = frozenset(state.value for state in HostState)
-_SAYS_NEXT = ("mend it, then: ", "continue with: ", "go on with: ")
 _ORDER = {
     HostState.FAILED: 0,
     HostState.REVERTED: 0,

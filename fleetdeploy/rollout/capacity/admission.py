@@ -10,9 +10,16 @@ from fleetdeploy.domain.plan import Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.errors import HostError, HostKeyRefused, PreflightRefused
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.capacity.in_service import Standing, never_served, standing
+from fleetdeploy.rollout.capacity.in_service import Standing, drained_by_us, never_served, standing
 from fleetdeploy.rollout.course import has_traffic_work, is_taken_out
+from fleetdeploy.rollout.debt.behind import behind
 from fleetdeploy.rollout.naming import named
+
+PUT_BACK = "put it back (HAProxy: set server POOL/SERVER state ready)"
+LEFT_BEHIND = (
+    "{hosts}: run again where that run was started, which still knows of it; or stop its container, so that it gets no "
+    "request with its old release, then put it back, and run again here: it is brought up to date first"
+)
 
 
 def before_the_run(plan: Plan, fleet: Fleet, plays: Sequence[BoundPlay]) -> Standing:
@@ -51,7 +58,7 @@ def refusals(plan: Plan, bound: BoundPlay, now: Standing) -> Iterator[PreflightR
 def barriers(plan: Plan, bound: BoundPlay, now: Standing) -> Iterator[Barrier]:
     """The same with the hosts that stand in the way, in the play's order."""
     working = [name for name in bound.hosts if has_traffic_work(plan, name, bound)]
-    yield from _withheld(bound, [name for name in working if name in now.withheld])
+    yield from _withheld(plan, bound, [name for name in working if name in now.withheld])
     # Hosts that the play itself brings back come first.
     stay = [name for name in bound.everyone if name in now.out and name not in working]
     refused = [name for name in stay if name in plan.hosts and plan.hosts[name].refusals]
@@ -60,15 +67,21 @@ def barriers(plan: Plan, bound: BoundPlay, now: Standing) -> Iterator[Barrier]:
     yield from _no_room(bound, taken, stay, refused)
 
 
-def _withheld(bound: BoundPlay, held: Sequence[str]) -> Iterator[Barrier]:
-    """A host that a person keeps out of the balancer would be put back behind that person's back."""
-    if held:
-        error = PreflightRefused(
-            f"{named(held)} drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it",
-            where=str(bound.play.origin),
-            hint="put it back (HAProxy: set server POOL/SERVER state ready), or leave it out with --limit",
-        )
-        yield Barrier(error, tuple(held))
+def _withheld(plan: Plan, bound: BoundPlay, held: Sequence[str]) -> Iterator[Barrier]:
+    """A host that a person keeps out of the balancer would be put back behind that person's back. One that is behind
+    the others may be out by a run of another controller, and would get requests with what they served before.
+    """
+    if not held:
+        return
+    text = f"{named(held)} drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it"
+    hint = f"{PUT_BACK}; until then it counts as out of service"
+    left = behind(plan, [name for name in held if not drained_by_us(plan.hosts[name])])
+    if left:
+        first = next(iter(left.values()))
+        text += f"; {named(list(left))} may have been left behind by a run of another controller: {first}"
+        hint = LEFT_BEHIND.format(hosts=named(list(left)))
+        hint += f"; the others: {PUT_BACK}" if len(left) < len(held) else ""
+    yield Barrier(PreflightRefused(text, where=str(bound.play.origin), hint=hint), tuple(held))
 
 
 def _no_room(bound: BoundPlay, taken: Sequence[str], stay: Sequence[str], refused: Sequence[str]) -> Iterator[Barrier]:
@@ -81,7 +94,7 @@ def _no_room(bound: BoundPlay, taken: Sequence[str], stay: Sequence[str], refuse
             f"{why}max_unavailable is {bound.max_unavailable}: {taken[0]} cannot be taken out"
             + (" as well" if stay else ""),
             where=str(bound.play.origin),
-            hint="bring them back first; --limit does not help, they count all the same"
+            hint="bring them back, or let max_unavailable be more; --limit does not help, all hosts of the play count"
             if stay
             else "allow at least 1",
         )
@@ -93,7 +106,7 @@ def _no_room(bound: BoundPlay, taken: Sequence[str], stay: Sequence[str], refuse
         error = PreflightRefused(
             f"{name} cannot be taken out{also}: {why}",
             where=str(bound.play.origin),
-            hint="bring those back first, or let fewer be enough; --limit does not help, all hosts count",
+            hint="bring those back, or let min_available be less; --limit does not help, all hosts of the play count",
         )
         yield Barrier(error, tuple(stay))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
-from fleetdeploy.domain.observed import PoolMember, Present, Traffic
+from fleetdeploy.domain.observed import Absent, ObservedHost, PoolMember, Present, Traffic, Unknown
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.planning.host import out_of_service
@@ -15,7 +15,8 @@ from fleetdeploy.planning.host import out_of_service
 @dataclass(frozen=True)
 class Standing:
     """``out``: hosts that served before and do not now, by whatever cause. ``withheld``: hosts that somebody other than
-    fleetdeploy keeps from getting traffic; they are not ours to put back. ``told``: those of ``out`` of which their
+    fleetdeploy keeps from getting traffic; they are not ours to put back. Those in maintenance are among them whatever
+    our marker says, for fleetdeploy drains and nothing else. ``told``: those of ``out`` of which their
     balancer alone says so; what it says of one that we drained counts more than the marker.
     """
 
@@ -26,32 +27,53 @@ class Standing:
 
 def never_served(plan: Plan, hosts: Iterable[str]) -> frozenset[str]:
     """Hosts on which no release was ever recorded: they are new, not down. Of refused hosts nobody says so."""
-    return frozenset(
-        name
-        for name in hosts
-        if name in plan.hosts
-        and not plan.hosts[name].refusals
-        and not any(isinstance(service.observed.release, Present) for service in plan.hosts[name].services)
-    )
+    return frozenset(name for name in hosts if _is_new(plan, name))
+
+
+def _is_new(plan: Plan, name: str) -> bool:
+    if name in plan.hosts:
+        host = plan.hosts[name]
+        return not host.refusals and not any(isinstance(item.observed.release, Present) for item in host.services)
+    seen = plan.beyond.get(name)
+    return seen is not None and not has_served(seen)
+
+
+def has_served(host: ObservedHost) -> bool:
+    """Whether a release of any service was proven there, for all that is known."""
+    return any(not isinstance(service.release, Absent) for service in host.services.values())
+
+
+def _is_out(host: Host, seen: ObservedHost | None, *, balancer_tells: bool) -> bool:
+    """The same of a host that is not the run's own, where what is not known counts against it."""
+    if seen is None or any(isinstance(service.release, Unknown) for service in seen.services.values()):
+        return True
+    return out_of_service(host, seen.services.values(), balancer_tells=balancer_tells)
 
 
 def standing(plan: Plan, fleet: Fleet, everyone: Mapping[str, Host]) -> Standing:
     """Where each host stands now. Asks each balancer once.
 
-    ``everyone`` may name more hosts than the plan: those were not looked at, and only their balancer's word counts.
-    Raises BalancerFailed or Unreachable when one cannot be asked.
+    ``everyone`` may name more hosts than were looked at: of those only their balancer's word counts. Raises
+    BalancerFailed or Unreachable when one cannot be asked.
     """
-    new = never_served(plan, plan.hosts)
+    new = never_served(plan, [*plan.hosts, *plan.beyond])
     planned = {name: host.host for name, host in plan.hosts.items()}
     traffic = traffic_of({**everyone, **planned}, fleet)
     silent = {name for name, seen in traffic.items() if seen - {Traffic.UP}}
     known = set(plan.unreachable)
-    known |= {name for name, host in plan.hosts.items() if out_of_service(host, balancer_tells=bool(traffic[name]))}
+    for name, host in plan.hosts.items():
+        services = [service.observed for service in host.services]
+        if out_of_service(host.host, services, balancer_tells=bool(traffic[name])):
+            known.add(name)
+    for name, seen in plan.beyond.items():
+        if _is_out(everyone[name], seen, balancer_tells=bool(traffic[name])):
+            known.add(name)
     out = (known | silent) - new
     withheld = {
         name
         for name, host in plan.hosts.items()
-        if not drained_by_us(host) and not traffic[name].isdisjoint(OUT_BY_ORDER)
+        if Traffic.MAINTENANCE in traffic[name]
+        or (not drained_by_us(host) and not traffic[name].isdisjoint(OUT_BY_ORDER))
     }
     return Standing(frozenset(out), frozenset(withheld), frozenset(out - known))
 
@@ -74,8 +96,8 @@ def traffic_of(hosts: Mapping[str, Host], fleet: Fleet) -> Mapping[str, frozense
     wishes: dict[tuple[str, ...], BalancerWish] = {}
     for host in hosts.values():
         if wish := host.balancer:
-            wishes.setdefault(_key(wish), wish)
-            pools.setdefault(_key(wish), set()).update(wish.all_pools)
+            wishes.setdefault(wish.place, wish)
+            pools.setdefault(wish.place, set()).update(wish.all_pools)
     members: dict[tuple[tuple[str, ...], str], list[PoolMember]] = {}
     for key, wish in wishes.items():
         for member in fleet.balancer(wish).members(tuple(sorted(pools[key]))):
@@ -84,12 +106,8 @@ def traffic_of(hosts: Mapping[str, Host], fleet: Fleet) -> Mapping[str, frozense
         name: frozenset(
             member.traffic
             for wish in filter(None, [host.balancer])
-            for member in members.get((_key(wish), wish.server), ())
+            for member in members.get((wish.place, wish.server), ())
             if member.pool in wish.all_pools
         )
         for name, host in hosts.items()
     }
-
-
-def _key(wish: BalancerWish) -> tuple[str, ...]:
-    return wish.kind, wish.host, wish.socket

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.observed import Traffic
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.errors import HostError, PreflightRefused, RolloutFailed
+from fleetdeploy.errors import HostError, RolloutFailed, Withheld
 from fleetdeploy.rollout.capacity.capacity import Capacity
 from fleetdeploy.rollout.capacity.in_service import OUT_BY_ORDER, traffic_of
 
@@ -42,12 +42,13 @@ class Lookout:
             return self._word
 
     def check_ours(self, host: str) -> None:
-        """Raises PreflightRefused for a host that somebody has taken out: we would put it back behind their back."""
+        """Raises Withheld for a host that somebody has taken out: we would put it back behind their back."""
         if not self.look(within_s=LOOK_S).get(host, frozenset()).isdisjoint(OUT_BY_ORDER):
-            raise PreflightRefused(
+            raise Withheld(
                 "drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it",
                 where=host,
-                hint="put it back when that is over (HAProxy: set server POOL/SERVER state ready)",
+                hint="run again when that is over; only where it serves what the others do, put it back as it is "
+                "(HAProxy: set server POOL/SERVER state ready)",
             )
 
     def _ask(self) -> Mapping[str, frozenset[Traffic]] | RolloutFailed:

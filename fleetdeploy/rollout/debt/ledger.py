@@ -37,21 +37,31 @@ class Debt:
 
 @dataclass(frozen=True)
 class Debts:
-    """One small file a host in ``directory``. What the files say is all that is known: nothing is kept in memory."""
+    """One small file a host in ``directory``. What the files say is all that is known: nothing is kept in memory.
+
+    ``older`` is another directory of them, to which none is added: what it says counts until ``directory`` says it.
+    """
 
     directory: Path
+    older: Path | None = None
 
     def of(self, host: Host) -> Debt | None:
         """The host's debt, whatever name the inventory has for it. Raises InputError for one that cannot be read."""
-        return _read(self._file(address_of(host)))
+        found = (_read(path) for path in self._files(address_of(host)))
+        return next((debt for debt in found if debt is not None), None)
 
     def everybodys(self) -> Iterator[tuple[Path, Debt]]:
         """All debts by the names of their files. Raises InputError."""
-        with suppress(FileNotFoundError):
-            for path in sorted(self.directory.iterdir()):
-                debt = _read(path) if path.suffix == _SUFFIX else None
-                if debt is not None:
-                    yield path, debt
+        files: dict[str, Path] = {}
+        for directory in self._directories:
+            with suppress(FileNotFoundError):
+                for path in directory.iterdir():
+                    if path.suffix == _SUFFIX:
+                        files.setdefault(path.name, path)
+        for _, path in sorted(files.items()):
+            debt = _read(path)
+            if debt is not None:
+                yield path, debt
 
     def drained_by(self, host: Host) -> str:
         """The run that took the host out of its balancer; empty where none did. Raises InputError."""
@@ -61,7 +71,7 @@ class Debts:
     def write(self, debt: Debt) -> None:
         """Put the file in place in one step, to be there after a power cut. Raises OSError."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = self._file(debt.address)
+        file = self.directory / _name(debt.address)
         handle, name = tempfile.mkstemp(dir=self.directory, prefix=".", suffix=".new")  # 0600, whatever the umask says
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -78,14 +88,24 @@ class Debts:
 
     def forget(self, host: Host) -> None:
         """For good: a power cut does not bring it back. Raises OSError."""
-        with suppress(FileNotFoundError):
-            self._file(address_of(host)).unlink()
-            sync_directory(self.directory)
+        for path in reversed(self._files(address_of(host))):  # one that is older must not come to count again
+            with suppress(FileNotFoundError):
+                path.unlink()
+                sync_directory(path.parent)
 
-    def _file(self, address: str) -> Path:
-        """By the address alone, which is what two names of one host share; the hash keeps any two apart."""
-        readable = re.sub(r"[^a-z0-9.-]", "_", address)[:100]
-        return self.directory / f"{readable}-{hashlib.sha256(address.encode()).hexdigest()[:12]}{_SUFFIX}"
+    @property
+    def _directories(self) -> tuple[Path, ...]:
+        return (self.directory,) if self.older is None else (self.directory, self.older)
+
+    def _files(self, address: str) -> list[Path]:
+        """Where a debt may lie, the one that counts first."""
+        return [directory / _name(address) for directory in self._directories]
+
+
+def _name(address: str) -> str:
+    """By the address alone, which is what two names of one host share; the hash keeps any two apart."""
+    readable = re.sub(r"[^a-z0-9.-]", "_", address)[:100]
+    return f"{readable}-{hashlib.sha256(address.encode()).hexdigest()[:12]}{_SUFFIX}"
 
 
 def address_of(host: Host) -> str:

@@ -97,7 +97,7 @@ class Owing:
         return tuple(exposed)
 
     def _debt(self, host: Host, why: str) -> Debt:
-        since = datetime.fromtimestamp(self.clock.now_s(), tz=timezone.utc).isoformat(timespec="seconds")
+        since = f"{datetime.fromtimestamp(self.clock.now_s(), tz=timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
         wish = host.balancer
         return Debt(
             host.name,
@@ -134,6 +134,8 @@ class Owing:
         drains = bool(seen) and not told and not why_not
         # Where the balancer says nothing of the host, what was known of it stands.
         debt = replace(debt, drained=drains or (ours and told) or (debt.drained and (told or not seen)))
+        if drains:  # announced, and done all the same where no record can be written: the host is behind the others
+            self.emit(Kind.DEBT_MAKING, outcome.reason, host=host.name)
         try:
             if debt != before:
                 self.debts.write(debt)
@@ -145,7 +147,7 @@ class Owing:
             self._rewrite(replace(debt, drained=False))
         except OSError as error:
             why_not = f"nothing can be remembered: {error.strerror} ({self.debts.directory})"
-        if debt != before or why_not:
+        if drains or debt != before or why_not:
             self._tell(host.name, why_not, drained=debt.drained and not why_not, back=back)
         return bool(why_not)
 

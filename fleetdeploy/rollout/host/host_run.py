@@ -13,7 +13,7 @@ from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.domain.plan import Activation, HostPlan
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.errors import FleetdeployError, LeaseLost, PreflightRefused, Unreachable
+from fleetdeploy.errors import FleetdeployError, InMaintenance, LeaseLost, PreflightRefused, Unreachable, Withheld
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.host.acting import STOPS, Acting, as_bug
 from fleetdeploy.rollout.host.proof import check_proof
@@ -141,7 +141,12 @@ class HostRun:
                 self.watching.before(work, plan, calls)
                 # Before the act: an act that stops half-way has to be undone as well.
                 self.done.append(work)
-                self.perform(work)
+                try:
+                    self.perform(work)
+                except InMaintenance as error:
+                    if work.takes_out and not error.told:
+                        self.done.pop()  # it was not taken out: there is nothing to put back
+                    raise
                 self.watching.after(work)
                 prepared = prepared or call.task.prepares
         return plan
@@ -195,9 +200,9 @@ class HostRun:
             if isinstance(second, LeaseLost) and second.where == self.name:
                 self.leases.lose(self.name, second)
             state = HostState.UNREACHABLE if isinstance(second, Unreachable) else HostState.FAILED
-            return self._outcome(
-                state, error, mixed=True, more=f"{self.watching.told}; the revert failed as well: {second.message}"
-            )
+            again = isinstance(error, InMaintenance) and isinstance(second, InMaintenance)
+            more = "" if again else f"; the revert failed as well: {second.message}"
+            return self._outcome(state, error, second, mixed=True, more=f"{self.watching.told}{more}")
         more = f"{self.watching.told}{KEPT_OUT if self.kept_out else ''}"
         return self._outcome(HostState.REVERTED if own_fault else state, error, more=more)
 
@@ -268,15 +273,24 @@ class HostRun:
         return any(work.undoable for work in self.done)
 
     def _outcome(
-        self, state: HostState, error: FleetdeployError, *, mixed: bool = False, more: str = ""
+        self,
+        state: HostState,
+        error: FleetdeployError,
+        second: FleetdeployError | None = None,
+        *,
+        mixed: bool = False,
+        more: str = "",
     ) -> HostOutcome:
+        """``second`` is what the way back ended with. The hint is about who keeps the host out, if somebody does."""
+        held = next((item for item in (error, second) if isinstance(item, (InMaintenance, Withheld))), None)
         return HostOutcome(
             self.name,
             state,
             reason=error.message + more,
             detail=error.detail,
-            hint=error.hint,
+            hint=(held or error).hint,
             untouched=not self.changes or isinstance(error, PreflightRefused),
             mixed=mixed,
+            withheld=held.how if held else "",
             steps_ok=max(0, len(self.done) - 1),
         )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.errors import InputError, Problem
-from fleetdeploy.rollout.journal.reading import Records
+from fleetdeploy.rollout.journal.reading import Records, open_regular
 from fleetdeploy.rollout.journal.record import JOURNAL, Record
 from fleetdeploy.rollout.naming import named
+
+_BEGUN = json.dumps(Kind.STEP_STARTED.value).encode()
 
 
 class RunState(str, Enum):
@@ -69,9 +74,11 @@ class RecordedRun:
     """One run, by the records of its journal that are what was written: the first ``records`` of them.
 
     ``started`` is what the run told of itself when it began, ``command`` its command line. ``exit_code`` and
-    ``last_line`` are those of its end, ``ended_s`` the time of the last record. ``torn`` says that its last line was
-    cut off; ``damage`` tells the first record that is not what was written, or why there is none. ``plays`` are the
-    names of the plays begun; ``kinds`` the kinds of event that only a newer version knows.
+    ``last_line`` are those of its end, ``refusal`` all that was told where an error ended it, ``ended_s`` the time of
+    the last record. ``torn`` says that its last line was cut off; ``damage`` tells the first record that is not what
+    was written, or why there is none. ``plays`` are the names of the plays begun; ``kinds`` the kinds of event that
+    only a newer version knows. ``changing`` are the hosts that it planned to change, None where it made no plan;
+    ``releases`` those that it was to bring, the hash of their content by host and service.
     """
 
     id: str
@@ -80,12 +87,15 @@ class RecordedRun:
     state: RunState = RunState.UNFINISHED
     exit_code: int | None = None
     last_line: str = ""
+    refusal: str = ""
     command: str = ""
     started: Mapping[str, object] = field(default_factory=dict)
     started_s: float | None = None
     ended_s: float | None = None
     hosts: Mapping[str, RecordedHost] = field(default_factory=dict)
     plays: tuple[str, ...] = ()
+    changing: tuple[str, ...] | None = None
+    releases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     kinds: frozenset[str] = frozenset()
     torn: bool = False
     damage: Problem | None = None
@@ -101,9 +111,16 @@ class RecordedRun:
         return cls(
             id=directory.name, path=records.path, records=records.count, torn=records.torn, damage=records.damage,
             state=RunState.UNKNOWN if lost else story.state, exit_code=story.exit_code, last_line=story.last_line,
-            command=story.command, started=story.started, started_s=story.first_s, ended_s=story.last_s,
-            hosts=story.hosts, plays=tuple(story.plays), kinds=frozenset(story.unknown),
+            refusal=story.refusal, command=story.command, started=story.started, started_s=story.first_s,
+            ended_s=story.last_s, hosts=story.hosts, plays=tuple(story.plays), changing=story.changing,
+            releases=story.releases, kinds=frozenset(story.unknown),
         )  # fmt: skip
+
+    @property
+    def resumes(self) -> tuple[str, ...]:
+        """The runs that it carries on, newest first."""
+        listed = self.started.get("resumes")
+        return tuple(map(str, listed)) if isinstance(listed, list) else ()
 
     def check_whole(self) -> None:
         """Raises InputError where a record is damaged: what came behind it is not known."""
@@ -126,6 +143,18 @@ class RecordedRuns:
             except InputError as error:
                 damage = error.problems[0]
                 yield RecordedRun(directory.name, directory / JOURNAL, state=RunState.UNKNOWN, damage=damage)
+
+    @staticmethod
+    def acting(runs: Path) -> Iterator[RecordedRun]:
+        """Those that began something on a host and can be read, newest first. Most runs of a timer do nothing, and are
+        told apart before any record is checked.
+        """
+        for directory in _directories(runs):
+            with suppress(InputError, OSError):
+                with open_regular(directory / JOURNAL) as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                    acted = content.find(_BEGUN) >= 0
+                if acted:
+                    yield RecordedRun.read(directory)
 
     @staticmethod
     def find(runs: Path, text: str) -> RecordedRun:
@@ -167,12 +196,14 @@ class _Story:
     def __init__(self) -> None:
         self.state = RunState.UNFINISHED
         self.exit_code: int | None = None
-        self.last_line, self.command = "", ""
+        self.last_line, self.refusal, self.command = "", "", ""
         self.started: Mapping[str, object] = {}
         self.first_s: float | None = None
         self.last_s: float | None = None
         self.hosts: dict[str, RecordedHost] = {}
         self.plays: list[str] = []
+        self.changing: tuple[str, ...] | None = None
+        self.releases: Mapping[str, Mapping[str, str]] = {}
         self.wave = 0
         self.unknown: set[str] = set()
 
@@ -193,9 +224,10 @@ class _Story:
     def _run(self, record: Record) -> None:
         if record.kind == Kind.RUN_STARTED:
             self.command, self.started = record.message, record.data
-            names = record.data.get("hosts")
-            listed = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-            self.hosts = {name: RecordedHost(name) for name in listed}
+            self.hosts = {name: RecordedHost(name) for name in _names(record.data.get("hosts")) or ()}
+        elif record.kind == Kind.PLAN_MADE:
+            self.changing = _names(record.data.get("changed"))
+            self.releases = _releases(record.data.get("releases"))
         elif record.kind == Kind.PLAY_STARTED:
             self.plays.append(record.message)
             self.wave = 0
@@ -204,6 +236,7 @@ class _Story:
         elif record.kind == Kind.RUN_FINISHED:
             self.state = RunState.FINISHED
             self.exit_code, self.last_line = _number(record.data.get("exit_code")), record.message
+            self.refusal = str(record.data.get("refusal", record.message))
 
     def _host(self, host: RecordedHost, record: Record) -> RecordedHost:
         if record.kind == Kind.STEP_STARTED:
@@ -230,6 +263,19 @@ class _Story:
             service=service if isinstance(service, str) else "", undo=record.data.get("undo") is True,
             play=self.plays[-1] if self.plays else "", wave=self.wave,
         )  # fmt: skip
+
+
+def _releases(value: object) -> dict[str, dict[str, str]]:
+    hosts = value if isinstance(value, dict) else {}
+    return {
+        host: {service: content for service, content in services.items() if isinstance(content, str)}
+        for host, services in hosts.items()
+        if isinstance(services, dict)
+    }
+
+
+def _names(value: object) -> tuple[str, ...] | None:
+    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else None
 
 
 def _number(value: object) -> int | None:

@@ -26,16 +26,29 @@ from fleetdeploy.rollout.side_by_side import side_by_side
 from fleetdeploy.rollout.targets import Targets
 
 TTL_S = 60.0
+"""How long others wait for a controller that is gone; one that lives renews in time even where renewals are lost."""
+
 PER_HOST_S = 0.1
 """Added for every host: the renewals of a large fleet take their time."""
 
-TICKS = 12
-"""How often within a lease's time the keeper looks which renewals are due; one is due after a third of it."""
+RENEWALS = 3
+"""How often within a lease's time it is renewed, so that one may be lost, and the next be late, before the lease is."""
+
+TICKS = 4 * RENEWALS
+"""How often within that time the keeper looks which renewals are due. A renewal begins late by one tick at the most, a
+quarter of the time between two; a host that does not answer is asked again at the next one, then less and less often.
+"""
 
 ROUNDS = 3
 """In so many rounds all renewals that are due are asked for, so that hosts that go silent together, and are waited for,
 hold up the others no longer than that.
 """
+
+AWAKE_S = 0.2
+"""Whoever waits for another run looks this often whether a signal has come: to a person that is at once."""
+
+PAUSE_S = 1.0
+"""The least time between two attempts, each of which looks at all hosts."""
 
 Result = TypeVar("Result")
 
@@ -43,7 +56,8 @@ Result = TypeVar("Result")
 class Unleased:
     """For a run that works on hosts without leases, as parts of one do in tests."""
 
-    lost = False
+    lost = ""
+    """Why the run's hosts are no longer its own, by the first of them that is not; empty as long as all of them are."""
 
     def take(self, names: Sequence[str]) -> None:
         """Take the leases of these hosts, all or none, before anything is touched. Raises LockHeld."""
@@ -77,8 +91,9 @@ class LeaseKeeper(Unleased):
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def lost(self) -> bool:  # type: ignore[override]
-        return bool(self._lost)
+    def lost(self) -> str:  # type: ignore[override]
+        with self._lock:
+            return next((f"{name}: {error.message}" for name, error in self._lost.items()), "")
 
     @property
     def holds_s(self) -> float:
@@ -158,7 +173,7 @@ class LeaseKeeper(Unleased):
         """
         now_s = self.clock.monotonic_s()
         with self._lock:
-            due = [name for name, last_s in self._renewed_s.items() if now_s - last_s >= self.holds_s / 3]
+            due = [name for name, last_s in self._renewed_s.items() if now_s - last_s >= self.holds_s / RENEWALS]
             due = [name for name in due if name not in self._lost]
             silent = sorted((self._silent[name][1], name) for name in due if name in self._silent)
         answering = [name for name in due if name not in self._silent]
@@ -188,13 +203,12 @@ class LeaseKeeper(Unleased):
 
     def _take(self, name: str) -> None:
         started_s = self.clock.monotonic_s()
-        target = self.targets.by_name[name]
-        wishes = [service.wish for service in target.desired]
+        host, wishes = self.targets.place(name)
         try:
-            self._leases(name).take(wishes, self.holder_of(target.host), ttl_s=self.holds_s)
+            self._leases(name).take(wishes, self.holder_of(host), ttl_s=self.holds_s)
         except HostError:
             # Whether it was taken is not known; asked again, the host says the same or takes it.
-            self._leases(name).take(wishes, self.holder_of(target.host), ttl_s=self.holds_s)
+            self._leases(name).take(wishes, self.holder_of(host), ttl_s=self.holds_s)
         with self._lock:
             self._renewed_s[name] = started_s
 
@@ -207,7 +221,7 @@ class LeaseKeeper(Unleased):
         except HostError:
             with self._lock:
                 times = self._silent.get(name, (0, 0.0))[0]
-                wait_s = min(self.holds_s / 3, (2**times - 1) * self.holds_s / TICKS)
+                wait_s = min(self.holds_s / RENEWALS, (2**times - 1) * self.holds_s / TICKS)
                 self._silent[name] = times + 1, self.clock.monotonic_s() + wait_s
         else:
             with self._lock:
@@ -216,17 +230,16 @@ class LeaseKeeper(Unleased):
                     self._renewed_s[name] = started_s
 
     def _release(self, name: str) -> bool:
-        target = self.targets.by_name[name]
+        host, wishes = self.targets.place(name)
         if name in self._silent:
             return False
         with suppress(FleetdeployError):
-            wishes = [service.wish for service in target.desired]
-            self._leases(name).release(wishes, self.holder_of(target.host))
+            self._leases(name).release(wishes, self.holder_of(host))
             return True
         return False
 
     def _leases(self, name: str) -> Leases:
-        return self.fleet.session(self.targets.by_name[name].host).leases()
+        return self.fleet.session(self.targets.place(name)[0]).leases()
 
 
 def check_free(host: Host, observed: ObservedHost, *, holder_of: Callable[[Host], Holder]) -> None:
@@ -251,7 +264,7 @@ def patiently(attempt: Callable[[], Result], *, clock: Clock, wait_s: float, che
             now_s = clock.monotonic_s()
             if now_s >= end_s:
                 raise
-        next_s = min(end_s, now_s + max(1.0, now_s - started_s))
+        next_s = min(end_s, now_s + max(PAUSE_S, now_s - started_s))
         while clock.monotonic_s() < next_s:
             check()
-            clock.wait(0.2)
+            clock.wait(AWAKE_S)

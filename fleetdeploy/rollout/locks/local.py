@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -26,6 +26,10 @@ from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.errors import FleetdeployError, InputError, LockHeld, PreflightRefused
 
 _POLL_S = 0.2
+"""Between two tries to lock: the kernel would wait in line for one place, but not for all of them or none, nor until a
+time. A try costs microseconds and touches no host.
+"""
+
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _FLOCK = "hhqqi0q"
 """struct flock of Linux on 64 bits: type, whence, start, length, pid."""
@@ -67,15 +71,23 @@ def _user() -> str:
 
 
 @contextmanager
-def hold(directory: Path, hosts: Collection[Host], run: str, clock: Clock, *, wait_s: float = 0.0) -> Iterator[Held]:
+def hold(
+    directory: Path,
+    hosts: Collection[Host],
+    run: str,
+    clock: Clock,
+    *,
+    wait_s: float = 0.0,
+    check: Callable[[], None] = lambda: None,
+) -> Iterator[Held]:
     """Hold the locks of ``hosts``, all or none. Raises LockHeld, with the owner, after ``wait_s`` seconds; InputError
-    or PreflightRefused where nothing can be locked in ``directory``.
+    or PreflightRefused where nothing can be locked in ``directory``. ``check`` may end the waiting.
     """
     wanted = {_place(host): host.name for host in hosts}
     descriptor = _open(directory)
     owner = directory / f"{run}.json"
     try:
-        _take_all(descriptor, directory, wanted, clock, wait_s)
+        _take_all(descriptor, directory, wanted, clock, wait_s, check)
         _forget_ended(directory, wanted)
         _write(owner, json.dumps({**_owner(run, clock), "places": sorted(wanted)}))
         yield Held(run, _identity(descriptor))
@@ -149,7 +161,9 @@ def _place(host: Host) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
 
 
-def _take_all(descriptor: int, directory: Path, wanted: dict[int, str], clock: Clock, wait_s: float) -> None:
+def _take_all(
+    descriptor: int, directory: Path, wanted: dict[int, str], clock: Clock, wait_s: float, check: Callable[[], None]
+) -> None:
     end = clock.monotonic_s() + wait_s
     while True:
         # In one order for everybody; and whoever does not get them all lets go of those it has.
@@ -166,6 +180,7 @@ def _take_all(descriptor: int, directory: Path, wanted: dict[int, str], clock: C
                 f"another run works on {wanted[busy]}: {_describe(directory, busy)}",
                 hint=TRY_LATER,
             )
+        check()
         clock.wait(_POLL_S)
 
 
@@ -200,7 +215,8 @@ def _describe(directory: Path, place: int) -> str:
     """Who holds a place, by the notes that runs leave beside the lock."""
     for owner, places in _notes(directory):
         if place in places:
-            return f"run {owner['run']} of {owner['user']}, pid {owner['pid']}, since {owner['since']}"
+            since = str(owner["since"]).replace("+00:00", "Z")
+            return f"run {owner['run']} of {owner['user']}, pid {owner['pid']}, since {since}"
     return "its owner has just taken it"
 
 

@@ -34,7 +34,8 @@ def judge(
     if interrupted or unread:
         code = 128 + interrupted if interrupted else UNREAD
         rest = f"; continue with: {next_time}" if some else ""
-        return RunOutcome(run, code, f"INTERRUPTED: {done}{bad}{rest}", hosts)
+        return RunOutcome(run, code, f"INTERRUPTED: {done}{bad}{rest}", hosts, next_time if some else "")
     if failed:
-        return RunOutcome(run, FAILED, f"FAILED: {named(failed)}; {done}; mend it, then: {next_time}", hosts)
+        text = f"FAILED: {named(failed)}; {done}; mend it, then: {next_time}"
+        return RunOutcome(run, FAILED, text, hosts, next_time)
     return RunOutcome(run, OK, f"OK: {done}", hosts)

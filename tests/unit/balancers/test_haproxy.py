@@ -7,7 +7,7 @@ import pytest
 from fleetdeploy.balancers import kinds, make_balancer
 from fleetdeploy.balancers.haproxy import HAProxy
 from fleetdeploy.domain.observed import Traffic
-from fleetdeploy.errors import BalancerFailed, BalancerSilent, InputError, LeaseLost
+from fleetdeploy.errors import BalancerFailed, BalancerSilent, InMaintenance, InputError, LeaseLost
 from tests.simulation.clock import VirtualClock
 
 POOLS = ("rest", "grpc")
@@ -165,12 +165,79 @@ def test_undrain_waits_until_the_server_is_up(proxy: Proxy, balancer: HAProxy) -
     assert traffic(balancer, "h1") == [Traffic.UP, Traffic.UP]
 
 
-def test_a_server_in_maintenance_is_left_alone(proxy: Proxy, balancer: HAProxy) -> None:
-    """A server that somebody took out by hand is not drained, for undrain would put it back in."""
+@pytest.mark.parametrize("way", ["drain", "undrain"])
+def test_a_server_in_maintenance_is_left_alone(proxy: Proxy, balancer: HAProxy, way: str) -> None:
+    """Nothing is told of a server that somebody took out by hand, and the error says what to tell when that is over."""
     proxy.admin["rest", "h1"] = "maint"
-    with pytest.raises(BalancerFailed, match="maintenance"):
-        balancer.drain(POOLS, "h1", deadline_s=1)
+    with pytest.raises(InMaintenance, match="in maintenance in rest, which") as refused:
+        getattr(balancer, way)(POOLS, "h1", deadline_s=1)
+    assert "set server rest/h1 state ready;" in refused.value.hint
     assert proxy.commands == []
+
+
+def test_maintenance_that_begins_while_requests_end_is_left(proxy: Proxy, balancer: HAProxy) -> None:
+    """A drain that somebody turns into maintenance is given up at once, and nothing is put back."""
+    proxy.sessions["rest", "h1"] = [3]
+    reads: list[int] = []
+    stat = proxy.stat
+
+    def person() -> str:
+        reads.append(1)
+        if len(reads) == 5:
+            proxy.admin["grpc", "h1"] = "maint"
+        return stat()
+
+    proxy.stat = person  # type: ignore[method-assign]
+    with pytest.raises(InMaintenance) as refused:
+        balancer.drain(POOLS, "h1", deadline_s=3600)
+    assert refused.value.told
+    assert [command.rsplit(maxsplit=1)[-1] for command in proxy.commands] == ["drain", "drain"]
+    assert len(reads) == 5
+
+
+def test_maintenance_that_begins_at_the_deadline_is_left(proxy: Proxy, balancer: HAProxy) -> None:
+    """A drain that did not end is not taken back where somebody has the server in maintenance by then."""
+    proxy.sessions["rest", "h1"] = [3]
+
+    def check() -> None:
+        if len(proxy.commands) == len(POOLS):
+            proxy.admin["rest", "h1"] = "maint"
+
+    with pytest.raises(InMaintenance):
+        balancer.drain(POOLS, "h1", deadline_s=0.2, check=check)
+    assert traffic(balancer, "h1") == [Traffic.MAINTENANCE, Traffic.DRAINED]
+    assert [command.rsplit(maxsplit=1)[-1] for command in proxy.commands] == ["drain", "drain"]
+
+
+def test_maintenance_that_begins_while_a_server_comes_up_is_left(proxy: Proxy, balancer: HAProxy) -> None:
+    """Nobody waits for a server to come up that somebody has just put into maintenance."""
+    balancer.drain(POOLS, "h1", deadline_s=2)
+    proxy.down = {"h1"}
+    wait = balancer._clock.wait
+
+    def person(seconds: float) -> None:
+        proxy.admin["rest", "h1"] = "maint"
+        wait(seconds)
+
+    balancer._clock.wait = person  # type: ignore[method-assign]
+    with pytest.raises(InMaintenance):
+        balancer.undrain(POOLS, "h1", deadline_s=3600)
+    assert traffic(balancer, "h1") == [Traffic.MAINTENANCE, Traffic.DOWN]
+
+
+@pytest.mark.parametrize(
+    ("flags", "seen"), [(32, Traffic.DOWN), (33, Traffic.MAINTENANCE), (34, Traffic.MAINTENANCE), (40, Traffic.DRAINED)]
+)
+def test_a_server_whose_name_has_no_address_is_down(flags: int, seen: Traffic) -> None:
+    """HAProxy calls that maintenance too, though nobody asked for it; what somebody asked for stands beneath it."""
+
+    def exchange(command: str) -> str:
+        if command == "show stat":
+            return "# pxname,svname,qcur,scur,status,weight,addr,\nrest,h1,0,0,MAINT (resolution),100,,\n\n"
+        return f"1\n# be_id be_name srv_id srv_name srv_admin_state\n3 rest 1 h1 {flags}\n\n"
+
+    found = HAProxy(exchange, host="lb", clock=VirtualClock()).members(["rest"])
+    assert [member.traffic for member in found] == [seen]
 
 
 def test_what_does_not_exist_is_named(balancer: HAProxy) -> None:

@@ -142,7 +142,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     # Its thread would make calls whenever it gets to it: tests of its own hold it.
     monkeypatch.setattr("fleetdeploy.rollout.traffic.sampling", lambda *_: nullcontext())
     monkeypatch.setattr("fleetdeploy.remote.clock.SystemClock", lambda: world.clock)
-    monkeypatch.setattr("fleetdeploy.cli.binding.project.SystemClock", lambda: world.clock)
+    for module in ("project", "desired"):
+        monkeypatch.setattr(f"fleetdeploy.cli.binding.{module}.SystemClock", lambda: world.clock)
     monkeypatch.setattr("sys.argv", ["fleetdeploy", "deploy", "-i", "inventory.yml"])
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return made

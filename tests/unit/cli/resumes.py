@@ -94,6 +94,11 @@ class Shell:
             os.chdir(before)
         return Result(code, *self.project.capture())
 
+    def shown(self, run: str, *words: str) -> Result:
+        """What ``runs show`` tells of it."""
+        code = main(["runs", "show", run, "--state-dir", self.state, *words])
+        return Result(code, *self.project.capture())
+
     def at_each(self, then: Callable[[Call], None]) -> None:
         """Do this before every call of the next commands."""
         self._ends = then

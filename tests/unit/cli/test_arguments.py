@@ -80,13 +80,15 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     ids=" ".join,
 )  # fmt: skip
 def test_wrong_arguments_are_exit_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Usage on stderr, nothing on stdout, exit 2; abbreviations are not guessed."""
+    """Two lines on stderr, the second with the command's help; nothing on stdout, exit 2; nothing is abbreviated."""
     with pytest.raises(SystemExit) as ended:
         main(words)
     captured = capsys.readouterr()
     assert ended.value.code == 2
     assert captured.out == ""
-    assert "usage: fleetdeploy" in captured.err
+    error, see = captured.err.splitlines()
+    assert error.startswith("error: ")
+    assert see.removeprefix("    see: fleetdeploy ").removesuffix("--help").split() in (words[:1], words[:2], [])
 
 
 @pytest.mark.parametrize(
@@ -97,13 +99,18 @@ def test_wrong_arguments_are_exit_2(words: list[str], capsys: pytest.CaptureFixt
         (["deploy", "--limti", "gpu1"], "unrecognized arguments: --limti; did you mean --limit?"),
         (["deploy", "a", "b", "--froks=3"], "did you mean --forks?"),
         (["rollback", "--alow-unreachable"], "did you mean --allow-unreachable?"),
+        (["--verson"], "did you mean --version?"),
+        (["-i", "inventories/lab", "deploy"], "options go behind it: fleetdeploy COMMAND -i ..."),
+        (["--limit=gpu1", "deploy"], "options go behind it: fleetdeploy COMMAND --limit ..."),
+        (["lock", "-i", "inventories/lab", "show"], "options go behind it: fleetdeploy lock COMMAND -i ..."),
     ],
 )
 def test_what_may_have_been_meant(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A misspelt command or option is told with the nearest one of the command at hand."""
+    """A misspelt command or option, or one in the wrong place, is told in one line with what was meant."""
     with pytest.raises(SystemExit):
         main(words)
-    assert capsys.readouterr().err.rstrip().endswith(said)
+    error, _ = capsys.readouterr().err.splitlines()
+    assert error.endswith(said)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import shutil
 
 import pytest
 from simulation.model_server import Quality
+
+from fleetdeploy.cli.main import main
+from fleetdeploy.rollout.journal.reading import Records
 
 from .conftest import Project
 
@@ -118,11 +123,16 @@ def test_a_host_that_is_down(project: Project) -> None:
     assert (refused.code, project.acts) == (5, [])
     assert "gpu2: unreachable: no route to host" in refused.err
     assert "nothing was touched" in refused.err
+    assert "--limit" not in refused.err, "it does not help: every host of the play counts"
+    assert "--allow-unreachable" in refused.err
+    assert "where max_unavailable and min_available leave room" in refused.err
     assert project.run("plan").code == 5
     status = project.run("status")
     assert status.code == 4
     assert "gpu2: UNREACHABLE" in status.out
-    assert project.run("deploy", "--allow-unreachable").code == 5, "the one that is down uses up max_unavailable"
+    full = project.run("deploy", "--allow-unreachable")
+    assert full.code == 5, "the one that is down uses up max_unavailable"
+    assert "bring them back, or let max_unavailable be more; --limit does not help" in full.err
     project.edit("max_unavailable: 1", "max_unavailable: 2", file="playbooks/deploy.yml")
     partly = project.run("deploy", "--allow-unreachable")
     assert partly.code == 8
@@ -130,17 +140,74 @@ def test_a_host_that_is_down(project: Project) -> None:
 
 
 def test_limit_touches_only_the_hosts_it_names(project: Project) -> None:
-    """``-l gpu1`` changes gpu1, and the other host is not even looked at."""
+    """``-l gpu1`` changes gpu1; the other host is looked at once, as capacity is theirs together, and not touched."""
     result = project.run("deploy", "-l", "gpu1")
     assert (result.code, result.last_line) == (0, "OK: 1 of 1 host changed")
-    assert {host for wire in project.wires for host, _ in wire.calls} == {"gpu1", "lb"}
+    assert [call for wire in project.wires for call in wire.calls if call[0] == "gpu2"] == [("gpu2", "observe")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["deploy"], ["deploy", "--diff"], ["sync"], ["rollback"], ["rollback", "--diff"], ["prune", "--keep", "1"]],
+    ids=" ".join,
+)
+def test_a_run_goes_on_when_nobody_reads_what_it_tells(
+    project: Project, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `2>&1 | head -1`: it is carried out, ends with its own exit code, and its journal has its end."""
+    for old, new in ((1, 1), (1, 2), (2, 3)):
+        project.edit(f"versions: [{old}]", f"versions: [{new}]")
+        if new < 3 or words[0] in {"rollback", "prune"}:
+            assert project.run("deploy").code == 0
+    before = set((project.path / "state/runs").iterdir())
+    reader, writer = os.pipe()
+    os.close(reader)
+    with (
+        monkeypatch.context() as patched,
+        io.TextIOWrapper(os.fdopen(writer, "wb", buffering=0), write_through=True) as nobody,
+    ):
+        patched.setattr("sys.stderr", nobody)  # without a buffer, as Python's own
+        patched.setattr("sys.argv", ["fleetdeploy", *words])
+        assert project.run(*words).code == 0
+    (made,) = set((project.path / "state/runs").iterdir()) - before
+    *_, end = Records(made / "events.jsonl", run=made.name)
+    assert (end.kind, end.data["exit_code"]) == ("run_finished", 0)
+    assert project.acts
 
 
 def test_validate_contacts_nobody(project: Project) -> None:
     """Good input is exit 0 with counts, as text or JSON, and no session is opened."""
-    assert project.run("validate").out == "OK: 2 hosts, 2 services on them, 3 plays\n"
+    assert project.run("validate").out == "OK: 2 hosts with 1 service each, 3 plays\n"
     assert project.run("validate", "--json").json == {"exit_code": 0, "hosts": 2, "services": 2, "plays": 3}
     assert project.wires == []
+
+
+@pytest.mark.parametrize(
+    ("words", "missing", "hint"),
+    [
+        ([], "inventories: no such inventory", "{here}: cd into the project, or name it by --project DIR"),
+        (["-i", "inventories/lab"], "inventories/lab: no such inventory", "{here}: cd into the project, or write"),
+        (["-i", "{project}/inventory.yml"], "playbooks/deploy.yml: no such playbook", "{here}: cd into the project"),
+        (["--project", "{project}"], "{project}/inventories: no such inventory", "name the project by --p"),
+        (["-i", "h1,", "--project", "{project}/../nowhere"], "nowhere/playbooks/deploy.yml: no such playbook", "--pro"),
+    ],
+)
+def test_what_is_not_there_is_told_with_where_it_was_looked_for(
+    project: Project,
+    words: list[str],
+    missing: str,
+    hint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In another directory than the project's the error says which one it is, and how the project is named."""
+    elsewhere = project.path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main(["deploy", "--no-color", *(word.format(project=project.path) for word in words)]) == 2
+    error, told = capsys.readouterr().err.splitlines()
+    assert missing.format(project=project.path) in error
+    assert hint.format(here=f"it was looked for from {elsewhere}") in told
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,38 @@ def test_a_deploy_changes_nothing(frozen: Project) -> None:
     assert frozen.run("deploy").last_line == "OK: 2 of 2 hosts changed"
 
 
+def test_a_plan_tells_of_it(frozen: Project) -> None:
+    """Until when, why, and how many hosts would wait, in words and in JSON; its exit codes are what they were."""
+    result = frozen.run("plan")
+    assert result.code == 0
+    assert "frozen until Thu 2026-01-01 06:00 UTC (year begins): 2 hosts would wait; `deploy` is refused" in result.out
+    last_line = result.out.splitlines()[-1]
+    assert last_line.startswith("PLAN: 2 of 2 hosts would change, ")
+    assert ", frozen until Thu 2026-01-01 06:00 UTC" in last_line
+    assert frozen.run("plan", "--exit-code").code == 10
+    told = frozen.run("plan", "--json").json["freeze"]
+    assert (told["until"], told["reason"], told["waiting"]) == (1767247200.0, "year begins", ["gpu1", "gpu2"])
+    assert "frozen" not in frozen.run("deploy", "-C", "--during-freeze", "why").out
+    over(frozen)
+    assert "frozen" not in frozen.run("plan").out
+    assert frozen.run("plan", "--json").json["freeze"] is None
+
+
+def test_a_plan_without_changes_says_nothing_of_it(frozen: Project) -> None:
+    """Nobody waits for the end of the window."""
+    frozen.edit("versions: [2]", "versions: [1]")
+    assert "frozen" not in frozen.run("plan").out
+    assert frozen.run("plan", "--json").json["freeze"]["waiting"] == []
+
+
+def test_a_plan_file_that_was_made_in_a_window_is_deployed_behind_it(frozen: Project) -> None:
+    """That the window has ended is no difference from what was planned."""
+    target = str(frozen.path / "next.plan")
+    assert frozen.run("plan", "--out", target).code == 0
+    over(frozen)
+    assert frozen.run("deploy", target).last_line == "OK: 2 of 2 hosts changed"
+
+
 def test_with_a_reason_it_does_and_the_journal_has_it(frozen: Project) -> None:
     """Who says why may change the fleet, and that is found later."""
     result = frozen.run("deploy", "--during-freeze", "CVE-2026-1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def test_show_names_every_holder(held: Project) -> None:
     head, row, last = shown.out.splitlines()
     assert head.split("  ")[0] == "HOST"
     assert row.split() == ["gpu2", SERVICE, "somebody@another", "run-elsewhere", "20", "s", "40", "s", "2"]
-    assert last == "LOCKS: 1 lease on hosts"
+    assert last == "LOCKS: 1 run works on 1 host"
     assert held.acts == []
     assert held.run("lock", "show", "gpu1").out == "LOCKS: nobody works on these hosts\n"
     assert held.run("lock", "show", "--json").json["leases"] == [
@@ -52,18 +53,28 @@ def test_show_names_every_holder(held: Project) -> None:
     ]
 
 
-def test_a_table_that_is_too_wide_is_told_in_short_lines(held: Project) -> None:
-    """On a terminal of 80 columns no row breaks in its middle."""
-    names = {("gpu07.rack1.example.net", "ranking"): Lease(ELSEWHERE, 7, 80.0, 40.0)}
-    shown = [line.plain for line in lock_text.lines(view.Seen(names, {}), {}, width=80)]
+def test_a_table_that_is_too_wide_is_told_run_by_run() -> None:
+    """On a terminal of 80 columns no row breaks in its middle, and each host of a run has one line."""
+    held = {
+        ("gpu07.rack1.example.net", "ranking-eu"): Lease(ELSEWHERE, 7, 80.0, 40.0),
+        ("gpu1.rack1.example.net", "ranking"): Lease(ELSEWHERE, 12, 5.0, 40.0),
+    }
+    here = {host: lock.Note("run-elsewhere", "somebody", 41, 90.0) for host in [*(host for host, _ in held), "lb"]}
+    here["gpu9"] = lock.Note("run-2", "me", 42, 1.0)
+    shown = [line.plain for line in lock_text.lines(view.Seen(held, {}), here, width=80)]
     assert max(map(len, shown)) <= 80
     assert shown == [
-        "gpu07.rack1.example.net  ranking",
-        "    somebody@another",
-        "    run-elsewhere",
-        "    held for 1 min 20 s, free in 40 s, number 7",
-        "LOCKS: 1 lease on hosts",
+        "run run-elsewhere of somebody@another",
+        "  gpu07.rack1.example.net  ranking-eu",
+        "      held for 1 min 20 s, free in 40 s, number 7",
+        "  gpu1.rack1.example.net   ranking     held for 5 s, free in 40 s, number 12",
+        "  locked on this machine until it ends: lb",
+        "run run-2 of me, pid 42 on this machine",
+        "  locked on this machine until it ends: gpu9",
+        "LOCKS: 2 runs work on 4 hosts",
     ]
+    alone = [line.plain for line in lock_text.lines(view.Seen(held, {}), here)]
+    assert [row.split()[0] for row in alone[1:-1]] == [*(host for host, _ in held), "lb", "gpu9"]
 
 
 def test_show_tells_of_runs_on_this_machine(project: Project) -> None:
@@ -160,6 +171,7 @@ def test_a_run_that_is_turned_away_prints_one_line(held: Project, options: list[
         assert len(result.err.splitlines()) == 1
         assert name in result.err
         assert "--wait-lock" in result.err
+    assert re.search(r", since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ; ", here.err)
 
 
 def test_json_of_a_run_that_is_turned_away(held: Project) -> None:

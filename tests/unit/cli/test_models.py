@@ -116,7 +116,7 @@ def test_inspect_as_json(inspect: Inspect, capsys: pytest.CaptureFixture[str]) -
         ("models/ranker/9", "error: models/ranker/9: does not exist", "in models/ranker: 1, 2, 3"),
         ("ranker/2", "error: ranker/2: ranker does not exist", "did you mean models/ranker/2?"),
         ("ranker", "error: ranker: does not exist", "did you mean models/ranker?"),
-        ("qqqqqq", "error: qqqqqq: does not exist", "in .: golden.jsonl, "),
+        ("qqqqqq", "error: qqqqqq: does not exist", "golden.jsonl, "),
         ("models", "holds no version directory and no SavedModel", "name one of the models in it: ranker"),
         ("models/ranker/1/saved_model.pb", "is a file", "name the directory: models/ranker/1"),
     ],

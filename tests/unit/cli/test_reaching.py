@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulation.contract import hold_output
 from unit.rollout.reaching.hosts import FakeHost, FakeReach, Log, lost, stamp
 
+from fleetdeploy.cli.main import main
 from fleetdeploy.domain.reaching import STDERR, STDOUT, Hear, LogLine
 from fleetdeploy.report.story.run_story import RunStory
-from fleetdeploy.report.story.verdict import what_next
+from fleetdeploy.report.story.verdict import verdict, what_next
 from fleetdeploy.rollout.journal.reading import Records
 from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
 
@@ -113,6 +115,20 @@ def test_a_command_line_that_is_not_clear_begins_nothing(
     assert not (project.path / "state/runs").exists()
 
 
+@pytest.mark.parametrize("command", ["run", "exec"])
+@pytest.mark.parametrize("words", [["-i", "inventory.yml"], ["--inventory=inventory.yml"]])
+def test_an_inventory_behind_the_dashes_is_the_commands_own(
+    project: Project, capsys: pytest.CaptureFixture[str], command: str, words: list[str]
+) -> None:
+    """Where none is found, the hint says that the option that was typed belongs to the command there."""
+    asked = [command, "gpu1", "--project", str(project.path), "--", "uptime", *words]
+    assert main(asked) == 2
+    said = capsys.readouterr().err
+    assert f"{words[0].partition('=')[0]} stands behind --, where everything belongs to the command" in said
+    assert main([*asked[: -len(words)], "now"]) == main([*asked[:2], "-i", "nowhere.yml", *asked[2:]]) == 2
+    assert "stands behind --" not in capsys.readouterr().err
+
+
 def test_a_failure_is_told_with_what_to_type_for_the_hosts_that_have_it(
     project: Project, hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,12 +216,49 @@ def test_the_journal_tells_it_and_resume_leaves_it_alone(
     (run,) = RecordedRuns.list(project.path / "state/runs")
     assert (run.exit_code, run.damage) == (130, None)
     story = RunStory.of(Records(run.path, run=run.id))
-    assert [item.command for item in what_next(story)] == ["fleetdeploy run gpu -f 1 -- reboot"]
+    assert story.by
+    assert verdict(story).word == "interrupted"
+    assert [item.command for item in what_next(story)] == [again]
     for words in ((), (run.id,)):
         monkeypatch.chdir(project.path)
         resumed = project_resume(project, *words)
         assert resumed.code == (2 if words else 0)
-    assert "was a command of your own" in resumed.err
+        assert "was a command of your own, which is not repeated by itself" in " ".join(resumed.err.split())
+        assert "fleetdeploy run gpu -f 1 -- reboot" in " ".join(resumed.err.split())
+
+
+@pytest.mark.parametrize("words", [("run", "gpu", "--", "id"), ("exec", "gpu", "--", "id")], ids=["run", "exec"])
+def test_it_can_be_looked_at_again(
+    project: Project, hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Who gave it, what each host's command ended with and printed last, and that it failed: it mixes no fleet."""
+    hosts["gpu2"].act = prints(3, (STDERR, b"E: no such thing\n"))
+    done = call(project, monkeypatch, *words)
+    assert done.code == 4
+    shown = runs(project, "show")
+    head, by, *lines = shown.out.splitlines()
+    assert head.endswith(f": fleetdeploy {' '.join(words)}")
+    assert ", by " in by
+    assert "    | E: no such thing" in lines
+    assert lines[-1] == done.last_line
+    (row,) = runs(project, "list", "--json").json["runs"]
+    found = runs(project, "show", "--json").json
+    assert row["verdict"] == found["verdict"] == "failed"
+    assert row["hosts"] == {"ok": 1, "failed": 1}
+    assert {name: host["state"] for name, host in found["hosts"].items()} == {"gpu1": "ok", "gpu2": "failed"}
+
+
+def runs(project: Project, *words: str) -> Any:
+    """``runs``, which takes no inventory either."""
+    from fleetdeploy.cli.main import main
+
+    from .conftest import Result
+
+    code = main(["runs", *words, "--state-dir", str(project.path / "state")])
+    result = Result(code, *project.capture())
+    hold_output(["runs", *words], result.out)
+    assert (result.code, result.err) == (0, "")
+    return result
 
 
 def project_resume(project: Project, *words: str) -> Any:

@@ -56,6 +56,15 @@ def test_check_changes_nothing_and_shows_the_plan(upgraded: Project) -> None:
     assert upgraded.run("rollback", "-C", "--json").json["changed"] is True
 
 
+def test_check_says_nothing_of_signatures_and_shows_the_difference(upgraded: Project) -> None:
+    """What is gone back to was served before and its source is not read; the configuration's rows are shown."""
+    out = upgraded.run("rollback", "-C").out
+    assert "signatures" not in out
+    assert "  wave 1: gpu1, gpu2  1 of 2 stay in service, 1 at a time\n" in out
+    assert "      -        versions: 3\n      +        versions: 2\n" in out
+    assert "      -" not in upgraded.run("rollback", "-C", "-q").out
+
+
 @pytest.mark.parametrize("name", ["id", "hash", "part", "ranker=1"])
 def test_a_release_may_be_named_in_four_ways(upgraded: Project, name: str) -> None:
     """By its id, by a part of it, by the hash at its end and by a version that it serves."""
@@ -68,13 +77,57 @@ def test_a_release_may_be_named_in_four_ways(upgraded: Project, name: str) -> No
 
 
 def test_an_unknown_release_is_bad_input_with_what_there_is(upgraded: Project) -> None:
-    """A typo ends with exit 2, the nearest name, and every host's releases."""
+    """A typo ends with exit 2, the nearest name, and the releases that are possible."""
     typo = history(upgraded)[0].id[:-1] + "_"
     result = upgraded.run("rollback", typo)
     assert result.code == 2
     assert upgraded.acts == []
     assert f"did you mean {history(upgraded)[0].id!r}?" in result.err
-    assert "gpu1, gpu2: ranking: " in result.err
+    assert "ranking: possible on every host: " in result.err
+
+
+@pytest.mark.parametrize("words", [("rollback",), ("rollback", "nosuch"), ("rollback", "ranker=2", "-C")])
+def test_a_refusal_names_what_every_host_can_go_back_to(
+    upgraded: Project, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """A release that lacks something on a host is not offered; the nearest one stands there to be typed."""
+    monkeypatch.setattr("sys.argv", ["fleetdeploy", *words, "-i", "inventory.yml"])
+    first, second, _ = history(upgraded)
+    del upgraded.world.hosts["gpu2"].directory(SERVICE).versions["ranker"][2]
+    result = upgraded.run(*words)
+    said = result.err + result.out
+    assert result.code == (2 if "nosuch" in words else 5)
+    assert upgraded.acts == []
+    check = " -C" if "-C" in words else ""
+    command = f"fleetdeploy rollback {first.content_hash}{check} -i inventory.yml"
+    assert f"possible on every host: {first.id} (ranker 1); the nearest: `{command}`" in said
+    assert f"{second.id} (ranker 2)" not in said
+    assert upgraded.run(*command.removesuffix(" -i inventory.yml").split()[1:]).code == 0
+
+
+def test_where_nothing_is_possible_it_says_so(upgraded: Project) -> None:
+    """No command is named that would be refused as well, and each host tells what it has."""
+    upgraded.world.hosts["gpu2"].images.clear()
+    result = upgraded.run("rollback")
+    assert "no release is possible on every host; gpu1: " in result.err
+    assert "; gpu2: nothing" in result.err
+    assert "the nearest" not in result.err
+
+
+def test_a_second_rollback_finds_what_was_good_before(project: Project) -> None:
+    """Releases that were taken back use up no place among those whose versions `prune` leaves."""
+    shutil.copytree(project.path / "models/ranker/3", project.path / "models/ranker/4")
+    golden = project.path / "golden.jsonl"
+    golden.write_text(golden.read_text() + golden.read_text().splitlines()[-1].replace("3", "4") + "\n")
+    deployed(project, 1, 2, 3)
+    assert project.run("rollback").code == 0
+    project.edit("versions: [3]", "versions: [4]")
+    assert project.run("deploy").code == 0
+    assert project.run("prune", "--keep", "3", "-y").code == 0
+    assert set(project.world.hosts["gpu1"].directory(SERVICE).versions["ranker"]) == {1, 2, 4}
+    for left in (2, 1):
+        assert project.run("rollback").code == 0
+        assert versions(project) == [(left,), (left,)]
 
 
 def test_a_host_that_never_had_it_is_refused_unless_it_is_left_out(upgraded: Project) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from report.html import scenes
+from simulation.contract import hold_output, wrong
 
 from fleetdeploy.cli.main import main
 from fleetdeploy.domain.events import Event
@@ -42,6 +43,7 @@ class Past:
         self.capture.readouterr()
         code = main(["runs", *arguments, "--state-dir", str(self.state)])
         out, err = self.capture.readouterr()
+        hold_output(["runs", *arguments], out)
         return code, out, err
 
 
@@ -108,6 +110,9 @@ def test_a_run_is_shown_as_it_was(past: Past) -> None:
     code, out, err = past.run("show", "20260103")
     assert (code, err) == (0, "")
     lines = out.splitlines()
+    assert lines[0] == f"run {FAILED}: {scenes.COMMAND}"
+    assert lines[1].endswith(" UTC, by ada@deploy1, in /srv/models")
+    assert past.run("show", FAILED, "-q")[1].splitlines()[0] not in lines[:2]
     assert lines[-1] == scenes.failing()[-1].message
     assert "gpu2 : ok=1 changed=0 failed=1 unreachable=0 skipped=0 reverted=1" in lines
     assert any("gpu2  activate  FAILED: golden request" in line for line in lines)
@@ -115,6 +120,7 @@ def test_a_run_is_shown_as_it_was(past: Past) -> None:
     assert code == 0
     assert "RECAP" not in out
     assert "nothing tells of its end" in err
+    assert err.splitlines()[-1].endswith(f": fleetdeploy resume {KILLED}")
 
 
 def test_a_run_is_shown_as_json(past: Past) -> None:
@@ -124,6 +130,7 @@ def test_a_run_is_shown_as_json(past: Past) -> None:
     assert (found["run"], found["exit_code"], found["summary"]) == (FAILED, 4, scenes.failing()[-1].message)
     assert found["hosts"] == scenes.failing()[-1].data["hosts"]
     assert (found["by"], found["directory"], found["command"]) == ("ada@deploy1", "/srv/models", scenes.COMMAND)
+    assert (found["verdict"], found["resumes"]) == ("failed, fleet mixed", [])
     _, out, _ = past.run("show", KILLED, "--json")
     found = json.loads(out)
     assert {name: host["state"] for name, host in found["hosts"].items()}["gpu6"] == "waiting"
@@ -186,6 +193,24 @@ def test_a_run_that_is_not_there_is_refused(past: Past) -> None:
     code, _, err = past.run("report", "202601")
     assert code == 2
     assert "3 runs begin with" in err
+    code, out, _ = past.run("show", "2027", "--json")
+    assert (code, json.loads(out)["error"]) == (2, "InputError")
+
+
+@pytest.mark.parametrize("verb", ["list", "show"])
+def test_what_is_printed_for_programs_is_held_to_its_schema(past: Past, verb: str) -> None:
+    """A key that is missing, is not known or has another type is an error of the form for writers."""
+    found = json.loads(past.run(verb, "--json")[1])
+    kind, one = ("runs", found["runs"][0]) if verb == "list" else ("past-run", found)
+    assert wrong(kind, found) == []
+    for name in tuple(one):
+        before = one.pop(name)
+        assert wrong(kind, found), f"{name} is missing"
+        one[name] = ["x"]
+        assert (name == "resumes") != bool(wrong(kind, found)), f"{name} is a list"
+        one[name] = before
+    one["more"] = 1
+    assert wrong(kind, found)
 
 
 def test_a_plan_is_kept_without_values_of_extra_vars(project: Project) -> None:

@@ -295,6 +295,14 @@ def test_a_limit_never_leaves_nothing_in_silence(two: Project, limit: str, words
     assert ("deploy.yml:1:3: play 'First'" in result.err) is (limit == "lb")
 
 
+def test_a_pattern_with_a_typo_is_told_with_its_line(two: Project) -> None:
+    """The place of the error is that of the word `hosts` is given, and not the play's."""
+    two.edit("hosts: gpu2", "hosts: gpu7", file="playbooks/deploy.yml")
+    book = (two.path / "playbooks/deploy.yml").read_text()
+    line = next(number for number, row in enumerate(book.splitlines(), 1) if "gpu7" in row)
+    assert f"deploy.yml:{line}:10: 'gpu7' is neither" in two.run("validate").err
+
+
 def test_conditions_and_domains_render_variables(two: Project) -> None:
     """A variable that is an expression counts as what it gives, for `when` and for `spread`."""
     two.edit("rack: r1\n", "rack: '{{ zone }}-1'\n        zone: east\n        many: '{{ 1 + 2 }}'\n")

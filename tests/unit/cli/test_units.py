@@ -89,14 +89,31 @@ def test_what_does_not_go_into_a_day_is_refused(project: Project, monkeypatch: p
 
 
 def test_what_is_written_is_writable_in_the_service(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """State, metrics and events have their places among those that the service may write to."""
+    """State, hashes, metrics and events have their places among those that the service may write to."""
     (project.path / "fleetdeploy.yml").write_text("textfile: metrics/fd.prom\n")
     text = printed(project, monkeypatch, "service", "--textfile", "/var/lib/node/fd.prom").out
     (places,) = (line.partition("=")[2].split() for line in text.splitlines() if line.startswith("ReadWritePaths="))
-    home = str(project.path / "home/fleetdeploy")
-    assert {home, str(project.path / "state"), "/var/lib/node", str(project.path / "metrics")} <= set(places)
+    home, cache = str(project.path / "home/fleetdeploy"), str(project.path / "cache/fleetdeploy")
+    assert {home, cache, str(project.path / "state"), "/var/lib/node", str(project.path / "metrics")} <= set(places)
     (made,) = (line for line in text.splitlines() if line.startswith("ExecStartPre="))
-    assert made.endswith(f" {home}")
+    assert made.endswith(f" {home} {cache}")
+
+
+@pytest.mark.parametrize(
+    ("below", "needs_tmp"), [("/tmp", True), ("/var/tmp", True), ("/elsewhere", False), ("/tmpfiles", False)]
+)
+def test_a_private_tmp_hides_nothing_that_is_needed(
+    project: Project, monkeypatch: pytest.MonkeyPatch, below: str, needs_tmp: bool
+) -> None:
+    """Where a path that the service needs is below /tmp or /var/tmp it has both as they are, and may write there."""
+    monkeypatch.setattr(units, "_program", lambda: "/usr/bin/fleetdeploy")
+    monkeypatch.setattr(units, "_named", lambda _: [Path("/srv/fleet"), Path(below, "models")])
+    monkeypatch.setattr(units, "_writable", lambda _: ["/var/lib/fleet"])
+    monkeypatch.setattr(units.Path, "cwd", lambda: Path("/srv/fleet"))
+    text = printed(project, monkeypatch, "service").out
+    assert ("PrivateTmp=yes" in text.splitlines()) is not needs_tmp
+    assert f"ReadWritePaths=/var/lib/fleet{' /tmp /var/tmp' if needs_tmp else ''}\n" in text
+    assert "\nPrivateDevices=yes\n" in text
 
 
 def test_a_unit_of_a_broken_inventory_is_not_printed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,8 @@ def test_models_beside_an_inventory_are_no_inventories(write: Write) -> None:
         "golden/ranker.jsonl": "{}\n", "elsewhere/ranker/7/saved_model.pb": "x", "elsewhere/ranker/7/words.yml": "a\n",
     })  # fmt: skip
     assert list(load_inventory([root]).hosts) == ["w1"]
+    (root / "fleetdeploy_known_hosts").write_text("w1 ssh-ed25519 AAAA\n")
+    assert "write `fleetdeploy_known_hosts: known_hosts` into the inventory" in problems(root)
     (root / "elsewhere" / "words.tsv").write_text("a\tb\n")
     assert f"{root}/elsewhere/words.tsv: .tsv is no inventory's ending" in problems(root)
 

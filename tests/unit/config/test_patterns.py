@@ -256,7 +256,7 @@ FQDN = "gpu: {hosts: {gpu1.dc.example.net: , gpu2.dc.example.net: , web1.dc.exam
         ("GPU2", "did you mean 'gpu2.dc.example.net'?"),
         ("gpu3", "did you mean 'gpu"),
         ("web1", "did you mean 'web1.dc.example.net' or 'web1.lab.example.net'?"),
-        ("gpuu", "did you mean 'gpu"),
+        ("gpo2", "did you mean 'gpu2"),
     ],
 )
 def test_a_suggestion_is_never_more_than_was_named(typed: str, hint: str, write: Write) -> None:
@@ -266,6 +266,18 @@ def test_a_suggestion_is_never_more_than_was_named(typed: str, hint: str, write:
         select(inventory, typed)
     assert caught.value.hint.startswith(hint)
     assert "'gpu'" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [("gpus", "did you mean 'gpu' (a group) or 'gpu"), ("wbe1", "did you mean 'web1."), ("web", "did you mean 'web1.")],
+)
+def test_a_word_that_is_nearer_to_a_group(typed: str, hint: str, write: Write) -> None:
+    """A word without a number is first told the group it is most like, which is called one, then the nearest host."""
+    inventory = load_inventory([write({"hosts.yml": FQDN})])
+    with pytest.raises(PatternError) as caught:
+        select(inventory, typed)
+    assert caught.value.hint.startswith(hint)
 
 
 def test_a_regular_expression_without_end(diamond: Inventory) -> None:

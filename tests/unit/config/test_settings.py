@@ -113,6 +113,7 @@ sync: {splay: soon, max_hosts: 1.5}
     [
         ("- freeze\n", "1:1: settings are a mapping, got a list"),
         ("freeze: 3\n", "1:9: freeze: expected a list, got 3"),
+        ("freeze: [{fr: 1h}]\n", "1:11: freeze[0].fr: unknown key (did you mean 'for'?)"),
         ("notify: [3]\n", "1:10: notify[0]: expected a mapping, got 3"),
         ("sync: {}\nsync: {}\n", "2:1: the key 'sync' is given twice, first at line 1"),
         ("textfile: !secret {env: X}\n", "1:11: textfile: a secret cannot stand here"),

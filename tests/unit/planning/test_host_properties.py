@@ -131,5 +131,6 @@ def test_who_is_out_of_service(changes: dict[str, object], out: bool) -> None:
     seen = replace(observed.services["ranking"], **changes)  # type: ignore[arg-type]
     host = replace(observed, services={"ranking": seen}, listening=Present(()))
     plan = plan_host(sim_host("gpu1"), [desired(1)], host, stamp="T1")
-    assert out_of_service(plan, balancer_tells=False) is out
-    assert out_of_service(plan, balancer_tells=True) is (out and "drained_by" not in changes)
+    services = [service.observed for service in plan.services]
+    assert out_of_service(plan.host, services, balancer_tells=False) is out
+    assert out_of_service(plan.host, services, balancer_tells=True) is (out and "drained_by" not in changes)

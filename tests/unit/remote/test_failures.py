@@ -6,9 +6,11 @@ import importlib
 import inspect
 import pkgutil
 import socket
+from typing import Any
 
 import paramiko
 import pytest
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, Unreachable
 from fleetdeploy.remote.ssh.failures import FOREIGN, is_early_drop, is_unexplained, rule_for, translate, translated
@@ -70,6 +72,27 @@ def test_an_error_says_what_happened_where_and_what_to_do(
     assert "while connecting" in found.message
     assert found.where == "gpu1"
     assert found.hint
+
+
+@pytest.mark.parametrize(
+    ("tried", "doing", "said"),
+    [
+        ({("10.0.0.7", 2222): ConnectionRefusedError(111, "Connection refused")}, "connecting",
+         "nothing answers at 10.0.0.7 port 2222 (connection refused)"),
+        ({("::1", 22, 0, 0): ConnectionRefusedError(111, "Connection refused"),
+          ("127.0.0.1", 22): OSError(113, "No route to host")}, "connecting to gw",
+         "nothing answers at 127.0.0.1 and ::1 port 22 (no route to host, connection refused) while connecting to gw"),
+    ],
+)  # fmt: skip
+def test_a_port_on_which_nothing_listens(tried: dict[Any, OSError], doing: str, said: str) -> None:
+    """It is told with address, port and reason, without numbers of the operating system."""
+    error = translate(NoValidConnectionsError(tried), host="gpu1", doing=doing)
+    assert (error.message, error.hint) == (said, "is the host up, and is sshd listening on that port?")
+    plain = translate(ConnectionRefusedError(111, "Connection refused"), host="gpu1", doing="connecting")
+    assert plain.message == "connection refused while connecting"
+    assert translate(FileNotFoundError(2, "No such file or directory", "/keys/id"), host="gpu1", doing="x").message == (
+        "a file that is named does not exist while x: No such file or directory: /keys/id"
+    )
 
 
 def test_our_own_error_passes_unchanged() -> None:

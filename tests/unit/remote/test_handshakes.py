@@ -10,7 +10,7 @@ import pytest
 
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.errors import Unreachable
-from fleetdeploy.remote.ssh import connection as ssh
+from fleetdeploy.remote.ssh import kept_link
 from fleetdeploy.remote.ssh.connection import SshConnection
 from fleetdeploy.remote.ssh.handshakes import Handshakes
 
@@ -19,10 +19,11 @@ from fleetdeploy.remote.ssh.handshakes import Handshakes
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[SshConnection]:
     """A connection whose turn never comes; those that may start are open at once."""
     handshakes = Handshakes(2)
-    link = SimpleNamespace(user="deploy", host="gpu1", port=22)
-    monkeypatch.setattr(ssh, "make_link", lambda *_, **__: link)
-    monkeypatch.setattr(ssh, "open_link", lambda _: None)
-    monkeypatch.setattr(ssh, "close_link", lambda _: None)
+    opened = SimpleNamespace(get_transport=lambda: None)
+    link = SimpleNamespace(user="deploy", host="gpu1", port=22, client=opened)
+    monkeypatch.setattr(kept_link, "make_link", lambda *_, **__: link)
+    monkeypatch.setattr(kept_link, "open_link", lambda _: None)
+    monkeypatch.setattr(kept_link, "close_link", lambda _: None)
     with handshakes.turn("dead1", wait_s=0), handshakes.turn("dead2", wait_s=0):
         yield SshConnection(Host("gpu1", Connection("x")), connect_timeout_s=0.01, handshakes=handshakes)
 
@@ -30,7 +31,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[SshConnection]:
 def test_a_turn_that_does_not_come_is_an_error(held: SshConnection) -> None:
     """Where hosts that do not answer hold every turn, the wait has an end, which names the host and the reason."""
     with pytest.raises(Unreachable, match=r"too many connections were starting.*within 0\.1 s") as caught:
-        held._connect()
+        held.open()
     assert caught.value.where == "gpu1"
     assert "--forks" in caught.value.hint
 
@@ -47,7 +48,7 @@ def test_a_turn_is_given_back() -> None:
 
 def test_a_confirm_waits_for_no_other_host(held: SshConnection) -> None:
     """A further connection, over which a watchdog is told that all is well, starts whatever else is waited for."""
-    assert held.another(connect_timeout_s=0.01)._connect().host == "gpu1"
+    held.another(connect_timeout_s=0.01).open()
 
 
 def test_nobody_waits_for_a_connection_that_is_being_opened_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,9 +61,9 @@ def test_nobody_waits_for_a_connection_that_is_being_opened_to_end_it(monkeypatc
 
     client = SimpleNamespace(get_transport=lambda: None)
     link = SimpleNamespace(user="deploy", host="gpu1", port=22, client=client)
-    monkeypatch.setattr(ssh, "make_link", lambda *_, **__: link)
-    monkeypatch.setattr(ssh, "open_link", open_link)
-    monkeypatch.setattr(ssh, "close_link", ended.append)
+    monkeypatch.setattr(kept_link, "make_link", lambda *_, **__: link)
+    monkeypatch.setattr(kept_link, "open_link", open_link)
+    monkeypatch.setattr(kept_link, "close_link", ended.append)
     connection = SshConnection(Host("gpu1", Connection("x")), connect_timeout_s=1, handshakes=Handshakes())
     opening = threading.Thread(target=connection.open, daemon=True)
     opening.start()

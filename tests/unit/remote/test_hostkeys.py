@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -129,10 +132,40 @@ def test_the_pinned_type_is_asked_for_first() -> None:
 
 
 def test_no_known_hosts_at_all_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    """There is no trust on first use: without a file nothing is connected to."""
-    with pytest.raises(HostKeyRefused, match="no known_hosts") as refused:
-        KnownHosts.load([tmp_path / "a", tmp_path / "b"])
-    assert "ssh-keyscan" in refused.value.hint
+    """There is no trust on first use: without a file, which is named, nothing is connected to."""
+    files = [tmp_path / "a b", tmp_path / "b"]
+    with pytest.raises(HostKeyRefused, match="no known_hosts file") as refused:
+        KnownHosts.load(files).pinned("gpu1", "h", port=2222)
+    assert str(files[0]) in refused.value.message
+    assert str(files[1]) in refused.value.message
+    assert f"`ssh-keyscan -p 2222 h >> '{files[0]}'`" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("how", "command"),
+    [
+        ({}, "ssh-keyscan -p 22 h >> FILE"),
+        ({"through": "gate"}, "ssh gate ssh-keyscan -p 22 h >> FILE"),
+        ({"alias": "gpu1"}, "ssh-keyscan -p 22 h | sed 's/^[^# ][^ ]*/gpu1/' >> FILE"),
+    ],
+)
+def test_what_is_to_be_typed_pins_the_key(tmp_path: Path, how: dict[str, str], command: str) -> None:
+    """The refusal has one command, and what that appends to the file is what is looked up, under an alias as well."""
+    path = tmp_path / "known_hosts"
+    path.write_text("other " + key("b").line + "\n")
+    with pytest.raises(HostKeyRefused) as refused:
+        KnownHosts.load([path]).pinned("gpu1", "h", port=22, **how)  # type: ignore[arg-type]
+    typed = re.search("`(.*?)`", refused.value.hint)
+    assert typed is not None
+    assert typed[1] == command.replace("FILE", str(path))
+    assert "fleetdeploy_known_hosts" in refused.value.hint
+    program = tmp_path / "ssh-keyscan"
+    program.write_text(f"#!/bin/sh\necho '# h:22 SSH-2.0'\necho 'h {key('a').line}'\n")
+    program.chmod(0o755)
+    (tmp_path / "ssh").write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    (tmp_path / "ssh").chmod(0o755)
+    subprocess.run(["sh", "-c", typed[1]], env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=True)
+    KnownHosts.load([path]).pinned("gpu1", "h", port=22, **how).check(key("a"))  # type: ignore[arg-type]
 
 
 @given(st.text(max_size=300))

@@ -14,6 +14,7 @@ from fleetdeploy.domain.service import Manifest, ManifestFile, ModelVersion
 from fleetdeploy.errors import DeadlineExceeded, HostKeyRefused, LeaseLost, RemoteCommandFailed, TransferFailed
 from fleetdeploy.remote.directory import copy_process, files, rsync
 from fleetdeploy.remote.directory.verbs import safe_name
+from fleetdeploy.remote.ssh.tracing import Tracing
 
 
 def argv() -> list[str]:
@@ -106,6 +107,8 @@ class Directory:
         self.connection = self
         self.host = Host("gpu1", Connection("x"))
         self.said: list[str] = []
+        self.traced: list[str] = []
+        self.tracing = Tracing("gpu1", lambda _host, what, **_: self.traced.append(what))
 
     def as_started(self, *_: object, **__: object) -> str:
         return "exec rsync"
@@ -137,6 +140,13 @@ def test_no_copy_is_begun_without_the_lease(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(LeaseLost):
         stager._rsync(item, ["a"], "3.2.7", copy_process.CopyMeter("ranker", 7, 1))
     assert directory.said == ["ended", "asked", "copied"] * 2 + ["ended", "asked"]
+    assert len(directory.traced) == 2
+    for told in directory.traced:
+        assert told.startswith("rsync --protect-args ")
+        assert told.endswith(
+            "/m/ fleetdeploy-0:/srv/s/staging/ranker-7-" + item.version.manifest.digest[:12] + "/: status 12"
+        )
+        assert "exec rsync" not in told
 
 
 def test_the_lease_that_files_ask_for_reaches_the_copy(monkeypatch: pytest.MonkeyPatch) -> None:

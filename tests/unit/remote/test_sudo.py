@@ -79,16 +79,14 @@ def answering(monkeypatch: pytest.MonkeyPatch, *, refused: bool, status: int) ->
             return CommandResult(0, f"welcome\n{shlex.split(command)[-1]}\n".encode(), b"")
         return CommandResult(status, b"", b"sudo: a password is required\n")
 
-    class Transport:
-        def open_session(self, timeout: float) -> None: ...
-
     class Link:
         user = "ops"
 
+        def channel(self, _opening: object) -> None: ...
+
     connection = SshConnection(Host("gpu1", Connection("x", become=True)), connect_timeout_s=1, handshakes=Handshakes())
     monkeypatch.setattr(ssh, "run_on", run_on)
-    monkeypatch.setattr(connection, "_transport", Transport)
-    monkeypatch.setattr(connection, "_fabric", Link())
+    monkeypatch.setattr(connection, "_link", Link())
     return connection, commands
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleetdeploy.domain.observed import Present, State, Traffic, Unknown, VersionState
+from fleetdeploy.domain.observed import PoolMember, Present, State, Traffic, Unknown, VersionState
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.report import status
 from fleetdeploy.report.fleet_state import Members
@@ -78,11 +78,17 @@ def test_versions_that_answer_stand_before_those_that_ended() -> None:
     plan = Plan({"gpu1": with_states(plan_of(V1, V1), *states)})
     (row,) = columns(plan, {})
     assert row["SERVES"] == "ranker:3,5 AVAILABLE, ranker:4 LOADING, ranker:2 END"
-    assert "ranker     3 AVAILABLE, 5 AVAILABLE, 4 LOADING, 1 END, 2 END" in printed(*status.lines(plan, {}))
+    whole = printed(*status.lines(plan, {}, every_version=True))
+    assert "ranker     3 AVAILABLE, 5 AVAILABLE, 4 LOADING, 1 END, 2 END" in whole
+    short = printed(*status.lines(plan, {}))
+    assert "ranker     3 AVAILABLE, 5 AVAILABLE, 4 LOADING, 2 END (and 1 at END)\n" in short + "\n"
     served = status.as_json(plan, {})["hosts"]["gpu1"]["services"]["ranking"]["served"]  # type: ignore[index]
     assert [item["version"] for item in served["ranker"]] == [3, 5, 4, 1, 2]
     gone = Plan({"gpu1": with_states(plan_of(V1, V1), VersionState(1, State.END))})
     assert columns(gone, {})[0]["SERVES"] == "ranker:1 END"
+    assert "ranker     1 END" in printed(*status.lines(gone, {}))
+    failed = Plan({"gpu1": with_states(plan_of(V1, V1), *states[:2])})
+    assert "ranker     1 END, 2 END" in printed(*status.lines(failed, {})), "what serves nothing is told whole"
 
 
 def test_a_narrow_table_keeps_what_is_wrong() -> None:
@@ -94,6 +100,56 @@ def test_a_narrow_table_keeps_what_is_wrong() -> None:
     assert [row.split()[0] for row in rows] == ["HOST", "gpu1", "gpu2", "gpu7", "..."]
     assert rows[-1] == "... and 5 more lines"
     assert len(list(status.table(plans, {}))) == 9
+
+
+HALF = Present(
+    (
+        PoolMember("ranking_grpc", "gpu1", Traffic.UP, 0, 100),
+        PoolMember("ranking_rest", "gpu1", Traffic.DRAINED, 0, 100),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("width", "headings", "first"),
+    [
+        (200, "HOST SERVICE RELEASE UP TRAFFIC DRIFT SERVES", "drained/up - ranker:1 AVAILABLE"),
+        (66, "HOST SERVICE RELEASE UP TRAFFIC DRIFT SERVES", "drained/up - ranker:1"),
+        (60, "HOST SERVICE RELEASE TRAFFIC DRIFT SERVES", "drained/up - ranker:1"),
+        (50, "HOST SERVICE TRAFFIC DRIFT SERVES", "drained/up - ranker:1"),
+        (40, "HOST TRAFFIC DRIFT SERVES", "drained/up - ranker:1"),
+        (30, "HOST DRIFT SERVES", "drained/up ranker:1"),
+        (5, "HOST DRIFT SERVES", "drained/up ranker:1"),
+    ],
+)
+def test_a_narrow_table_keeps_what_matters(width: int, headings: str, first: str) -> None:
+    """Words go before columns, and host, drift and what is served stay; no row is cut as long as that helps."""
+    loading = with_states(plan_of(V1, V1), VersionState(1, State.AVAILABLE), VersionState(2, State.LOADING))
+    plan = many(since(plan_of(V1, V1)), since(plan_of(V1, V1)))
+    heading, one, _ = (line.plain for line in status.table(plan, {"gpu1": HALF}, width=width))
+    assert heading.split() == headings.split()
+    assert " ".join(one.split()).endswith(first)
+    assert all(len(row) <= max(width, 30) for row in (heading, one))
+    *_, row = (line.plain for line in status.table(many(loading), {}, width=width))
+    assert row.endswith("ranker:1 AVAILABLE, ranker:2 LOADING"), "a state that not all have is told"
+    served = {
+        "ranker": Present((VersionState(2, State.LOADING),)),
+        "other": Present((VersionState(1, State.AVAILABLE),)),
+    }
+    seen = replace(loading.observed.services["ranking"], served=served)
+    mixed = replace(loading, observed=replace(loading.observed, services={"ranking": seen}))
+    *_, row = (line.plain for line in status.table(many(mixed), {}, width=width))
+    assert row.endswith("ranker:2 LOADING, other:1 AVAILABLE")
+
+
+def test_a_narrow_table_tells_services_apart() -> None:
+    """Where hosts have several, their names are worth more than the traffic, of which the drift tells by then."""
+    plan = plan_of(V1, V1)
+    seen = plan.observed.services
+    services = {**seen, "other": replace(seen["ranking"], name="other")}
+    both = Plan({"gpu1": replace(plan, observed=replace(plan.observed, services=services))})
+    heading, *_ = (line.plain for line in status.table(both, {}, width=34))
+    assert heading.split() == ["HOST", "SERVICE", "DRIFT", "SERVES"]
 
 
 def since(plan: HostPlan, started_at: str = "2026-01-31T10:00:00.123456789Z") -> HostPlan:

@@ -9,7 +9,7 @@ from rich.text import Text
 from simulation.controller import desired, sim_host
 from simulation.seen import empty_host, settled_host
 
-from fleetdeploy.domain.inventory import BalancerWish
+from fleetdeploy.domain.inventory import BalancerWish, Connection, Host
 from fleetdeploy.domain.observed import (
     ObservedHost,
     PoolMember,
@@ -91,6 +91,25 @@ def test_status_of_an_empty_host() -> None:
     assert "release none recorded" in text
     assert "container  none" in text
     assert "not served" in text
+
+
+def test_a_hint_that_hosts_share_is_told_once() -> None:
+    """What to do stands at the first host alone, also where nothing but the host's address differs in it."""
+    hosts = {
+        name: replace(key_refused(), host=Host(name, Connection(f"10.0.0.{number}", 2222)), refusals=(
+            Refusal(name, "no key is pinned", f"`ssh-keyscan -p 2222 10.0.0.{number} >> known_hosts`", 2),))
+        for number, name in enumerate(("gpu1", "gpu2", "gpu3"))
+    }  # fmt: skip
+    other = replace(hosts["gpu3"], refusals=(Refusal("gpu3", "no key is pinned", "mend it", 2),))
+    text = printed(*status.lines(Plan({**hosts, "gpu3": other}), {}))
+    assert text.count("ssh-keyscan -p 2222 10.0.0.0 ") == text.count("ssh-keyscan") == 1
+    assert text.count("HOST KEY REFUSED: no key is pinned") == 3
+    assert text.endswith("mend it")
+    down = {name: f"nothing answers at {name} (refused) (is it up?)" for name in ("gpu1", "gpu2")}
+    assert printed(*status.lines(Plan({}, down), {})).splitlines() == [
+        "gpu1: UNREACHABLE: nothing answers at gpu1 (refused) (is it up?)",
+        "gpu2: UNREACHABLE: nothing answers at gpu2 (refused)",
+    ]
 
 
 def test_a_refusal_hides_nothing_that_was_seen() -> None:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fleetdeploy.domain.freeze import Freeze, FreezeWindow
 from fleetdeploy.domain.outcome import HostState
+from fleetdeploy.domain.settings import News
 from fleetdeploy.report import textfile
 from fleetdeploy.report.story.parts import CapacitySample
 from fleetdeploy.report.story.run_story import RunStory
@@ -78,7 +79,7 @@ def test_an_attempt_that_was_turned_away_keeps_what_the_last_run_wrote() -> None
 
 def test_a_freeze_is_told_with_its_end_and_then_no_more() -> None:
     """The end of a freeze that is over does not stay in the file."""
-    frozen = textfile.text_of(ended(10, frozen=FREEZE, kept_out=True))
+    frozen = textfile.text_of(ended(10, frozen=FREEZE, held_back=News.FROZEN))
     found = samples(frozen)
     assert (found["freeze_active", ()], found["freeze_until_timestamp_seconds", ()]) == (1, 1770624000)
     later = samples(textfile.text_of(ended(0, HostState.OK), before=frozen))

@@ -40,12 +40,12 @@ SWITCH = PlayForecast(
 
 
 def test_waves_with_what_stays_in_service() -> None:
-    """A line a wave: its hosts and how many of the play's hosts serve at the lowest; the soak counts."""
+    """A line a wave: its hosts, how many serve at the lowest, how many go at a time if not all; the soak counts."""
     assert printed(SWITCH) == [
         'play "Switch over, wave by wave": 2 waves, about 2 min',
         "  may be out at once: 1 of 3 hosts",
         "  wave 1: gpu1        2 of 3 stay in service",
-        "  wave 2: gpu2, gpu3  2 of 3 stay in service",
+        "  wave 2: gpu2, gpu3  2 of 3 stay in service, 1 at a time",
     ]
 
 

@@ -10,7 +10,8 @@ from simulation.controller import Run
 from simulation.wire import changes
 from simulation.world import SERVICE, Serving, World, converged
 
-from fleetdeploy.domain.outcome import HostState
+from fleetdeploy.domain.events import Kind
+from fleetdeploy.domain.outcome import FAILURES, HostState
 from fleetdeploy.domain.service import DesiredService
 
 from .fleet_faults import CANARY, EVERYTHING, FIRST
@@ -65,7 +66,7 @@ def not_true(
     per_wish = [{item.split(":")[0]: item for item in converged(world, wish)} for wish in wishes]
     nowhere = {name: per_wish[0][name] for name in world.hosts if all(name in missing for missing in per_wish)}
     found = [f"exit 0, but {item}" for name, item in nowhere.items() if run.code == 0 and name not in excused]
-    before = {name: _before(world, name, now, run) for name, now in before.items()}
+    before = {name: _before(world, name, now, run, by_hand=name in withheld) for name, now in before.items()}
     for item in untrue(world, before, wanted or FIRST, run):
         if wanted is None and item.startswith("said to be switched over"):
             continue
@@ -76,9 +77,21 @@ def not_true(
     return found
 
 
-def _before(world: World, name: str, before: Serving, run: Run) -> Serving:
-    """What a host served before as a run may tell it: drained by an earlier one it may be put back by the way, and what
-    an earlier one left unproven there is none that anybody goes back to, but the release on record.
+def not_told(run: Run, maintained: Collection[str]) -> list[str]:
+    """I9: hosts that a run left to whoever has them in maintenance, and did not say so."""
+    met = {event.host for event in run.events if event.kind is Kind.STEP_FAILED and "in maintenance" in event.message}
+    ended = run.outcome.hosts if run.outcome else {}
+    return [
+        f"{name} is {ended[name].state.value} and was left in maintenance: {run.last_line}"
+        for name in met & set(maintained) & set(ended)
+        if ended[name].state not in FAILURES or f"{name} left in maintenance" not in run.last_line
+    ]
+
+
+def _before(world: World, name: str, before: Serving, run: Run, *, by_hand: bool) -> Serving:
+    """What a host served before as a run may tell it: drained by an earlier one it may be put back by the way, taken
+    out by a person meanwhile it is out, and what an earlier one left unproven there is none that anybody goes back to,
+    but the release on record.
     """
     now, release = world.serves(name), world.hosts[name].directory(SERVICE).release
     ended = run.outcome.hosts.get(name) if run.outcome else None
@@ -87,7 +100,7 @@ def _before(world: World, name: str, before: Serving, run: Run) -> Serving:
         recorded = tuple(sorted((model, tuple(numbers)) for model, numbers in release.models.items()))
         if (now.versions, now.image) == (recorded, release.container["image"]):
             return now
-    return replace(before, traffic=before.traffic or now.traffic)
+    return replace(before, traffic=now.traffic if by_hand else before.traffic or now.traffic)
 
 
 def left_out(world: World, before: Mapping[str, Serving], run: Run, *, withheld: Collection[str]) -> list[str]:

@@ -43,6 +43,8 @@ WANTED = st.sampled_from([key for key in EVERYTHING if key != (BAD, "serving:2")
 ANY_HOST = st.sampled_from(HOSTS)
 SOME_HOSTS = st.sets(ANY_HOST, min_size=1, max_size=2)
 RECORDS = st.integers(1, 60)
+MOMENTS = st.tuples(st.sampled_from(("balancer.drain", "serving.reload", "balancer.undrain")), st.integers(1, 4))
+"""Right before which call of a run a person puts its host into maintenance."""
 Point = tuple[str, int]
 POINTS = st.one_of(st.tuples(st.just("acts"), st.integers(1, 45)), st.tuples(st.just("calls"), st.integers(1, 130)))
 """Where in a run something happens: most of what matters is between two acts."""
@@ -130,6 +132,16 @@ def by_hand(world: World, host: str, *, out: bool) -> None:
     """A person drains a host in its balancer, or puts it back."""
     pools = {(pool, host) for pool in POOLS}
     world.drained = world.drained | pools if out else world.drained - pools
+    world.record()
+
+
+def maintenance(world: World, host: str, *, over: str = "") -> None:
+    """A person puts a host into maintenance in its balancer, which ends a drain, ours as well. It is ``over`` with
+    ``ready`` or ``drain``.
+    """
+    pools = {(pool, host) for pool in POOLS}
+    world.drained = world.drained | pools if over == "drain" else world.drained - pools
+    world.maintenance = world.maintenance - pools if over else world.maintenance | pools
     world.record()
 
 

@@ -18,8 +18,18 @@ from fleetdeploy.domain.observed import VersionOnDisk
 from fleetdeploy.domain.playbook import Quantity
 from fleetdeploy.domain.service import DesiredService
 
-from .fleet_checks import Wrong, interleaved, kept_leases, left_out, not_true, retried_blindly, secrets_told, tell
-from .fleet_faults import FIRST, HOSTS, PLAIN, STRANGE, THERE, How, by_hand, mend
+from .fleet_checks import (
+    Wrong,
+    interleaved,
+    kept_leases,
+    left_out,
+    not_told,
+    not_true,
+    retried_blindly,
+    secrets_told,
+    tell,
+)
+from .fleet_faults import FIRST, HOSTS, PLAIN, STRANGE, THERE, How, by_hand, maintenance, mend, ours_to_put_back
 from .fleets import new
 
 
@@ -30,8 +40,9 @@ def _call(run: Run, trouble: Trouble) -> int:
 
 
 class FleetLife(RuleBasedStateMachine):
-    """``wanted`` is what the inventory says now; ``withheld`` are hosts that a person took out of the balancer,
-    ``foreign`` what others have on the hosts, ``rotten`` the versions that were cut short.
+    """``wanted`` is what the inventory says now; ``withheld`` are hosts that a person drained in the balancer,
+    ``maintained`` those that a person has in maintenance there, ``foreign`` what others have on the hosts, ``rotten``
+    the versions that were cut short.
     """
 
     def __init__(self) -> None:
@@ -40,6 +51,7 @@ class FleetLife(RuleBasedStateMachine):
         self.wanted: DesiredService = FIRST
         self.debts = {HERE: SimDebts(), THERE: SimDebts()}
         self.withheld: set[str] = set()
+        self.maintained: set[str] = set()
         self.foreign: dict[tuple[str, str], str] = {}
         self.strange: set[str] = set()
         self.rotten: dict[tuple[str, int], VersionOnDisk] = {}
@@ -103,11 +115,17 @@ class FleetLife(RuleBasedStateMachine):
         if all(host.reachable for host in self.world.hosts.values()) and reached:
             self.wrong.add("I7", kept_leases(self.world, who))
             if alone:
-                self.wrong.add("I6", left_out(self.world, before, run, withheld=self.withheld | self.debtors))
+                self.wrong.add("I6", left_out(self.world, before, run, withheld=self.by_hand | self.debtors))
         if alone:
             goal = None if back else wanted
-            self.wrong.add("I9", not_true(self.world, before, goal, run, withheld=self.withheld))
+            self.wrong.add("I9", not_true(self.world, before, goal, run, withheld=self.by_hand))
+            self.wrong.add("I9", not_told(run, self.maintained))
         return run
+
+    @property
+    def by_hand(self) -> set[str]:
+        """The hosts that a person keeps out."""
+        return self.withheld | self.maintained
 
     @property
     def debtors(self) -> set[str]:
@@ -160,6 +178,12 @@ class FleetLife(RuleBasedStateMachine):
         for host in self.withheld:
             by_hand(self.world, host, out=False)
         self.withheld = set()
+        for host in sorted(self.maintained):
+            drained = [debt for debts in self.debts.values() for _, debt in debts.everybodys() if debt.drained]
+            ours = ours_to_put_back(self.world, host) or host in {debt.host for debt in drained}
+            # What a run left half-way is handed back as it was: nobody has proven it.
+            maintenance(self.world, host, over="drain" if ours else "ready")
+        self.maintained = set()
 
     def check_all(self) -> None:
         """All of them, for a sequence that is played again."""
@@ -206,7 +230,7 @@ class FleetLife(RuleBasedStateMachine):
 
     @invariant()
     def what_is_not_ours_is_as_it_was(self) -> None:
-        """I8: foreign containers and files stay, and who was drained by a person stays drained."""
+        """I8: foreign containers and files stay, and whom a person keeps out stays out."""
         assert self.wrong.of("I8") == []
         for (host, name), made in self.foreign.items():
             there = self.world.hosts[host].containers.get(name)
@@ -216,6 +240,8 @@ class FleetLife(RuleBasedStateMachine):
             assert STRANGE in self.world.hosts[host].directory(SERVICE).versions["ranker"], host
         for host in self.withheld:
             assert all((pool, host) in self.world.drained for pool in POOLS), host
+        for host in self.maintained:
+            assert all((pool, host) in self.world.maintenance for pool in POOLS), host
 
     @invariant()
     def exit_codes_and_last_lines_are_true(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from simulation.controller import plays, sim_host
+from simulation.controller import beyond, plays, sim_host
 from simulation.fleet import SimFleet
 from simulation.wire import Wire
 from simulation.world import World
@@ -36,9 +36,11 @@ def foresee(
     """What ``fleetdeploy plan`` makes of a world that :func:`simulation.controller.deploy` would deploy to."""
     by_host = dict.fromkeys(world.hosts, wanted) if isinstance(wanted, DesiredService) else dict(wanted)
     fleet = fleet or SimFleet(world, Wire(world))
-    targets = Targets({name: Target(sim_host(name), (item,)) for name, item in by_host.items()}, "T1")
+    bound = bound or plays(list(by_host))
+    found = {name: Target(sim_host(name), (item,)) for name, item in by_host.items()}
+    targets = Targets(found, "T1", beyond=beyond(bound, by_host))
     plan = targets.observe(fleet, Emitter("r", world.clock), forks=1)
-    return forecast(plan, bound or plays(list(by_host)), fleet, forks=FORKS, durations=durations)
+    return forecast(plan, bound, fleet, forks=FORKS, durations=durations)
 
 
 def waves_of(found: Forecast) -> list[tuple[str, int, int, tuple[str, ...]]]:

@@ -267,6 +267,19 @@ def test_an_entry_goes_by_the_address(debts: Debts) -> None:
     assert list(debts.everybodys()) == []
 
 
+def test_an_entry_of_an_older_place_counts_until_it_is_paid(debts: Debts) -> None:
+    """What a state directory remembers is read, changed by an entry in the one place, and forgotten for good."""
+    old = Debts(debts.directory.parent / "older")
+    old.write(DEBT)
+    both = Debts(debts.directory, old.directory)
+    assert both.of(sim_host("gpu2")) == DEBT == next(both.everybodys())[1]
+    both.write(replace(DEBT, why="still away"))
+    assert [debt.why for _, debt in both.everybodys()] == ["still away"]
+    assert (old.of(sim_host("gpu2")), both.drained_by(sim_host("gpu2"))) == (DEBT, "run-1")
+    both.forget(sim_host("gpu2"))
+    assert list(both.everybodys()) == list(old.everybodys()) == []
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"host": 1}', '{"host": "a", "pools": 3}', "\x00"])
 def test_a_damaged_entry_is_refused_not_forgotten(debts: Debts, text: str) -> None:
     """What cannot be read may be a host that is drained: the run is refused with the file's name."""

@@ -5,7 +5,7 @@ After each rule all invariants are checked; at the end everything is mended, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,6 +27,7 @@ from .fleet_faults import (
     HOSTS,
     HOWS,
     LOAD_S,
+    MOMENTS,
     POINTS,
     RECORDS,
     SOME_HOSTS,
@@ -36,6 +37,7 @@ from .fleet_faults import (
     Point,
     by_hand,
     full_from,
+    maintenance,
     ours_to_put_back,
     reboot_whole,
     rot,
@@ -138,6 +140,16 @@ class FleetMachine(FleetLife):
 
         self.run(self.wanted, how, _at(point, "meanwhile", come_in), alone=False)
 
+    @rule(wanted=WANTED, how=HOWS, point=MOMENTS | POINTS, back=st.booleans())
+    def a_person_sets_maintenance_meanwhile(self, wanted: Key, how: How, point: Point, back: bool) -> None:
+        self.wanted = self.wanted if back else EVERYTHING[wanted]
+        self.run(self.wanted, how, _at(point, "meanwhile", self.a_person_has_it_in_maintenance), back=back)
+
+    def a_person_has_it_in_maintenance(self, name: str) -> None:
+        if name in HOSTS and name not in self.withheld:
+            maintenance(self.world, name)
+            self.maintained.add(name)
+
     # What happens between two runs
 
     @rule(hosts=SOME_HOSTS)
@@ -195,11 +207,15 @@ class FleetMachine(FleetLife):
     @rule(host=ANY_HOST)
     def a_person_drains(self, host: str) -> None:
         ours = any((pool, host) in self.world.drained for pool in POOLS) or ours_to_put_back(self.world, host)
-        if not ours and host not in self.debtors:
+        if not ours and host not in self.debtors | self.maintained:
             by_hand(self.world, host, out=True)
             self.withheld.add(host)
 
-    @precondition(lambda self: self.withheld)
+    @rule(host=ANY_HOST)
+    def a_person_sets_maintenance(self, host: str) -> None:
+        self.a_person_has_it_in_maintenance(host)
+
+    @precondition(lambda self: self.by_hand)
     @rule()
     def a_person_puts_back(self) -> None:
         self.withheld_hosts_come_back()
@@ -242,6 +258,24 @@ TestFleet.settings = settings(
 
 Event = Callable[[FleetMachine], object]
 ALL_BACK = OnFailure.REVERT_ALL
+
+
+def cut_short_twice(act: int, record: int, *, without: Collection[str] = ()) -> tuple[Event, ...]:
+    """A run, ``without`` hosts that are not there, is killed at an act; when they are back the next one, for the same,
+    has no room for this record of its journal.
+    """
+    wanted, how = (4, "serving:1"), How(allow_unreachable=True, most=2) if without else How()
+    events: list[Event] = [
+        lambda fleet: fleet.is_killed(wanted, how, ("acts", act), back=False),
+        lambda fleet: fleet.time_passes(90.0),
+        lambda fleet: fleet.has_no_room_for_its_journal(wanted, How(), record),
+    ]
+    if without:
+        events.insert(0, lambda fleet: fleet.loses_hosts(set(without)))
+        events.insert(2, lambda fleet: fleet.finds_hosts_again())
+    return tuple(events)
+
+
 FOUND: dict[str, tuple[Event, ...]] = {
     "a rollout that fails puts back by the way whom the run before it, overtaken, had drained": (
         lambda fleet: fleet.another_controller_comes_in(
@@ -275,31 +309,11 @@ FOUND: dict[str, tuple[Event, ...]] = {
         *(lambda fleet, number=number: fleet.deploys((number, "serving:1"), How()) for number in (2, 3, 4, 1)),
         lambda fleet: fleet.deploys((4, "serving:2"), How()),
     ),
-    "a host that needed nothing does not make a fleet mixed": (
-        lambda fleet: fleet.is_killed((4, "serving:1"), How(), ("acts", 13), back=False),
-        lambda fleet: fleet.time_passes(90.0),
-        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 43),
-    ),
-    "a host that only had to be put back does not make a fleet mixed": (
-        lambda fleet: fleet.loses_hosts({"gpu1"}),
-        lambda fleet: fleet.is_killed((4, "serving:1"), How(allow_unreachable=True, most=2), ("acts", 10), back=False),
-        lambda fleet: fleet.finds_hosts_again(),
-        lambda fleet: fleet.time_passes(90.0),
-        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 54),
-    ),
-    "nor does it when the run ends while it is tidied up": (
-        lambda fleet: fleet.loses_hosts({"gpu1"}),
-        lambda fleet: fleet.is_killed((4, "serving:1"), How(allow_unreachable=True, most=2), ("acts", 10), back=False),
-        lambda fleet: fleet.finds_hosts_again(),
-        lambda fleet: fleet.time_passes(90.0),
-        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 57),
-    ),
-    "a host that an earlier run left unproven goes back to its record when the run is stopped": (
-        lambda fleet: fleet.loses_hosts({"gpu1"}),
-        lambda fleet: fleet.is_killed((4, "serving:1"), How(allow_unreachable=True, most=2), ("acts", 7), back=False),
-        lambda fleet: fleet.finds_hosts_again(),
-        lambda fleet: fleet.time_passes(90.0),
-        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 30),
+    "a host that needed nothing does not make a fleet mixed": cut_short_twice(13, 43),
+    "a host that only had to be put back does not make a fleet mixed": cut_short_twice(10, 54, without={"gpu1"}),
+    "nor does it when the run ends while it is tidied up": cut_short_twice(10, 57, without={"gpu1"}),
+    "a host that an earlier run left unproven goes back to its record when the run is stopped": cut_short_twice(
+        7, 30, without={"gpu1"}
     ),
     "a marker alone does not make a host one that is out already": (
         lambda fleet: fleet.deploys((2, "serving:2"), How()),
@@ -308,11 +322,7 @@ FOUND: dict[str, tuple[Event, ...]] = {
         lambda fleet: fleet.time_passes(90.0),
         lambda fleet: fleet.goes_back(How()),
     ),
-    "a host that is proven at last makes a fleet mixed whose others did not follow": (
-        lambda fleet: fleet.is_killed((4, "serving:1"), How(), ("acts", 10), back=False),
-        lambda fleet: fleet.time_passes(90.0),
-        lambda fleet: fleet.has_no_room_for_its_journal((4, "serving:1"), How(), 40),
-    ),
+    "a host that is proven at last makes a fleet mixed whose others did not follow": cut_short_twice(10, 40),
 }
 
 

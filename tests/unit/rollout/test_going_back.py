@@ -15,7 +15,8 @@ from fleetdeploy.domain.observed import ObservedHost, ObservedService, Present, 
 from fleetdeploy.domain.plan import HostPlan, Refusal
 from fleetdeploy.domain.secret import Secret
 from fleetdeploy.errors import HostError, InputError
-from fleetdeploy.rollout.going_back import GoingBack, Request, going_back
+from fleetdeploy.rollout.going_back import GoingBack, going_back
+from fleetdeploy.rollout.one_way_back import Request
 from fleetdeploy.rollout.targets import Target, Targets
 
 from .fleets import V1, V2

@@ -25,7 +25,7 @@ from fleetdeploy.rollout.locks import local as lock
 from fleetdeploy.rollout.locks.leases import LeaseKeeper, patiently
 from fleetdeploy.rollout.targets import Target, Targets
 
-from .fleets import V1, V2, killed, settled
+from .fleets import V1, V2, V3, killed, settled
 
 PAIR = ("gpu1", "gpu2")
 
@@ -50,14 +50,16 @@ def test_leases_are_taken_before_anything_is_touched_and_let_go_of_at_the_end() 
     assert kinds(run)[-1] is Kind.LEASES_RELEASED
 
 
-def test_only_hosts_with_work_are_leased() -> None:
-    """A host on which there is nothing to do gets no lease, and a run without work takes none."""
+def test_a_run_leases_what_it_works_on_and_whose_capacity_it_uses() -> None:
+    """Where a host is taken out the others of the play are leased as well, to copy only those with work, else none."""
     world = settled(*PAIR)
-    before = {name: host.leases[SERVICE].fence for name, host in world.hosts.items()}
     run = deploy(world, {"gpu1": V1, "gpu2": V2})
-    assert [host for host, method in run.calls if method == "leases.take"] == ["gpu2"]
+    assert [host for host, method in run.calls if method == "leases.take"] == list(PAIR)
+    before = {name: host.leases[SERVICE].fence for name, host in world.hosts.items()}
     idle = deploy(world, {"gpu1": V1, "gpu2": V2})
     assert [method for _, method in idle.calls] == ["observe", "observe"]
+    copied = deploy(world, {"gpu1": V1, "gpu2": V3}, run_plays=plays(list(PAIR))[:1])
+    assert [host for host, method in copied.calls if method == "leases.take"] == ["gpu2"]
     assert world.hosts["gpu1"].leases[SERVICE].fence == before["gpu1"]
 
 

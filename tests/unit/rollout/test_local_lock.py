@@ -15,7 +15,7 @@ import pytest
 from simulation.clock import VirtualClock
 
 from fleetdeploy.domain.inventory import Connection, Host
-from fleetdeploy.errors import InputError, LockHeld, PreflightRefused
+from fleetdeploy.errors import InputError, Interrupted, LockHeld, PreflightRefused
 from fleetdeploy.rollout.locks import local
 
 HOSTS = [Host("gpu1", Connection("10.0.0.1"))]
@@ -153,3 +153,22 @@ def test_who_waits_for_one_host_holds_up_no_other(tmp_path: Path) -> None:
     ):
         pass
     assert seen == [one.name, two.name]
+
+
+def test_whoever_waits_may_be_asked_to_stop(tmp_path: Path) -> None:
+    """What comes meanwhile ends the waiting at once, and leaves neither a lock nor a note."""
+    waited = list[float]()
+
+    def check() -> None:
+        if len(waited) == 2:
+            raise Interrupted("stopped by SIGTERM", signal_number=15)
+
+    with (
+        local.hold(tmp_path, HOSTS, "first", VirtualClock()),
+        pytest.raises(Interrupted),
+        local.hold(tmp_path, HOSTS, "second", Waiting(waited.append), wait_s=60.0, check=check),
+    ):
+        pytest.fail("it goes on")
+    assert waited[-1] < 1
+    held(tmp_path)
+    assert list(tmp_path.glob("*.json")) == []

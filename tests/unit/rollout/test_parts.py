@@ -21,7 +21,7 @@ from simulation.wire import Wire
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.outcome import HostOutcome, HostState
-from fleetdeploy.domain.plan import Activation, HostPlan
+from fleetdeploy.domain.plan import Activation, HostPlan, Refusal
 from fleetdeploy.errors import HostKeyRefused, InputError, Interrupted, LockHeld, RolloutFailed
 from fleetdeploy.planning.host import plan_host
 from fleetdeploy.rollout.capacity.capacity import Capacity
@@ -141,9 +141,10 @@ GONE = HostOutcome("gone", HostState.UNREACHABLE)
     ],
 )
 def test_the_verdict(outcomes: list[HostOutcome], code: int, line: str) -> None:
-    """Exit code and last line follow from the hosts' outcomes alone."""
+    """Exit code and last line follow from the hosts' outcomes alone; one that leaves something to do says by what."""
     run = judge("run", {item.host: item for item in outcomes}, allowed=(), interrupted=0, again="again")
     assert (run.exit_code, run.last_line) == (code, line)
+    assert run.again == ("again" if code else "")
 
 
 def test_an_interrupted_run_names_what_it_changed_and_what_failed() -> None:
@@ -211,8 +212,24 @@ def test_a_run_that_ends_early_skipped_who_still_needs_something(
     (service,) = plan_host(sim_host("gpu1"), [V1], seen, stamp="T").services
     assert not service.changed
     plan = HostPlan(sim_host("gpu1"), seen, (replace(service, **planned),))
-    assert closed(before, "gpu1", why="stopped", planned=plan, put_back=put_back).state is state
+    ended = closed(before, "gpu1", why="stopped", planned=plan, put_back=put_back)
+    assert (ended.state, ended.as_wanted) == (state, False)
     assert closed(before, "gpu1", why="", planned=plan).state is (before.state if before else HostState.OK)
+
+
+def test_who_was_skipped_and_lacks_nothing_serves_as_wanted() -> None:
+    """A host with nothing to be switched over or put back is skipped as it serves, and not behind the others; of one
+    that is refused, or was not looked at, nobody says so.
+    """
+    seen = settled_host(V1)
+    skipped = HostOutcome("gpu1", HostState.SKIPPED, "stopped")
+    plan = plan_host(sim_host("gpu1"), [V1], seen, stamp="T")
+    files = replace(plan, services=tuple(replace(item, pull_image=True) for item in plan.services))
+    for before, planned in ((skipped, plan), (skipped, files), (None, files)):
+        ended = closed(before, "gpu1", why="stopped", planned=planned)
+        assert (ended.state, ended.as_wanted) == (HostState.SKIPPED, True)
+    for other in (None, HostPlan(sim_host("gpu1"), seen, (), (Refusal("gpu1", "no"),))):
+        assert not closed(skipped, "gpu1", why="stopped", planned=other).as_wanted
 
 
 def test_the_journal_is_on_disk_before_the_step(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_what_cannot_be_done_on_one_host_is_done_on_none(harm: Callable[[World],
     assert (run.code, run.acts) == (5, [])
     assert words in run.last_line
     assert "gpu2" in run.last_line
-    assert "gpu1" not in run.last_line
+    assert "gpu1" not in run.last_line.partition("; no release is possible on every host; ")[0]
     assert world.serves_all() == before
 
 

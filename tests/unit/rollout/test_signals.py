@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 
@@ -27,6 +28,57 @@ def test_a_terminal_that_goes_away_stops_the_run_as_sigterm_does() -> None:
     with pytest.raises(Interrupted, match="stopped by SIGHUP") as caught:
         interrupts.check()
     assert caught.value.exit_code == 143
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The exit codes that the process would have ended with at once."""
+    found = list[int]()
+    monkeypatch.setattr(os, "_exit", found.append)
+    monkeypatch.setattr(os, "write", lambda *_: None)
+    return found
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_hangup_is_never_the_second_signal(ended: list[int], first: signal.Signals) -> None:
+    """A shell and the kernel send one each when a terminal goes away, and no person has asked to stop now."""
+    told = list[str]()
+    interrupts = Interrupts(told.append)
+    with interrupts:
+        for number in (first, signal.SIGHUP, signal.SIGHUP):
+            send(number)
+    assert ended == []
+    assert told == [first.name]
+    assert interrupts.requested == (signal.SIGTERM if first is signal.SIGHUP else first)
+
+
+@pytest.mark.parametrize("again", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_wish_ends_the_run_at_once(ended: list[int], first: signal.Signals, again: signal.Signals) -> None:
+    """Ctrl-C or kill, in any order; a service manager may send SIGHUP beside SIGTERM for one wish."""
+    with Interrupts(lambda _: None):
+        for number in (signal.SIGHUP, first, signal.SIGHUP):
+            send(number)
+        assert ended == []
+        send(again)
+    assert ended == [128 + again]
+
+
+def test_a_hangup_that_comes_twice_stops_a_reading_once(ended: list[int]) -> None:
+    """While models are read the first one raises; the second does not raise once more into what is closed then."""
+    interrupts = Interrupts(lambda _: None)
+    done = list[str]()
+
+    def read() -> None:
+        try:
+            send(signal.SIGHUP)
+        finally:
+            send(signal.SIGHUP)
+            done.append("closed")
+
+    with interrupts, pytest.raises(Interrupted), interrupts.at_once():
+        read()
+    assert (done, ended) == (["closed"], [])
 
 
 def test_nohup_is_heeded() -> None:
@@ -55,3 +107,34 @@ def test_when_all_is_over_a_signal_says_how_it_ended(monkeypatch: pytest.MonkeyP
         send(signal.SIGINT)
     assert told == ["SIGINT"]
     assert (written, ended) == ([b"OK: 2 of 2 hosts changed"], [130])
+
+
+def test_where_nothing_is_at_stake_a_signal_ends_the_command_where_it_is() -> None:
+    """The first one raises within the block and is told by that alone; behind it the next safe point is waited for."""
+    told = list[str]()
+    interrupts = Interrupts(told.append)
+    with interrupts:
+        with (  # noqa: PT012  that the block is left at its first line is what is tested
+            pytest.raises(Interrupted, match="stopped by SIGTERM") as caught,
+            interrupts.at_once(),
+        ):
+            send(signal.SIGTERM)
+            pytest.fail("it goes on")
+        assert caught.value.exit_code == 143
+        assert told == []
+    later = Interrupts(told.append)
+    with later:
+        with later.at_once():
+            pass
+        send(signal.SIGINT)
+    assert told == ["SIGINT"]
+
+
+def test_a_signal_that_was_taken_for_an_error_of_something_else_still_counts() -> None:
+    """Whoever goes on after any error ends at the end of the block, and one that came before it does not enter it."""
+    interrupts = Interrupts(lambda _: None)
+    with interrupts:
+        with pytest.raises(Interrupted), interrupts.at_once(), suppress(Exception):
+            send(signal.SIGINT)
+        with pytest.raises(Interrupted), interrupts.at_once():
+            pytest.fail("it is entered")

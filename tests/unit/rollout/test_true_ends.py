@@ -121,7 +121,7 @@ def test_a_debt_that_cannot_be_read_stops_the_run_first(debts: Debts) -> None:
     """A damaged record of a host that is away is exit 2, with nothing touched."""
     world = settled(*THREE)
     debts.directory.mkdir()
-    debts._file(address_of(sim_host("gpu2"))).write_text("garbage")
+    debts._files(address_of(sim_host("gpu2")))[0].write_text("garbage")
     world.hosts["gpu2"].reachable = False
     run = deploy(world, V2, debts=debts, allow_unreachable=True, run_plays=TWO_OUT)
     assert (run.code, run.acts) == (2, [])
@@ -137,7 +137,7 @@ def test_a_debt_damaged_meanwhile_is_told(debts: Debts) -> None:
         if event.kind is Kind.PLAY_STARTED:
             debts.directory.mkdir(exist_ok=True)
             for name in ("gpu1", "gpu2"):
-                debts._file(address_of(sim_host(name))).write_text("garbage")
+                debts._files(address_of(sim_host(name)))[0].write_text("garbage")
 
     with mock.patch.object(Debts, "drained_by", return_value=""):
         run = deploy(world, V2, debts=debts, allow_unreachable=True, run_plays=TWO_OUT, sinks=[damage])
@@ -226,6 +226,23 @@ def test_a_host_that_may_get_requests_is_named_once(debts: Debts) -> None:
         run = deploy(world, V2, debts=debts, allow_unreachable=True, run_plays=TWO_OUT * 2)
     assert run.last_line.endswith("; gpu2 may still get requests with what it served before")
     assert [event.host for event in run.events if event.kind is Kind.DEBT_MADE] == ["gpu2"]
+
+
+def test_who_was_only_to_be_tidied_up_does_not_make_the_fleet_mixed() -> None:
+    """A run that ends while it prunes says what stopped it, not that the fleet is mixed: every host serves alike."""
+    world = settled(*THREE)
+    assert deploy(world, {**dict.fromkeys(THREE, V2), "gpu1": V1}).code == 0
+    there = world.hosts["gpu3"].directory(SERVICE).versions["ranker"]
+    there[9] = replace(there[2], number=9)
+
+    def full(event: Event) -> None:
+        if event.kind is Kind.STEP_STARTED and event.task == "prune":
+            raise OSError(28, "No space left on device")
+
+    run = deploy(world, V2, sinks=[full])
+    assert states(run) == {"gpu1": HostState.CHANGED, "gpu2": HostState.OK, "gpu3": HostState.SKIPPED}
+    said = "FAILED: the journal cannot be written: No space left on device, after every host was switched over; "
+    assert (run.code, run.last_line) == (4, f"{said}mend it, then: fleetdeploy deploy")
 
 
 OTHER, OTHER_POOLS = "tagging", ("tagging_rest",)

@@ -57,6 +57,22 @@ def test_the_last_good_one_stays_whatever_came_between() -> None:
     assert stays(plan(5, *history), 1) == [2, 5]
 
 
+def test_what_was_taken_back_pushes_nothing_good_out() -> None:
+    """Releases that a rollback left go first: who goes back twice still finds what was good before."""
+    tried = (release(4), release(3, took_back="c4"), release(5), release(3, took_back="c5"))
+    history = (release(1), release(2), release(3), *tried)
+    assert stays(plan(3, *history), 3) == [1, 2, 3]
+    assert stays(plan(6, *history, release(6)), 3) == [2, 3, 6]
+    assert stays(plan(4, *history, release(4)), 2) == [3, 4], "it was proven once more since"
+    assert stays(plan(1, release(1), release(2), release(1, took_back="c2")), 3) == [1, 2], "there is room for it"
+
+
+def test_a_version_of_a_release_that_was_taken_back_stays_where_a_good_one_has_it() -> None:
+    """What was taken back may have been another image or configuration of the same versions."""
+    history = (release(1), release(2), release(2, "image"), release(2, took_back="image"))
+    assert stays(plan(2, *history), 2) == [1, 2]
+
+
 def test_pinned_versions_stay() -> None:
     """What the inventory pins is never removed."""
     found = plan(6, release(4), release(6))

@@ -23,13 +23,14 @@ from fleetdeploy.domain.observed import (
 )
 from fleetdeploy.domain.plan import ServicePlan
 from fleetdeploy.planning.host import plan_host
+from fleetdeploy.planning.rollback import last_good, past_of, proven_here, taken_back
 from fleetdeploy.tasks.prune import prunable
 
 PROPERTY = settings.get_profile("property")
 MODELS = ("ranker", "tagger")
 NUMBERS = st.frozensets(st.integers(1, 9), max_size=6)
 SERVING = st.dictionaries(st.sampled_from(MODELS), NUMBERS.map(lambda found: tuple(sorted(found))))
-RELEASES = st.lists(st.tuples(st.sampled_from("abcd"), SERVING), max_size=6)
+RELEASES = st.lists(st.tuples(st.sampled_from("abcd"), SERVING, st.sampled_from(["", "", "a", "b"])), max_size=6)
 STATES = st.dictionaries(st.integers(1, 9), st.sampled_from(list(State)), max_size=4)
 SERVED = st.fixed_dictionaries({"ranker": st.none() | STATES})
 
@@ -41,9 +42,9 @@ def said(states: dict[int, State] | None) -> Reading[tuple[VersionState, ...]]:
     return Present(tuple(VersionState(number, state) for number, state in states.items()))
 
 
-def proven(releases: list[tuple[str, dict[str, tuple[int, ...]]]]) -> Reading[tuple[ProvenRelease, ...]]:
-    """A history, the oldest release first; the same letter is the same content."""
-    return Present(tuple(ProvenRelease(f"T{at}-{letter}", models) for at, (letter, models) in enumerate(releases)))
+def proven(releases: list[tuple[str, dict[str, tuple[int, ...]], str]]) -> Reading[tuple[ProvenRelease, ...]]:
+    """A history, the oldest release first; the same letter is the same content, the last one was taken back for it."""
+    return Present(tuple(ProvenRelease(f"T{at}-{letter}", *told) for at, (letter, *told) in enumerate(releases)))
 
 
 @st.composite
@@ -88,8 +89,11 @@ def test_nothing_that_is_wanted_recorded_or_served_is_ever_removed(plan: Service
     else:
         assert "ranker" not in {name for name, _ in removed}
     if isinstance(plan.observed.history, Present):
-        # The current release is one of those that stay.
-        for release in plan.observed.history.value[::-1][: keep - 1]:
+        # The current release is one of those that stay, and so is the one that a rollback goes to.
+        left = taken_back(proven_here(plan.observed))
+        good = [item for item in plan.observed.history.value[::-1] if item.content_hash not in left]
+        last = last_good(past_of(plan.observed))
+        for release in good[: keep - 1] + [item for item in good if item.content_hash == last]:
             assert not removed & {(name, number) for name, numbers in release.models.items() for number in numbers}
         return
     for name in MODELS:

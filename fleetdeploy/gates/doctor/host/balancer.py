@@ -32,11 +32,14 @@ def look(facts: HostFacts) -> Iterator[Finding]:
         )
     new = all(isinstance(seen.release, Absent) for seen in facts.observed.services.values())
     for traffic in (Traffic.DOWN, Traffic.MAINTENANCE, Traffic.DRAINED, Traffic.DRAINING):
-        if out := [member.pool for member in members if member.traffic is traffic]:
+        out = [member.pool for member in members if member.traffic is traffic]
+        if out and new and traffic is Traffic.DOWN:
+            yield fine(f"the balancer {wish.host} waits for its first release in {', '.join(out)}")
+        elif out:
             yield warn(
                 f"the balancer {wish.host} sends it nothing ({traffic.value}) in {', '.join(out)}",
-                why="nothing was deployed to it yet" if new else "the fleet has less capacity",
-                fix="fleetdeploy deploy -l {host}" if new else "fleetdeploy status {host}",
+                why="the fleet has less capacity",
+                fix="fleetdeploy status {fleet}{host}",
             )
     if members and all(member.traffic is Traffic.UP for member in members) and not lacking:
         yield fine(f"the balancer {wish.host} sends it requests in {', '.join(wish.all_pools)}")
@@ -56,4 +59,4 @@ def look(facts: HostFacts) -> Iterator[Finding]:
         yield fine(f"the balancer {wish.host} may be told to drain")
 
 
-CHECK = Check(Group.FLEET, "what the balancer does", look, "fleetdeploy status {host}")
+CHECK = Check(Group.FLEET, "what the balancer does", look, "fleetdeploy status {fleet}{host}")

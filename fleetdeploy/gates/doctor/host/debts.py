@@ -11,7 +11,7 @@ from fleetdeploy.gates.doctor.check import Check, Group, fine, warn
 def look(facts: HostFacts) -> Iterator[Finding]:
     """By this controller's records and the host's own marker."""
     if facts.owes:
-        yield warn(f"it has missed a release: {facts.owes}", fix="fleetdeploy deploy -l {host}")
+        yield warn(f"it has missed a release: {facts.owes}", fix="fleetdeploy deploy {fleet}-l {host}")
     drained = False
     for name, service in facts.observed.services.items():
         if run := known(service.drained_by):
@@ -19,10 +19,10 @@ def look(facts: HostFacts) -> Iterator[Finding]:
             yield warn(
                 f"run {run} took it out of its balancer for service {name}, and has not put it back",
                 why="the fleet has less capacity",
-                fix=f"fleetdeploy resume {run}  (or `fleetdeploy deploy -l {{host}}`)",
+                fix=f"fleetdeploy resume {run}  (or `fleetdeploy deploy {{fleet}}-l {{host}}`)",
             )
     if not facts.owes and not drained:
         yield fine("it owes nothing")
 
 
-CHECK = Check(Group.FLEET, "what the host owes", look, "fleetdeploy status {host}")
+CHECK = Check(Group.FLEET, "what the host owes", look, "fleetdeploy status {fleet}{host}")

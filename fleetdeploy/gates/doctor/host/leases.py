@@ -18,10 +18,10 @@ def look(facts: HostFacts) -> Iterator[Finding]:
             yield warn(
                 f"{lease.holder} works on service {name} now",
                 why="other runs are turned away meanwhile",
-                fix="wait for it; if it hangs: fleetdeploy lock break {host} --reason TEXT",
+                fix="wait for it; if it hangs: fleetdeploy lock break {fleet}{host} --reason TEXT",
             )
     if not held:
         yield fine("nobody works on it now")
 
 
-CHECK = Check(Group.FLEET, "who works on the host", look, "fleetdeploy lock show {host}")
+CHECK = Check(Group.FLEET, "who works on the host", look, "fleetdeploy lock show {fleet}{host}")

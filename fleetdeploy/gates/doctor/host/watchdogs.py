@@ -19,10 +19,10 @@ def look(facts: HostFacts) -> Iterator[Finding]:
             yield bad(
                 f"service {name}: {watch.told}",
                 why="what the host serves is what the failed release left",
-                fix="fleetdeploy status {host}, then fleetdeploy rollback -l {host}",
+                fix="fleetdeploy status {fleet}{host}, then fleetdeploy rollback {fleet}-l {host}",
             )
         else:
-            yield warn(f"service {name}: {watch.told}", fix="fleetdeploy status {host}")
+            yield warn(f"service {name}: {watch.told}", fix="fleetdeploy status {fleet}{host}")
 
 
-CHECK = Check(Group.FLEET, "the watchdogs' state", look, "fleetdeploy status {host}")
+CHECK = Check(Group.FLEET, "the watchdogs' state", look, "fleetdeploy status {fleet}{host}")

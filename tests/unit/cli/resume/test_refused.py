@@ -6,6 +6,10 @@ import re
 
 import pytest
 
+from fleetdeploy.cli import options
+from fleetdeploy.config.inventory.load import load_inventory
+from fleetdeploy.rollout.locks import local
+
 from ..resumes import MIDDLE, Shell, converged
 
 pytestmark = pytest.mark.simulation
@@ -119,20 +123,17 @@ def test_a_state_directory_that_is_not_there_is_a_mistake(shell: Shell) -> None:
     assert "the runs cannot be read: Not a directory" in shell("resume").err
 
 
-def test_a_run_that_goes_on_is_not_touched(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_goes_on_is_not_touched(shell: Shell) -> None:
     """While another process has its lock it is told as going on, exit 6."""
-    from fleetdeploy.rollout.locks import local
-
     shell.killed(MIDDLE, "deploy")
-    real, found = local.hold, list[int]()
-
-    def busy() -> None:
-        monkeypatch.setattr(local, "hold", real)
-        found.append(shell("resume").code)
-
-    shell.at(("gpu2", "observe"), busy)
-    shell("resume")
-    assert found == [6]
+    inventory = load_inventory([shell.path / "inventory.yml"])
+    hosts = [inventory.hosts[name] for name in ("gpu1", "gpu2")]
+    with local.hold(options.state_home() / "locks", hosts, shell.runs()[-1], shell.world.clock):
+        result = shell("resume")
+    assert (result.code, shell.acts) == (6, [])
+    assert "another run works on gpu1" in " ".join(result.err.split())
+    assert shell("resume").code == 0
+    converged(shell)
 
 
 def test_every_line_of_help_fits_a_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

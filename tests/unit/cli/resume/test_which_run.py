@@ -26,10 +26,19 @@ def test_what_is_told_first_is_what_the_journal_has(shell: Shell) -> None:
     (run,) = shell.runs()[1:]
     assert shell("resume").err.splitlines()[:4] == [
         f"resuming run {run}: fleetdeploy deploy -i inventory.yml --state-dir state",
-        "  nothing tells of its end: it was killed, or still goes on",
+        "  nothing tells of its end: it was stopped at once, killed, or still goes on",
         "  undrain done: gpu1",
         "  in the middle of activate: gpu2",
     ]
+
+
+def test_a_host_that_had_nothing_to_do_is_not_said_to_wait(shell: Shell) -> None:
+    """Of a run that was killed before it told of every host, the plan tells which of them needed nothing."""
+    assert shell("deploy", "-l", "gpu1").code == 0
+    shell.killed(MIDDLE, "deploy")
+    told = shell("resume").err.splitlines()
+    assert "  nothing to do there: gpu1" in told
+    assert "  in the middle of activate: gpu2" in told
 
 
 def test_an_interrupted_run_goes_on(shell: Shell) -> None:

@@ -19,6 +19,8 @@ from fleetdeploy.gates.doctor.check import (
     findings_of_host,
     host_checks,
     judged,
+    typed,
+    warn,
 )
 
 from .hosts import HEALTHY, HOST, saying
@@ -158,3 +160,13 @@ def test_a_host_without_services_is_asked_less() -> None:
     assert meant == {name for name, check in host_checks().items() if not check.services}
     assert "clock" in meant
     assert "docker_engine" not in meant
+
+
+@pytest.mark.parametrize(
+    ("fleet", "fix"),
+    [("-i inventories/prod", "fleetdeploy status -i inventories/prod {host}"), ("", "fleetdeploy status {host}")],
+)
+def test_a_fix_names_the_inventory_as_it_was_given(fleet: str, fix: str) -> None:
+    """What is to be typed looks at the fleet that was looked at."""
+    found = [warn("a", fix="fleetdeploy status {fleet}{host}"), warn("b", fix="df -h")]
+    assert [item.fix for item in typed(found, fleet)] == [fix, "df -h"]

@@ -541,16 +541,19 @@ def test_what_a_host_says_is_no_command() -> None:
     assert any("docker rm -f 'x; rm -rf /'" in item.fix for item in told("foreign", seen(containers=Present((trap,)))))
 
 
-@pytest.mark.parametrize(
-    ("release", "fix"), [(Absent(), "fleetdeploy deploy -l {host}"), (Unknown("x"), "fleetdeploy status {host}")]
-)
-def test_a_new_host_is_deployed_to(release: Absent | Unknown, fix: str) -> None:
-    """A host that its balancer sends nothing is told to be deployed to where it never was, and to be looked at else."""
+@pytest.mark.parametrize(("release", "fixes"), [(Absent(), []), (Unknown("x"), ["fleetdeploy status {fleet}{host}"])])
+def test_a_new_host_is_not_missed(release: Absent | Unknown, fixes: list[str]) -> None:
+    """A host that its balancer finds down is to be looked at, unless nothing was ever deployed to it."""
     down = tuple(replace(member, traffic=Traffic.DOWN) for member in MEMBERS)
-    found = [
-        item.fix for item in told("balancer", replace(service(release=release), members=Present(down))) if item.fix
-    ]
-    assert found == [fix]
+    found = told("balancer", replace(service(release=release), members=Present(down)))
+    assert [item.fix for item in found if item.fix] == fixes
+
+
+def test_a_new_host_that_somebody_took_out_is_told() -> None:
+    """A first release would not put it back."""
+    out = tuple(replace(member, traffic=Traffic.MAINTENANCE) for member in MEMBERS)
+    found = told("balancer", replace(service(release=Absent()), members=Present(out)))
+    assert [item.health for item in found if item.fix] == [WARN]
 
 
 def test_silent_docker_is_told_once() -> None:

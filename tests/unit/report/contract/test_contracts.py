@@ -19,7 +19,8 @@ from simulation.wire import Killed, Trouble
 from fleetdeploy.domain.events import FORMAT, Event, Kind
 from fleetdeploy.domain.playbook import OnFailure, Quantity
 from fleetdeploy.report.contract.event_schema import event_schema
-from fleetdeploy.report.contract.kinds import KINDS, NEVER, announces, is_written
+from fleetdeploy.report.contract.kinds import KINDS, announces, is_written
+from fleetdeploy.report.contract.shape import NEVER
 from fleetdeploy.rollout.debt.ledger import Debts
 from fleetdeploy.rollout.emitter import ANNOUNCING
 from fleetdeploy.rollout.journal.record import line_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -26,6 +27,7 @@ PLAN = [
     "      +      versions: 2",
     "    ranker: 2 is loaded next to 1 and answers, then 1 leaves",
 ]
+COPY_BYTES = 1900 * 1024**2
 COMMAND = "fleetdeploy deploy -i inventories/prod playbooks/deploy.yml"
 
 
@@ -101,9 +103,9 @@ def _ended(run: Run, events: list[Event], begun_s: float, *, traffic: bool) -> l
         rest = sorted([*rest, *_traffic(told, begun_s, end_s)], key=lambda event: event.time_s)
     if run.outcome:
         outcome = run.outcome
-        rest.append(
-            told(Kind.RUN_FINISHED, end_s, outcome.last_line, exit_code=outcome.exit_code, hosts=as_json.hosts(outcome))
-        )
+        last, again = re.sub("fleetdeploy deploy$", COMMAND, outcome.last_line), COMMAND if outcome.exit_code else ""
+        hosts_said = as_json.hosts(outcome)
+        rest.append(told(Kind.RUN_FINISHED, end_s, last, exit_code=outcome.exit_code, hosts=hosts_said, again=again))
     return [*around, *rest]
 
 
@@ -166,6 +168,34 @@ def many(copies: int = 5) -> tuple[Event, ...]:
 
 def _twins(name: str, copies: int) -> list[str]:
     return [f"gpu{int(name.removeprefix('gpu')) + 20 * number}" for number in range(copies)]
+
+
+@cache
+def hundred() -> tuple[Event, ...]:
+    """A hundred hosts, one of which answers wrongly and goes back; more may fail, and so the others go on. Simulating
+    it takes a minute or two.
+    """
+    serial = (Quantity(1), Quantity(10, percent=True), Quantity(50, percent=True))
+    world = settled(*names(100))
+    world.hosts["gpu42"].quality[("ranker", 2)] = Quality.WRONG
+    run = deploy(world, V2, run_plays=_rolled(100, serial=serial, out=10, max_fail_percentage=5.0))
+    return tuple(with_copies(paced(run, side_by_side=10)))
+
+
+def with_copies(events: Sequence[Event]) -> list[Event]:
+    """The events, and how far each copy is, once in two seconds."""
+    found, begun = list(events), dict[str, float]()
+    for event in events:
+        if (event.kind, event.task) == (Kind.STEP_STARTED, "stage"):
+            begun[event.host] = event.time_s
+        elif (event.kind, event.task) == (Kind.STEP_FINISHED, "stage"):
+            start_s, took_s = begun[event.host], event.time_s - begun[event.host]
+            rate = COPY_BYTES / took_s
+            for past_s in range(1, int(took_s), 2):
+                data = {"model": "ranker", "version": 2, "done_bytes": int(rate * past_s), "total_bytes": COPY_BYTES}
+                told = Event(Kind.COPY_PROGRESSED, start_s + past_s, event.run, host=event.host, task="stage")
+                found.append(replace(told, data={"service": "ranking", **data, "bytes_per_s": rate}))
+    return sorted(found, key=lambda event: (event.kind is Kind.RUN_FINISHED, event.time_s))
 
 
 @cache

@@ -80,11 +80,45 @@ def test_failures_and_ways_back_are_marked() -> None:
     assert all(bar.label.startswith("↩") for bar in lane if bar.undo and bar.label)
 
 
+def test_a_label_stands_where_all_of_it_fits() -> None:
+    """One that fits on some pages alone says so; of one that fits nowhere its mark is left, if it has any."""
+    told = [(Kind.RUN_STARTED, 0.0, {}), (Kind.RUN_FINISHED, 100.0, {})]
+    found = {}
+    for seconds in (4, 8, 12, 30):
+        began, ended = (Event(kind, time_s, "r", host="a", task="activate") for kind, time_s in (
+            (Kind.STEP_STARTED, 1.0), (Kind.STEP_FINISHED, 1.0 + seconds)))  # fmt: skip
+        first, last = (Event(kind, time_s, "r", data=data) for kind, time_s, data in told)
+        ((bar,),) = times_of(RunStory.of([first, began, ended, last])).rows[0].lanes
+        assert "activate" in bar.title
+        found[seconds] = (bar.label, bar.room)
+    assert found == {
+        4: ("", ""),
+        8: ("activate", "on-wide-pages"),
+        12: ("activate", "not-on-phones"),
+        30: ("activate", ""),
+    }
+
+
+def test_a_failure_in_a_narrow_bar_keeps_its_mark() -> None:
+    """Where its name has no room: colour alone would not do."""
+    found = {}
+    for seconds in (0.5, 4, 30):
+        story = RunStory.of([
+            Event(Kind.RUN_STARTED, 0.0, "r"), Event(Kind.STEP_STARTED, 1.0, "r", host="a", task="activate"),
+            Event(Kind.STEP_FAILED, 1.0 + seconds, "r", host="a", task="activate", message="no"),
+            Event(Kind.RUN_FINISHED, 100.0, "r"),
+        ])  # fmt: skip
+        ((bar,),) = times_of(story).rows[0].lanes
+        found[seconds] = bar.label
+    assert found == {0.5: "", 4: "✕", 30: "✕ activate"}
+
+
 def test_plays_and_waves_are_above_the_rows() -> None:
     """Every play and wave that was begun has its bar, each wave up to the next."""
     story = RunStory.of(scenes.rolling())
     found = times_of(story)
-    assert [bar.label for bar in found.plays] == [play.name for play in story.plays]
+    assert [bar.title.partition(":")[0] for bar in found.plays] == [f"play {play.name}" for play in story.plays]
+    assert found.plays[0].label == story.plays[0].name
     waves = [bar for bar in found.waves if bar.kind != "soak"]
     assert len(waves) == sum(len(play.waves) for play in story.plays)
     assert "wave 2 of 4: gpu2, gpu3, gpu4, gpu5, gpu6" in waves[2].title
@@ -183,6 +217,18 @@ def test_traffic_is_told_by_pool() -> None:
     rate, errors = second.charts
     assert [(column.left, column.width, column.height) for column in rate.columns] == [(0, 50, 100), (50, 50, 100)]
     assert (errors.columns, errors.caption, errors.warns) == ((), "No errors.", False)
+
+
+def test_a_pool_that_nobody_asked_is_told_in_words() -> None:
+    """As one of new hosts: an empty chart says nothing."""
+    quiet = {"requests": 0, "errors": 0, "seconds": 5.0}
+    story = run_of(
+        (Kind.RUN_STARTED, 0, {}),
+        (Kind.TRAFFIC_SAMPLED, 5, {"pools": {"quiet": quiet, "cut": {**quiet, "errors": 1}}}),
+    )
+    cut, pool = charts.pools(story, scale_of(story))
+    assert [(chart.caption, chart.columns) for chart in pool.charts] == [("None came.", ())]
+    assert any(chart.warns for chart in cut.charts)
 
 
 def test_hours_of_traffic_are_told_in_few_columns() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.report.html.page import MARK, is_report, page
 from fleetdeploy.report.story.run_story import RunStory
+from fleetdeploy.report.story.verdict import what_next
 
 from . import scenes
 
@@ -135,7 +138,7 @@ def test_the_summary_says_how_it_ended() -> None:
     text = drawn(scenes.failing()).text()
     for part in (
         "failed, fleet mixed", "FAILED: gpu2; the fleet is mixed: gpu1 changed", scenes.COMMAND, "ada@deploy1",
-        "/srv/models", "Exit code 4", "1 ↩ reverted", "4 – skipped", "Stopped after gpu2:", "fleetdeploy resume run-T",
+        "/srv/models", "Exit code 4", "1 ↩ reverted", "4 – skipped", "Stopped after gpu2:", "once it is mended",
     ):  # fmt: skip
         assert part in text, part
 
@@ -153,6 +156,29 @@ def test_a_failure_has_its_hint_and_last_lines() -> None:
     assert "the version is AVAILABLE but does not compute what was recorded" in text
     assert "the last lines of fleetdeploy-ranking" in text
     assert "undo activate" in text
+
+
+@pytest.mark.parametrize("scene", [scenes.failing, scenes.all_back, scenes.unfinished, scenes.rolling])
+def test_what_to_type_next_is_what_the_story_says(scene: Callable[[], Sequence[Event]]) -> None:
+    """The same as on the terminal, in its order, with what each is for; nothing where nothing is left to do."""
+    story = RunStory.of(scene())
+    told = what_next(story)
+    assert bool(told) is (story.exit_code != 0)
+    section = re.search(r'<div class="next">.*?</div>', page(story), re.DOTALL)
+    text = html.unescape(section.group()) if section else ""
+    assert re.findall(r'<code class="command">(.*?)</code>', text) == [item.command for item in told]
+    assert all(item.why in text for item in told)
+
+
+def test_how_long_it_was_expected_to_take_is_told_as_far_as_it_was_known() -> None:
+    """About so long, or at least so long where of some of it nobody knew."""
+    events = scenes.failing()
+    for at_least, told in ((False, "Expected about "), (True, "Expected at least ")):
+        said = [
+            replace(event, data={**event.data, "at_least": at_least}) if event.kind is Kind.PLAN_MADE else event
+            for event in events
+        ]
+        assert told in drawn(said).text()
 
 
 def test_what_was_to_change_is_shown_once_for_hosts_alike() -> None:
@@ -194,6 +220,16 @@ def test_without_traffic_it_is_said_that_nobody_told() -> None:
     """A run whose balancer told nothing has a sentence in place of charts."""
     assert "No balancer told" in drawn(scenes.failing()).text()
     assert "No balancer told" not in drawn(scenes.rolling()).text()
+
+
+def test_of_many_hosts_those_in_trouble_come_first() -> None:
+    """In the table, where nobody looks through a hundred rows for one; the others follow in their order."""
+    events = list(scenes.many())
+    failed = Event(Kind.STEP_FAILED, events[-2].time_s, events[0].run, host="gpu42", task="verify", message="no")
+    found = drawn([*events[:-1], failed, events[-1]])
+    rows = [attrs["data-host"] for tag, attrs in found.elements if tag == "tr" and "data-host" in attrs]
+    story = RunStory.of(events)
+    assert rows == ["gpu42", *(name for name in story.hosts if name != "gpu42")]
 
 
 def test_many_hosts_without_trouble_are_folded_together() -> None:

@@ -101,18 +101,23 @@ def test_an_old_run_is_told_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_copy_says_how_long_it_goes_on() -> None:
-    """Bytes and rate give the time that is left; without a rate nobody can tell. The step's end is the copy's."""
+    """Bytes and rate give the time that is left; without a rate, or with one of the first kibibytes alone, nobody can
+    tell. The step's end is the copy's.
+    """
     story = RunStory()
 
     def tell(kind: Kind, **data: object) -> None:
         story.tell(Event(kind, 1.0, "r", host="gpu1", task="stage", data=data))
 
     tell(Kind.STEP_STARTED)
-    tell(Kind.COPY_PROGRESSED, model="m", version=2, done_bytes=25, total_bytes=100, bytes_per_s=5.0)
+    mib = 1024 * 1024
+    tell(Kind.COPY_PROGRESSED, model="m", version=2, done_bytes=mib - 1, total_bytes=100 * mib, bytes_per_s=22.0)
     host = story.hosts["gpu1"]
-    assert host.copy == Copy("m", 2, 25, 100, 5.0)
+    assert host.copy == Copy("m", 2, mib - 1, 100 * mib)
+    assert host.copy.left_s is None
+    tell(Kind.COPY_PROGRESSED, model="m", version=2, done_bytes=25 * mib, total_bytes=100 * mib, bytes_per_s=5.0 * mib)
+    assert host.copy == Copy("m", 2, 25 * mib, 100 * mib, 5.0 * mib)
     assert host.copy.left_s == 15.0
-    assert Copy("m", 2, 25, 100).left_s is None
     tell(Kind.STEP_FINISHED)
     assert host.copy is None
 

@@ -4,15 +4,20 @@ standard input.
 ::
 
     python replay.py fails 100 40% 80% --no-color
+
+In place of a scene there may be a file of its events, one as JSON on each line.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from fleetdeploy.cli.changing import run_view
-from fleetdeploy.domain.events import Kind
+from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.report.story.run_story import RunStory
 from fleetdeploy.report.terminal import console, recap
 from fleetdeploy.report.terminal.live import Board
@@ -32,7 +37,7 @@ class EventClock:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("scene", choices=("first", "update", "fails"))
+    parser.add_argument("scene", help="first, update, fails, or a file")
     parser.add_argument("hosts", type=int)
     parser.add_argument("stops", nargs="*", help="an event's number, or a share such as 40%% of them")
     parser.add_argument("-v", "--verbose", action="count", default=0)
@@ -43,7 +48,8 @@ def main() -> None:
     arguments.quiet = False
     clock, story, out = EventClock(), RunStory(), console(stderr=True, no_color=arguments.no_color)
     view = run_view.chosen(out, arguments, clock)  # type: ignore[arg-type]
-    events = scene(arguments.scene, arguments.hosts)
+    file = Path(arguments.scene)
+    events = _read(file) if file.is_file() else scene(arguments.scene, arguments.hosts)
     stops = [_number(text, len(events)) for text in arguments.stops]
     told = Interrupts(lambda name: out.print(f"{name}: stopping at the next safe point; once more to stop now"))
     told.__enter__()
@@ -63,6 +69,11 @@ def main() -> None:
             sys.stdin.readline()
     view.close()
     recap(out, story, every_host=bool(arguments.verbose))
+
+
+def _read(file: Path) -> Sequence[Event]:
+    lines = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return [Event(**{**line, "kind": Kind(line["kind"])}) for line in lines]
 
 
 def _number(text: str, count: int) -> int:

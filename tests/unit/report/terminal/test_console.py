@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
 
 import pytest
+from rich.console import Console
 from rich.text import Text
 
-from fleetdeploy.report.terminal.console import console
+from fleetdeploy.report.terminal.console import console, put, put_whole
 
 
 @pytest.mark.parametrize("variable", [True, False])
@@ -48,3 +50,39 @@ def test_colour_in_a_pipe_breaks_no_line(capsys: pytest.CaptureFixture[str], mon
     monkeypatch.setenv("FORCE_COLOR", "1")
     console(stderr=False, no_color=False).print(Text("word " * 60))
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_a_tab_breaks_no_line_anew() -> None:
+    """What a host indents with one is as wide as it looks: what goes on below stays indented."""
+    file = io.StringIO()
+    narrow = Console(file=file, width=40, color_system=None, highlight=False, markup=False)
+    put(narrow, Text("    | \t\t" + "word " * 6))
+    rows = file.getvalue().splitlines()
+    assert len(rows) > 1
+    assert all(row.startswith("    ") and len(row) <= 40 for row in rows)
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_a_terminal_gets_commands_whole_and_a_pipe_whole_lines(width: int) -> None:
+    """A command has its own row on a terminal, and what is put whole is left to it; a pipe gets one line for grep."""
+    command = "fleetdeploy run all -i inventories/a-rather-long-name -l gpu1,gpu2,gpu3 -- uptime --pretty --since"
+    for piped, rows in (
+        (False, ["    mend it, then:", f"      {command}", f"    mend it, then: {command}"]),
+        (True, [f"    mend it, then: {command}"] * 2),
+    ):
+        file = io.StringIO()
+        out = Console(file=file, width=width, color_system=None, highlight=False, markup=False, soft_wrap=piped)
+        put(out, Text(f"    mend it, then: {command}"))
+        put_whole(out, Text(f"    mend it, then: {command}"))
+        assert file.getvalue().splitlines() == rows
+
+
+def test_what_hangs_stands_under_its_text() -> None:
+    """Below a label's text, and not in the column where hosts are named."""
+    file = io.StringIO()
+    narrow = Console(file=file, width=40, color_system=None, highlight=False, markup=False)
+    put(narrow, Text("    drift      reload: " + "word " * 8), hanging=True)
+    first, *further = file.getvalue().splitlines()
+    assert first.startswith("    drift      reload: word")
+    assert further
+    assert all(row.startswith(" " * 15 + "word") and len(row) <= 40 for row in further)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_few_hosts_have_a_line_each() -> None:
     """With the act that each is at, since when, and who waits or is done; above stand play, wave, time and bounds."""
     events = upto(scene("update", 3), kind=Kind.STEP_STARTED, task="verify", nth=2)
     assert rows(events, later_s=65) == [
-        "Switch over, wave by wave · wave 2 of 3 · 1:37 of about 90 s",
+        "Switch over, wave by wave · wave 2 of 3 · 1:37, usually 90 s",
         "failed 0, allowed 0 · 2 of 3 in service, floor 2",
         "1 at work · 1 waiting · 1 done",
         "✓ gpu001  done         0:04",
@@ -114,9 +115,39 @@ def test_capacity_below_its_floor_is_red() -> None:
     assert style(["gpu001", "gpu002"]) == "red"
 
 
-def test_before_the_plan_it_says_that_it_looks() -> None:
-    """Nothing is known of hosts then, and none is listed."""
-    assert rows(scene("update", 20)[:5]) == ["looking at 20 hosts · 0:01"]
+@pytest.mark.parametrize(
+    ("later_s", "told"), [(0, "0:25 of about 90 s"), (65, "1:30 of about 90 s"), (66, "1:31, usually 90 s")]
+)
+def test_over_time_it_is_told_how_long_it_usually_takes(later_s: float, told: str) -> None:
+    """What is left of the time cannot be told any more then."""
+    found = scene("update", 3)
+    begun = [*found[:5], *(replace(item, time_s=found[0].time_s + 25) for item in found[5:20])]
+    assert f" · {told} · " in rows(begun, later_s=later_s)[0]
+
+
+def test_what_is_known_of_a_part_alone_is_no_usual_time() -> None:
+    """It takes at least as long; beyond that nobody can tell."""
+    found = scene("update", 3)
+    plan = next(item for item in found if item.kind is Kind.PLAN_MADE)
+    begun = [found[0], replace(plan, data={**plan.data, "at_least": True})]
+    assert rows(begun, later_s=10)[0].endswith(" · 0:11 of at least 90 s")
+    assert rows(begun, later_s=100)[0].endswith(" · 1:41")
+    little = [found[0], replace(plan, data={**plan.data, "expected_s": 0.4, "at_least": True})]
+    assert rows(little)[0].endswith(" · 0:01")
+
+
+def test_before_the_plan_it_says_how_far_the_look_is() -> None:
+    """Hosts that have answered, and those that cannot be reached; when few are left, whom it waits for."""
+    events = scene("update", 500)
+    start, looks = events[0], [item for item in events if item.kind is Kind.HOST_OBSERVED]
+    assert rows([start]) == ["looking at hosts: 0 of 500 · 0:00"]
+    assert rows([start, *looks[:120]]) == ["looking at hosts: 120 of 500 · 0:48"]
+    lost = replace(looks[120], kind=Kind.HOST_UNREACHABLE, message="no route")
+    assert rows([start, *looks[:120], lost]) == ["looking at hosts: 121 of 500 · 1 unreachable · 0:48"]
+    assert rows([start, *looks[:498]])[1:] == ["· gpu499  not looked at yet", "· gpu500  not looked at yet"]
+    assert len(rows([start, *looks[:490]])) == 1
+    assert rows([start, *looks])[0].startswith("looked at 500 hosts · ")
+    assert len(rows([start, *looks])) == 1
 
 
 def test_plain_is_ascii() -> None:

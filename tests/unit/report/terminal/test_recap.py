@@ -7,10 +7,12 @@ import io
 import pytest
 from rich.console import Console
 
+from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.outcome import HostOutcome, HostState, RunOutcome
+from fleetdeploy.report.story.verdict import what_next
 from fleetdeploy.report.terminal.recap import recap
 
-from .shown import ended, out
+from .shown import ended, event, out
 
 
 def test_the_recap_has_ansibles_columns() -> None:
@@ -100,25 +102,61 @@ def test_a_reason_of_many_hosts_stands_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "last_line", "command", "told"),
+    ("code", "last_line"),
     [
-        (3, "FAILED: a; every host serves what it served before", "fleetdeploy deploy -l a", "fleetdeploy deploy -l a"),
-        (3, "FAILED: a", "fleetdeploy deploy -e '***'", "fleetdeploy resume run"),
-        (8, "PARTLY: skipped as unreachable: a", "fleetdeploy deploy", "fleetdeploy deploy"),
-        (4, "FAILED: a; mend it, then: fleetdeploy deploy next.plan", "fleetdeploy deploy next.plan --yes", ""),
-        (130, "INTERRUPTED: nothing; continue with: fleetdeploy deploy", "fleetdeploy deploy", ""),
-        (0, "OK: 1 host changed", "fleetdeploy deploy", ""),
-        (3, "FAILED: a", "", ""),
+        (3, "FAILED: a; every host serves what it served before"),
+        (4, "FAILED: a; mend it, then: fleetdeploy deploy -l a"),
+        (8, "PARTLY: skipped as unreachable: a"),
+        (9, "HELD: the pause; go on with: fleetdeploy deploy -l a"),
+        (10, "FROZEN until Monday: b put back, 3 more would change"),
+        (130, "INTERRUPTED: nothing was switched over; continue with: fleetdeploy deploy -l a"),
+        (0, "OK: 1 host changed"),
     ],
 )
-def test_what_to_type_next(code: int, last_line: str, command: str, told: str) -> None:
-    """The command that goes on stands above the last line, unless that says it; never one with a masked value in it."""
+def test_what_to_type_next(code: int, last_line: str) -> None:
+    """The first command that the story has for it stands above the last line, on a row for itself, in every case."""
     target, file = out()
-    outcome = RunOutcome("run", code, last_line, {"a": HostOutcome("a", HostState.FAILED)})
-    recap(target, ended(outcome, command=command))
+    hosts = {"a": HostOutcome("a", HostState.FAILED)}
+    story = ended(RunOutcome("run", code, last_line, hosts), command="fleetdeploy deploy -l a")
+    recap(target, story)
     rows = file.getvalue().splitlines()
-    assert [row for row in rows if row.startswith("next: ")] == ([f"next: {told}"] if told else [])
+    assert [row for row in rows if row.startswith("next: ")] == [f"next: {item.command}" for item in what_next(story)]
+    assert len(what_next(story)) == bool(code)
     assert rows[-1] == last_line
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_neither_the_last_line_nor_a_command_is_broken(width: int) -> None:
+    """A terminal breaks them by itself and without a line break, so that what is copied from it can be pasted."""
+    command = "fleetdeploy deploy -i inventories/prod -l gpu1,gpu2,gpu3,gpu4,gpu5,gpu6 --state-dir /var/lib/fleetdeploy"
+    last_line = f"INTERRUPTED: gpu1 switched over; continue with: {command}"
+    file = io.StringIO()
+    target = Console(file=file, width=width, color_system=None, highlight=False, markup=False)
+    recap(target, ended(RunOutcome("run", 130, last_line, {}), command=command))
+    assert file.getvalue().splitlines()[-2:] == [f"next: {command}", last_line]
+
+
+def test_where_the_same_would_fail_again_the_look_comes_first() -> None:
+    """Then what is to be done, and below it the command, each on a row of its own."""
+    failed = HostOutcome("gpu1", HostState.REVERTED, "ranker: version 2 failed to load: NOT_FOUND")
+    outcome = RunOutcome("run", 3, "FAILED: gpu1; reverted", {"gpu1": failed})
+    story = ended(outcome, command="fleetdeploy deploy -l gpu1")
+    story.tell(event(Kind.STEP_FAILED, failed.reason, task="activate"))
+    target, file = out()
+    recap(target, story)
+    assert file.getvalue().splitlines()[-4:] == [
+        "next: fleetdeploy runs show run",
+        "once it is mended, or version 2 of ranker is taken out of the inventory:",
+        "  fleetdeploy deploy -l gpu1",
+        "FAILED: gpu1; reverted",
+    ]
+
+
+def test_nobody_is_told_to_type_nothing() -> None:
+    """Of a run that does not tell how it was called there is no such line."""
+    target, file = out()
+    recap(target, ended(RunOutcome("run", 3, "FAILED: a", {"a": HostOutcome("a", HostState.FAILED)})))
+    assert "next" not in file.getvalue()
 
 
 def test_a_narrow_terminal_wraps_a_host_between_its_counts() -> None:

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[4]
-DEADLINE_S = 60.0
-POLL_S = 0.05
+from fleetdeploy.report.story.run_story import RunStory
+from fleetdeploy.report.terminal.picture import picture
+
+from .scenes import scene
+from .screen import Screen, settings
 
 pytestmark = pytest.mark.programs
-
-
-@dataclass(frozen=True)
-class Screen:
-    """One terminal of tmux's."""
-
-    socket: Path
-
-    def tmux(self, *words: str) -> str:
-        command = ["tmux", "-S", str(self.socket), "-f", "/dev/null", *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=DEADLINE_S).stdout
-
-    def rows(self, *, scrolled: bool = False) -> list[str]:
-        return self.tmux("capture-pane", "-p", *(["-S", "-"] if scrolled else [])).rstrip().split("\n")
-
-    def when(self, holds: Callable[[list[str]], bool], *, scrolled: bool = False) -> list[str]:
-        """What is on the screen once ``holds`` is true of it."""
-        end = time.monotonic() + DEADLINE_S
-        while not holds(found := self.rows(scrolled=scrolled)):
-            assert time.monotonic() < end, "\n".join(found)
-            time.sleep(POLL_S)
-        return found
-
-    def go_on(self) -> None:
-        self.tmux("send-keys", "Enter")
 
 
 @pytest.fixture
@@ -51,17 +24,20 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Screen]]:
     screen = Screen(tmp_path / "tmux")
 
     def begun(words: Sequence[str], *, columns: int = 80, lines: int = 24, echo: bool = False) -> Screen:
-        path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "unit")))
-        settings = {"PYTHONPATH": path, "TERM": "screen-256color", "LC_ALL": "C.UTF-8"}
         replay = shlex.join([sys.executable, str(Path(__file__).with_name("replay.py")), *words])
-        kept = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
-        gone = " ".join(f"-u {name}" for name in ("CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"))
-        script = f"stty {'' if echo else '-'}echo; env {gone} {kept} {replay}; echo END; cat"
-        screen.tmux("new-session", "-d", "-x", str(columns), "-y", str(lines), "sh", "-c", script)
+        script = f"stty {'' if echo else '-'}echo; {settings()} {replay}; echo END; cat"
+        screen.open(script, columns=columns, lines=lines)
         return screen
 
     yield begun
-    subprocess.run(["tmux", "-S", str(screen.socket), "kill-server"], check=False, capture_output=True, timeout=60)
+    screen.close()
+
+
+def board(name: str, hosts: int, percent: int, *, columns: int, lines: int) -> list[str]:
+    """What a terminal of that size shows of a scene that has come so far."""
+    events = scene(name, hosts)
+    story = RunStory.of(events[: len(events) * percent // 100 + 1])
+    return [row.plain for row in picture(story, now_s=story.now_s, width=columns - 3, height=lines - 1)]
 
 
 def test_a_hundred_hosts(start: Callable[..., Screen]) -> None:
@@ -110,11 +86,32 @@ def test_a_question_stands_alone(start: Callable[..., Screen]) -> None:
 def test_ctrl_c_is_told_above_the_board(start: Callable[..., Screen]) -> None:
     """What the terminal echoes of the keys is drawn over, and the board goes on below what was said."""
     screen = start(["update", "20", "30%"], echo=True)
-    before = screen.when(lambda rows: any("━" in row for row in rows))
+    screen.when(lambda rows: any("━" in row for row in rows))
     screen.tmux("send-keys", "C-c")
     said = "SIGINT: stopping at the next safe point; once more to stop now"
     rows = screen.when(lambda rows: said in rows and not any("^C" in row for row in rows))
-    assert rows == [said, *before]
+    assert rows == [said, *board("update", 20, 30, columns=80, lines=24)]
+
+
+SIZES = [(100, 30), (60, 30), (60, 14), (130, 14), (130, 30), (45, 14), (100, 40), (97, 40)]
+
+
+def test_another_size_leaves_nothing_behind(start: Callable[..., Screen]) -> None:
+    """Made narrower, lower or larger the terminal has the board once, and what was said above it is kept once."""
+    screen = start(["update", "12", "40%"], columns=SIZES[0][0], lines=SIZES[0][1])
+    screen.when(lambda rows: any("━" in row for row in rows))
+    screen.tmux("send-keys", "C-c")
+    said = "SIGINT: stopping at the next safe point; once more to stop now"
+    for columns, lines in SIZES:
+        screen.tmux("resize-window", "-x", str(columns), "-y", str(lines))
+        wanted = board("update", 12, 40, columns=columns, lines=lines)
+
+        def drawn(rows: list[str], wanted: list[str] = wanted) -> bool:
+            above = "".join(rows[: -len(wanted)])
+            return rows[-len(wanted) :] == wanted and said.endswith(above)
+
+        screen.when(drawn)
+    assert "".join(screen.rows(scrolled=True)).count(said) == 1
 
 
 def test_without_colour_nothing_moves(start: Callable[..., Screen]) -> None:

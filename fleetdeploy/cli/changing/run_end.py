@@ -1,0 +1,64 @@
+"""How a run's end is told: to its journals, and by whoever is ended by a signal that comes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from fleetdeploy.errors import FleetdeployError
+
+if TYPE_CHECKING:
+    from fleetdeploy.domain.outcome import RunOutcome
+    from fleetdeploy.domain.redaction import Redactor
+    from fleetdeploy.rollout.emitter import Emitter
+    from fleetdeploy.rollout.interrupt import Interrupts
+
+UNREAD = 141
+"""The exit code where the reader of the output went away."""
+
+
+@contextmanager
+def told_where_it_fails(emit: Emitter) -> Iterator[None]:
+    """An error that ends the run meanwhile is its end, a bug as well: one without an end in its journal was killed, or
+    goes on.
+    """
+    from fleetdeploy.domain.events import Kind
+
+    try:
+        yield
+    except FleetdeployError as error:
+        text, whole = str(error).partition("\n")[0], said(error)
+        with suppress(FleetdeployError):
+            emit(Kind.RUN_FINISHED, text, exit_code=error.exit_code, **({"refusal": whole} if whole != text else {}))
+        raise
+    except BrokenPipeError:
+        with suppress(FleetdeployError):
+            emit(Kind.RUN_FINISHED, "nobody reads what it prints any longer", exit_code=UNREAD)
+        raise
+    except Exception as error:
+        text = f"a bug: {type(error).__name__}: {error}".partition("\n")[0]
+        with suppress(Exception):  # telling may be what fails
+            emit(Kind.RUN_FINISHED, text, exit_code=FleetdeployError.exit_code)
+        raise
+
+
+def said(error: FleetdeployError) -> str:
+    """All that a refusal tells a person, to be held against what an earlier one told."""
+    return "\n".join(part for part in (str(error), error.hint, error.detail) if part)
+
+
+def tell(outcome: RunOutcome, emit: Emitter, interrupts: Interrupts, redactor: Redactor) -> None:
+    """Tell the outcome, which stays as it is where the journal has no room for it."""
+    from fleetdeploy.domain.events import Kind
+    from fleetdeploy.report import as_json
+
+    interrupts.over(redactor.text(f"\n{outcome.last_line}\n"))
+    with suppress(FleetdeployError):  # a journal that is full by now must not hide how the run ended
+        emit(
+            Kind.RUN_FINISHED,
+            outcome.last_line,
+            exit_code=outcome.exit_code,
+            hosts=as_json.hosts(outcome),
+            again=outcome.again,
+        )
