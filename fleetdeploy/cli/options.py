@@ -125,15 +125,16 @@ def add_output(
     parser: argparse.ArgumentParser,
     *,
     quiet: str = "nothing unless something fails",
-    verbose: str = "show each step as it begins",
+    verbose: str,
 ) -> argparse._ArgumentGroup:
-    """What is printed; ``quiet`` says what the command prints with ``-q``, which it does not have when it is empty."""
+    """What is printed; ``quiet`` and ``verbose`` say what is with ``-q`` and ``-v``: an empty one is no option."""
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="the result as JSON on stdout")
     group.add_argument("--no-color", action="store_true", help="no colours (NO_COLOR is honoured as well)")
     if quiet:
         group.add_argument("-q", "--quiet", action="store_true", help=quiet)
-    group.add_argument("-v", "--verbose", action="count", default=0, help=verbose)
+    if verbose:
+        group.add_argument("-v", "--verbose", action="count", default=0, help=verbose)
     return group
 
 

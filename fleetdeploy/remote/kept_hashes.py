@@ -1,12 +1,13 @@
 """Hashes of models' files, kept from one command to the next: a fleet's models are gigabytes, and rarely change.
 
-A file is known by its device, inode, size and times; its ctime is the kernel's, and nobody sets it back. What was
+A file is known by its path, device, inode, size and times; its ctime is the kernel's, and nobody sets it back. What was
 changed a moment before it was read may be changed once more within one tick of that clock, and is not kept. Whether a
 host has the content that was meant is not concluded from here: it hashes what it got.
 """
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,4 +74,5 @@ class KeptHashes:
 
 
 def _text(key: FileKey) -> str:
-    return " ".join(map(str, key))
+    *numbers, path = key
+    return f"{' '.join(map(str, numbers))} {json.dumps(path)}"

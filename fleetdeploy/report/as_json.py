@@ -9,6 +9,8 @@ from fleetdeploy.domain.signatures import SignatureChange
 
 FORMAT = 1
 """The version of a run's result. A key that goes, or means something else, is a new one."""
+VALIDATED_FORMAT = 1
+"""The same of what ``validate`` found."""
 
 
 def outcome(value: RunOutcome) -> dict[str, object]:
@@ -36,6 +38,11 @@ def hosts(value: RunOutcome) -> dict[str, object]:
         }
         for name, item in value.hosts.items()
     }
+
+
+def validated(*, hosts: int, services: int, plays: int) -> dict[str, object]:
+    """A project with nothing wrong in it: how many there are of what."""
+    return {"format": VALIDATED_FORMAT, "exit_code": 0, "hosts": hosts, "services": services, "plays": plays}
 
 
 def signature_changes(changes: Sequence[SignatureChange]) -> list[dict[str, object]]:

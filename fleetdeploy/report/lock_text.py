@@ -9,10 +9,13 @@ from rich.text import Text
 
 from fleetdeploy.domain.lease import Lease
 from fleetdeploy.report.safe_text import safe_lines
+from fleetdeploy.report.times import lasted
 from fleetdeploy.report.wording import counted
 from fleetdeploy.rollout.locks.local import Note
 from fleetdeploy.rollout.locks.view import Seen
 
+FORMAT = 1
+"""The version of the JSON. A key that goes, or means something else, is a new one."""
 _HEAD = ("HOST", "SERVICE", "OWNER", "RUN", "HELD FOR", "FREE IN", "NUMBER")
 
 
@@ -29,11 +32,19 @@ def _lines(seen: Seen, here: Mapping[str, Note], *, broken: bool, width: int | N
     leased = {(host, lease.holder.run) for (host, _), lease in seen.leases.items()}
     only_here = {host: note for host, note in here.items() if (host, note.run) not in leased}
     rows = [
-        (host, service, lease.holder.owner, lease.holder.run, _time(lease.age_s), _time(lease.left_s), str(lease.fence))
+        (
+            host,
+            service,
+            lease.holder.owner,
+            lease.holder.run,
+            lasted(lease.age_s),
+            lasted(lease.left_s),
+            str(lease.fence),
+        )
         for (host, service), lease in seen.leases.items()
     ]
     rows += [
-        (host, "(this machine)", f"{note.user}, pid {note.pid}", note.run, _time(note.age_s), "when it ends", "-")
+        (host, "(this machine)", f"{note.user}, pid {note.pid}", note.run, lasted(note.age_s), "when it ends", "-")
         for host, note in only_here.items()
     ]
     widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
@@ -62,7 +73,7 @@ def _by_run(seen: Seen, here: Mapping[str, Note], width: int) -> Iterator[Text]:
         longest = [max(map(len, column), default=0) for column in zip(*held, strict=True)]
         for place, lease in held.items():
             where = "  ".join(f"{name:<{size}}" for name, size in zip(place, longest, strict=True))
-            long = f"held for {_time(lease.age_s)}, free in {_time(lease.left_s)}, number {lease.fence}"
+            long = f"held for {lasted(lease.age_s)}, free in {lasted(lease.left_s)}, number {lease.fence}"
             fits = len(where) + len(long) + 4 <= width
             yield from map(Text, [f"  {where}  {long}"] if fits else [f"  {where.rstrip()}", f"      {long}"])
         if locked := [host for host, note in here.items() if note.run == run]:
@@ -92,7 +103,8 @@ def as_json(seen: Seen, here: Mapping[str, Note], *, broken: bool = False) -> di
         {"host": host, "user": note.user, "pid": note.pid, "run": note.run, "held_for": round(note.age_s)}
         for host, note in here.items()
     ]
-    found: dict[str, object] = {"broken" if broken else "leases": leases, "local": local, "failed": dict(seen.failed)}
+    found: dict[str, object] = {"format": FORMAT, "broken" if broken else "leases": leases}
+    found |= {"local": local, "failed": dict(seen.failed)}
     if broken:
         found["anew"] = [_row(host, service, lease) for (host, service), lease in seen.anew.items()]
     return found
@@ -108,8 +120,3 @@ def _row(host: str, service: str, lease: Lease) -> dict[str, object]:
         "free_in": round(lease.left_s),
         "number": lease.fence,
     }
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

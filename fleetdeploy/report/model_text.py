@@ -14,6 +14,8 @@ from fleetdeploy.report.wording import counted, part, size
 from fleetdeploy.tfserving.inspection import LITE_FILE, WARMUP_FILE, ModelInspection, VersionInspection
 from fleetdeploy.tfserving.saved_model import INDEX_FILE
 
+FORMAT = 1
+"""The version of the JSON. A key that goes, or means something else, is a new one."""
 WIDTH = 80
 MOST_FILES = 12
 """Files listed for a person, the largest first; ``--json`` has all."""
@@ -56,8 +58,9 @@ def last_line(found: ModelInspection) -> str:
 
 
 def as_json(found: ModelInspection, *, exit_code: int) -> dict[str, object]:
-    """The same as JSON values; the shape is documented in the command's help."""
+    """The same as JSON values; the command's help and `fleetdeploy schema model` tell the shape."""
     return {
+        "format": FORMAT,
         "exit_code": exit_code,
         "path": str(found.path),
         "versions": [_version_json(version) for version in found.versions],

@@ -1,10 +1,6 @@
 """Tells people how a run ended: by a web address, or by a command. Whether it arrives changes nothing.
 
-What is sent is JSON: ``format`` (1), ``command``, ``news`` (how it ended, in one word: see :class:`News`), ``run`` (""
-where it was refused before it began), ``exit_code``, ``summary`` (the last line), ``inventory``, ``controller``,
-``started`` (UTC), ``seconds``, ``counts`` (hosts by state), ``hosts`` (each that is not just ok: ``state`` and
-``reason``), ``pending`` (hosts that still differ) and ``frozen_until`` (UTC; null without a freeze). A command reads it
-from its standard input.
+What is sent is JSON, as `fleetdeploy schema notification` describes it. A command reads it from its standard input.
 """
 
 from __future__ import annotations

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.text import Text
 
-from fleetdeploy.report.html.scale import lasted, moment
-from fleetdeploy.report.safe_text import safe_line
+from fleetdeploy.report.rows import INDENT
+from fleetdeploy.report.rows import rows as in_rows
+from fleetdeploy.report.safe_text import safe, safe_line
 from fleetdeploy.report.story.run_story import RunStory
 from fleetdeploy.report.story.standing import standing
 from fleetdeploy.report.story.verdict import Tone, Verdict, verdict
+from fleetdeploy.report.times import lasted, moment
 from fleetdeploy.rollout.journal.recorded_run import RecordedRun
 
+_Cells = Mapping[str, str]
+"""A row's cells by their headings."""
 FORMAT = 1
 """The version of both kinds of JSON. A key that goes, or means something else, is a new one."""
 _HEADS = ("RUN", "BEGAN", "TOOK", "ENDED", "EXIT", "HOSTS", "COMMAND")
+_LEFT_OUT = ("BEGAN", "TOOK", "EXIT")
+"""Columns that a narrow terminal does without, in this order: a run's name has its time, its end the exit code."""
+_PROGRAM = "fleetdeploy "
 _STYLE = {Tone.GOOD: "green", Tone.PARTLY: "yellow", Tone.BAD: "red", Tone.UNKNOWN: "magenta"}
 
 
@@ -34,7 +42,7 @@ class Row:
         damaged = "" if run.damage is None else ", damaged"
         return (
             run.id,
-            "" if run.started_s is None else moment(run.started_s).removesuffix(" UTC") + "Z",
+            "" if run.started_s is None else moment(run.started_s),
             took,
             self.verdict.word + damaged,
             "" if run.exit_code is None else str(run.exit_code),
@@ -54,20 +62,54 @@ def row(run: RecordedRun, story: RunStory) -> Row:
 
 
 def lines(rows: Sequence[Row], *, width: int | None) -> Iterator[Text]:
-    """The table, cut to ``width`` columns; None leaves it whole."""
-    table = [_HEADS, *(item.cells() for item in rows)]
-    widths = [max(len(cells[at]) for cells in table) for at in range(len(_HEADS))]
+    """The table; None leaves it whole. In fewer columns it loses what can be done without, then the ends of commands;
+    where not even that fits, each run has several lines.
+    """
+    table = [dict(zip(_HEADS, map(safe, cells), strict=True)) for cells in (_HEADS, *(item.cells() for item in rows))]
     styles = ["bold", *(_STYLE[item.verdict.tone] for item in rows)]
+    heads = list(_HEADS)
+    if width is not None and _width(table, heads) > width:
+        table = [{**cells, "COMMAND": cells["COMMAND"].removeprefix(_PROGRAM)} for cells in table]
+        for head in _LEFT_OUT:
+            if _width(table, heads) > width:
+                heads.remove(head)
+        if _width(table, heads[:-1]) + 2 + len("COMMAND") > width:
+            for cells, style in zip(table[1:], styles[1:], strict=True):
+                yield from _block(cells, style, width)
+            return
+    widths = _widths(table, heads)
     for cells, style in zip(table, styles, strict=True):
-        line = Text("")
-        for at, (cell, room) in enumerate(zip(cells, widths, strict=True)):
-            padded = f"{cell:<{room}}  " if at < len(cells) - 1 else cell
-            line.append(padded, style=style if style == "bold" or _HEADS[at] == "ENDED" else "")
-        line = safe_line(line)
-        line.rstrip()
+        line = _in_columns(cells, widths, style)
         if width is not None:
             line.truncate(width, overflow="ellipsis")
         yield line
+
+
+def _widths(table: Sequence[_Cells], heads: Sequence[str]) -> dict[str, int]:
+    return {head: max(cell_len(cells[head]) for cells in table) for head in heads}
+
+
+def _width(table: Sequence[_Cells], heads: Sequence[str]) -> int:
+    """Of a whole line, with two blanks between columns."""
+    return sum(_widths(table, heads).values()) + 2 * (len(heads) - 1)
+
+
+def _in_columns(cells: _Cells, widths: Mapping[str, int], style: str) -> Text:
+    line = Text("")
+    for head, width in widths.items():
+        padded = cells[head] + " " * (width + 2 - cell_len(cells[head]))
+        line.append(padded, style=style if style == "bold" or head == "ENDED" else "")
+    line.rstrip()
+    return line
+
+
+def _block(cells: _Cells, style: str, width: int) -> Iterator[Text]:
+    """How a run ended and for which hosts in as many rows as that needs, and one of its command."""
+    line = Text(f"{cells['RUN']}  ") + Text(cells["ENDED"], style=style)
+    yield from in_rows(line + Text(f": {cells['HOSTS']}" if cells["HOSTS"] else ""), width)
+    command = Text(" " * INDENT + cells["COMMAND"])
+    command.truncate(width, overflow="ellipsis")
+    yield command
 
 
 def result(run: RecordedRun, story: RunStory) -> dict[str, object]:

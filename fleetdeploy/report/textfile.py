@@ -6,10 +6,7 @@ was turned away does not know (it found the hosts locked, or was refused) stays 
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import generate_latest
@@ -20,6 +17,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.settings import News
 from fleetdeploy.report.ending import Ending
+from fleetdeploy.report.whole_file import write_whole
 
 PREFIX = "fleetdeploy_"
 MODE = 0o644
@@ -111,19 +109,7 @@ def _families(text: str) -> Mapping[str, Metric]:
 
 def write(path: Path, ending: Ending) -> None:
     """Put the file in place in one step: whoever reads it meanwhile sees the one before. Raises OSError."""
-    text = text_of(ending, before=_read(path)).encode()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # not .prom: half a file is not read
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fchmod(stream.fileno(), MODE)
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
+    write_whole(path, text_of(ending, before=_read(path)), mode=MODE)
 
 
 def _read(path: Path) -> str:

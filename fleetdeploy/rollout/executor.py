@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleetdeploy.domain.events import Kind
@@ -15,7 +15,7 @@ from fleetdeploy.errors import FleetdeployError, HostError, RolloutFailed
 from fleetdeploy.rollout.agreements import Agreements
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.admission import before_the_run, refusals
-from fleetdeploy.rollout.capacity.in_service import never_served
+from fleetdeploy.rollout.capacity.in_service import Standing, never_served
 from fleetdeploy.rollout.capacity.lookout import Lookout
 from fleetdeploy.rollout.course import Turn, kept, turn
 from fleetdeploy.rollout.debt.owing import Owing
@@ -71,11 +71,11 @@ class Executor:
             self.owing.read(plays)
         tell_verdicts(self.plan, self.emit)
         found = before_the_run(self.plan, self.fleet, plays)
-        self._service = Service(found.out, found.told, self.emit)
-        for bound in plays:
-            for refusal in refusals(self.plan, bound, found):
-                raise refusal
-        self.leases.take(sorted({name for bound in plays for name in kept(self.plan, bound, self._turn(bound).busy)}))
+        self._begin(plays, found)
+        at_work = [(bound, self._turn(bound).busy) for bound in plays]
+        besides = {name for bound, busy in at_work for name in kept(self.plan, bound, busy)}
+        if gone := self.leases.take({name for _, busy in at_work for name in busy}, besides):
+            self._begin(plays, replace(found, out=found.out | gone))
         for bound in plays:
             if not self._over:
                 self._guarded(bound)
@@ -87,6 +87,12 @@ class Executor:
             out, drained = self._service.out, self._so_far.drained
             self.exposed = self.owing.make_all(plays, outcomes, out=out, drained=drained)
         return {name: outcomes[name] for name in self.targets.by_name if name in outcomes}
+
+    def _begin(self, plays: Sequence[BoundPlay], found: Standing) -> None:
+        """Raises PreflightRefused where so little is in service that a play must not begin."""
+        self._service = Service(found.out, found.told, self.emit)
+        for refusal in (item for bound in plays for item in refusals(self.plan, bound, found)):
+            raise refusal
 
     @property
     def _over(self) -> bool:

@@ -48,7 +48,7 @@ class Targets:
     def place(self, name: str) -> tuple[Host, list[ServiceWish]]:
         """One of all these hosts, and the services that it shall run."""
         if target := self.by_name.get(name):
-            return target.host, [service.wish for service in target.desired]
+            return target.host, list(target.host.services) or [service.wish for service in target.desired]
         return self.beyond[name], list(self.beyond[name].services)
 
     def observe_one(self, fleet: Fleet, name: str) -> HostPlan:

@@ -23,6 +23,8 @@ class FileKey(NamedTuple):
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
+    path: str
+    """Two files may have one inode's number where these are made anew with each mount."""
 
 
 class Hashes(Protocol):
@@ -86,7 +88,7 @@ def _difference(directory: Path, item: ManifestFile, status: os.stat_result | No
 
 
 def _hash_file(file: Path, path: str, expected: os.stat_result, cache: Hashes | None) -> ManifestFile:
-    key = _key(expected)
+    key = _key(file, expected)
     if cache is not None and (known := cache.get(key)) is not None:
         return ManifestFile(path, expected.st_size, known)
     digest = hashlib.sha256()
@@ -96,7 +98,7 @@ def _hash_file(file: Path, path: str, expected: os.stat_result, cache: Hashes | 
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
-            after = _key(os.fstat(stream.fileno()))
+            after = _key(file, os.fstat(stream.fileno()))
     except OSError as error:
         raise ArtefactRefused(
             f"cannot be read: {error.strerror}", where=str(file), hint="check its owner and mode"
@@ -110,5 +112,6 @@ def _hash_file(file: Path, path: str, expected: os.stat_result, cache: Hashes | 
     return ManifestFile(path, expected.st_size, digest.hexdigest())
 
 
-def _key(status: os.stat_result) -> FileKey:
-    return FileKey(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+def _key(file: Path, status: os.stat_result) -> FileKey:
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return FileKey(status.st_dev, status.st_ino, status.st_size, *times, str(file.absolute()))

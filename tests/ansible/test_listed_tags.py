@@ -62,8 +62,7 @@ def plays(text: str) -> dict[str, list[str]]:
 def test_tags_are_listed_as_ansible_lists_them(tmp_path: Path, options: list[str]) -> None:
     """The same lines, also of plays without any task that is meant, or any host that the limit leaves."""
     bin_dir = ansible_bin()
-    if bin_dir is None:
-        pytest.skip(MISSING)
+    assert bin_dir is not None, MISSING
     (tmp_path / "hosts.ini").write_text("h1\n[web]\nw1\n")
     (tmp_path / "book.yml").write_text(BOOK)
     (tmp_path / "more.yml").write_text("- {name: E, pause: {seconds: 1}, tags: inner}\n")

@@ -26,6 +26,7 @@ SCENES: dict[str, Callable[[], Sequence[Event]]] = {
     "unfinished": scenes.unfinished,
     "many": scenes.many,
 }
+FOLDED = "return document.querySelectorAll('details:not([open])').length"
 WIDER = """
 return [...document.querySelectorAll("body *")]
   .filter((part) => !part.closest(".scrolls") && !part.closest("svg svg") && part.checkVisibility())
@@ -180,20 +181,55 @@ def test_its_policy_stops_what_is_not_its_own(browser: Browser, reports: dict[st
     file = tmp_path / "bad.html"
     file.write_text(text.replace("<main>", f"<main>{bad}"), encoding="utf-8")
     browser.show(file)
-    assert browser.driver.title == "fleetdeploy deploy: failed, fleet mixed (2026-01-01 00:00:20 UTC)"
+    assert browser.driver.title == "fleetdeploy deploy: failed, fleet mixed (2026-01-01 00:00:20Z)"
     assert browser.js("return getComputedStyle(document.getElementById('bad')).position") == "static"
     assert sum("Content Security Policy" in line for line in browser.said()) >= 4
 
 
 def test_it_prints(browser: Browser, reports: dict[str, Path]) -> None:
-    """It becomes a PDF of some pages, light whatever the screen is, with every host's steps on it."""
+    """It becomes a PDF of some pages, light whatever the screen is, with every host's steps on it; what was folded
+    on the screen is folded again.
+    """
     browser.show(reports["failing"], theme="dark")
+    # Called behind the page's own.
+    browser.js(
+        "addEventListener('beforeprint', () => { window.atPrint = [...document.querySelectorAll('details')]"
+        ".map((part) => part.open) })"
+    )
+    folded = browser.js(FOLDED)
+    assert folded > 0
     printed = base64.b64decode(browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"])
     assert printed.startswith(b"%PDF-")
     assert 2 <= printed.count(b"/Type /Page\n") <= 12
+    opened = browser.js("return window.atPrint")
+    assert len(opened) >= 6
+    assert all(opened)
+    assert browser.js(FOLDED) == folded
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
         assert browser.js("return getComputedStyle(document.body).color") == "rgb(27, 36, 48)"
         assert not browser.driver.find_element(By.ID, "filter").is_displayed()
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_what_is_not_printed_is_told(browser: Browser, reports: dict[str, Path]) -> None:
+    """Of many hosts those that are folded stay so on paper, and say that; what is unfolded says nothing."""
+    browser.show(reports["many"])
+    marks = (
+        "return [...document.querySelectorAll('details')].filter((part) => part.checkVisibility())"
+        ".map((part) => [part.open, getComputedStyle(part.querySelector('summary'), '::after').content])"
+    )
+    assert {mark for _, mark in browser.js(marks)} == {"none"}
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        folded = '" (folded: not printed)"'
+        assert all(mark == ("none" if is_open else folded) for is_open, mark in browser.js(marks))
+        assert {is_open for is_open, _ in browser.js(marks)} == {True, False}
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        browser.driver.find_element(By.ID, "unfold").click()
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        assert [mark for is_open, mark in browser.js(marks)] == ["none"] * len(browser.js(marks))
+        assert len(browser.js(marks)) > 100
     finally:
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from tests.fleet.one_host import HOST, one_host_lab
-
-DROPBEAR = shutil.which("dropbear", path="/usr/sbin:/usr/bin")
 
 # The host's first process starts it in sshd's place, now and after a reboot.
 _INSTEAD = r"""
@@ -20,11 +17,6 @@ dropbearconvert openssh dropbear /etc/ssh/fdlab_host_ed25519 $key
 sed -i "s|start sshd .*|start sshd dropbear -F -E -s -r $key -p 22 -P /run/sshd.pid|" /usr/local/sbin/fdlab-services
 kill "$(cat /run/sshd.pid)"
 """
-
-
-def why_not() -> str:
-    """Why no host can serve SSH by dropbear here; empty where one can."""
-    return "" if DROPBEAR else "there is no dropbear: apt-get install dropbear-bin"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+import jsonschema
 import pytest
 
 from fleetdeploy.cli.about.schema import text_of
@@ -248,7 +249,6 @@ def test_a_healthy_fleet_is_fine(served: Project) -> None:
     """Hosts that serve have no problem and nothing that matters is unknown, ``doctor`` changes nothing on them, and its
     JSON is what its schema says.
     """
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema validates: see requirements/dev.in")
     before = everything(served.lab)
     assert examined(served, expect=0) == LAB_LACKS
     result = served.run("doctor", "--json", expect=0)

@@ -30,7 +30,7 @@ from tests.fleet.contract.test_both_sessions import (  # noqa: F401
 from tests.fleet.contract.test_both_watchdog import (  # noqa: F401
     test_not_told_in_time_it_takes_the_container_before,
 )
-from tests.fleet.dropbear_host import dropbear_lab, why_not
+from tests.fleet.dropbear_host import dropbear_lab
 from tests.fleet.one_host import HOST, place  # noqa: F401  a fixture
 from tests.fleet.remote.conftest import fleet  # noqa: F401  a fixture
 from tests.fleet.remote.deploy_user import lab_host
@@ -45,8 +45,6 @@ from tests.fleet.remote.test_remote_ends import (  # noqa: F401  with their fixt
     test_a_group_ends_with_its_sshd,
 )
 from tests.fleet.test_lease_contract import test_what_is_on_its_way_ends_with_the_lease  # noqa: F401
-
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=f"no host can serve SSH by dropbear: {why_not()}")
 
 
 @pytest.fixture(scope="module")

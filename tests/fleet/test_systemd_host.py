@@ -1,4 +1,6 @@
-"""The watchdog on a host whose first process is a real systemd: its timers count down, and logind ends sessions."""
+"""A host whose first process is a real systemd: the watchdog's timers count down, logind ends sessions, and the unit
+that ``sync`` prints can be started.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from fleetdeploy.cli.changing import units
+from fleetdeploy.cli.main import main
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.lab.fleet import Lab
@@ -169,6 +173,69 @@ def test_one_that_was_killed_while_it_went_back_is_taken_away(
     else:
         assert told(dog.disarm()) == (WatchState.FAILED, RUN, NEXT)
     assert left(lab) == []
+
+
+_STAND_IN = """#!/bin/sh
+# Writes where the command would, which is not installed on a host of a lab.
+set -eu
+for state; do :; done
+for place in "$HOME/.local/state/fleetdeploy" "$XDG_CACHE_HOME/fleetdeploy" "$state"; do id -un >"$place/by"; done
+"""
+_SYNC = "fleetdeploy-sync.service"
+
+
+def test_the_unit_of_sync_runs_on_a_fresh_machine(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its places are made, for its user and with nothing of root's above them in the home, and may be written to; the
+    next start leaves them as they are.
+    """
+    home, state, program = "/var/lib/deploy", "/var/lib/of-a-fleet/state", "/usr/local/bin/stand-in"
+    words = ["sync", "-i", f"{HOST},", "--print-unit", "service", "--textfile", "/var/lib/of-nobody/fd.prom"]
+    monkeypatch.setattr("sys.argv", ["fleetdeploy", *words, "--state-dir", state])
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{home}/a cache/of 1%")
+    monkeypatch.setattr(units, "_program", lambda: program)
+    monkeypatch.setattr("getpass.getuser", lambda: USER)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert main([*words, "--state-dir", state]) == 0
+    unit = capsys.readouterr().out
+    monkeypatch.undo()
+    with deploy_user(lab, [HOST]):
+        try:
+            lab.run_on(HOST, ["sh", "-c", f"cat >{program}; chmod 755 {program}"], stdin=_STAND_IN)
+            lab.run_on(HOST, ["sh", "-c", f"cat >/etc/systemd/system/{_SYNC}"], stdin=unit)
+            on(lab, HOST, "systemctl", "daemon-reload")
+            started(lab)
+            assert tree_of(lab, f"{home}/.local", f"{home}/a cache", "/var/lib/of-a-fleet") == [
+                f"{home}/.local deploy 755", f"{home}/.local/state deploy 755",
+                f"{home}/.local/state/fleetdeploy deploy 700",
+                f"{home}/a cache deploy 755", f"{home}/a cache/of 1% deploy 755",
+                f"{home}/a cache/of 1%/fleetdeploy deploy 700",
+                "/var/lib/of-a-fleet root 755", f"{state} deploy 700",
+            ]  # fmt: skip
+            on(lab, HOST, "chmod", "0750", state)
+            started(lab)
+            assert tree_of(lab, state) == [f"{state} deploy 750"]
+            assert on(lab, HOST, "cat", f"{state}/by") == f"{USER}\n"
+        finally:
+            on(lab, HOST, "rm", "-rf", program, f"/etc/systemd/system/{_SYNC}", "/var/lib/of-a-fleet")
+            on(lab, HOST, "systemctl", "daemon-reload")
+            on(lab, HOST, "systemctl", "reset-failed")
+
+
+def started(lab: Lab) -> None:
+    """The service of ``sync`` has run once."""
+    done = lab.run_on(HOST, ["systemctl", "start", _SYNC], check=False)
+    told = on(lab, HOST, "journalctl", "--no-pager", "--lines=20", check=False)
+    assert done.returncode == 0, f"{done.stderr}{told}{shown(lab, _SYNC, 'Result', 'ExecMainStatus')}"
+
+
+def tree_of(lab: Lab, *places: str) -> list[str]:
+    """The directories there, each with its owner and mode."""
+    return on(lab, HOST, "find", *places, "-type", "d", "-printf", "%p %u %m\\n").splitlines()
 
 
 # logind

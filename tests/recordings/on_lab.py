@@ -59,7 +59,7 @@ def record(work: Path) -> Iterator[Recording]:
                 project.want(version=BROKEN[1])
                 yield _recorded(
                     screen, project, "failure-with-revert",
-                    "Version 3 loads and answers wrongly. The first host finds out and goes back; no other is touched.",
+                    "Version 3 loads and fails every request. The first host finds out and goes back, alone.",
                     [
                         ("Version 3 is copied while version 2 serves", _copies),
                         ("The first host goes back", lambda rows: _row(rows, "↺ gpu1") and _row(rows, "FAILED")),

@@ -10,19 +10,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from fleetdeploy.domain.events import Event
 from fleetdeploy.report.contract.event_schema import event_schema
 from fleetdeploy.report.contract.kinds import is_written
+from fleetdeploy.report.contract.lock_schema import lock_schema
+from fleetdeploy.report.contract.model_schema import model_schema
+from fleetdeploy.report.contract.notification_schema import notification_schema
 from fleetdeploy.report.contract.past_schema import past_run_schema, runs_schema
 from fleetdeploy.report.contract.reaching_schema import command_schema, log_schema
 from fleetdeploy.report.contract.run_schema import run_schema
 from fleetdeploy.report.contract.status_schema import status_schema
+from fleetdeploy.report.contract.validate_schema import validate_schema
 from fleetdeploy.rollout.journal.record import as_json, fields_of
-
-try:
-    import jsonschema
-except ModuleNotFoundError:  # the tests of the schemas themselves say so
-    jsonschema = None
 
 SCHEMAS = {
     "event": event_schema,
@@ -30,8 +31,12 @@ SCHEMAS = {
     "status": status_schema,
     "command": command_schema,
     "log": log_schema,
+    "validate": validate_schema,
+    "lock": lock_schema,
+    "model": model_schema,
     "runs": runs_schema,
     "past-run": past_run_schema,
+    "notification": notification_schema,
 }
 COMMANDS = {
     "deploy": "run",
@@ -41,6 +46,10 @@ COMMANDS = {
     "run": "command",
     "exec": "command",
     "logs": "log",
+    "validate": "validate",
+    "lock show": "lock",
+    "lock break": "lock",
+    "models inspect": "model",
     "prune": "run",
     "sync": "run",
     "runs list": "runs",
@@ -53,9 +62,9 @@ _fine: set[object] = set()
 
 
 def wrong(kind: str, value: object) -> list[str]:
-    """What the closed schema, the one for writers, has to say about a value."""
-    if jsonschema is None:
-        return []
+    """What the closed schema, the one for writers, has to say about a value. What is counted is no ``5.0``, which JSON
+    Schema would take for a whole number.
+    """
     return [f"{item.json_path}: {item.message}" for item in _validator(kind).iter_errors(value)]
 
 
@@ -96,7 +105,9 @@ def _hold(kind: str, value: object) -> None:
 
 @cache
 def _validator(kind: str) -> Any:
-    return jsonschema.Draft202012Validator(SCHEMAS[kind](closed=True))
+    held = jsonschema.Draft202012Validator
+    counts = held.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    return jsonschema.validators.extend(held, type_checker=counts)(SCHEMAS[kind](closed=True))
 
 
 def _types(value: object) -> object:

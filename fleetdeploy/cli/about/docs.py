@@ -20,7 +20,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "task", nargs="?", metavar="TASK", help="one task, `facts` or `events` (default: a list of all tasks)"
     )
-    options.add_output(parser, quiet="")
+    options.add_output(parser, quiet="", verbose="")
     parser.set_defaults(run=run)
 
 

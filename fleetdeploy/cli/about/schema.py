@@ -19,9 +19,13 @@ KINDS = {
     "doctor": "what doctor --json prints",
     "command": "what run and exec --json print",
     "log": "a line of logs --json",
+    "validate": "what validate --json prints",
+    "lock": "what lock show and lock break --json print",
+    "model": "what models inspect --json prints",
     "runs": "what runs list --json prints",
     "past-run": "what runs show --json prints",
     "event": "a line of deploy --events FILE and of a run's journal",
+    "notification": "what those are sent whom notify of fleetdeploy.yml names",
 }
 EPILOG = """\
 kinds:
@@ -37,10 +41,14 @@ kinds:
   doctor      what `fleetdeploy doctor --json` prints
   command     what `run` and `exec` print with --json
   log         one line of what `logs` prints with --json
+  validate    what `validate` prints with --json
+  lock        what `lock show` and `lock break` print with --json
+  model       what `models inspect` prints with --json
   runs        what `runs list` prints with --json
   past-run    what `runs show` prints with --json: a run by its journal
   event       one line of `deploy --events FILE` and of a run's journal; see
               `fleetdeploy docs events`
+  notification  what those are sent whom `notify` of fleetdeploy.yml names
 
 An editor with a YAML language server checks a file whose first line names its
 schema, as a path relative to that file or as an absolute one:
@@ -86,10 +94,14 @@ def text_of(kind: str) -> str:
     from fleetdeploy.config import inventory_schema, json_schema
     from fleetdeploy.config.settings.schema import settings_schema
     from fleetdeploy.report.contract.event_schema import event_schema
+    from fleetdeploy.report.contract.lock_schema import lock_schema
+    from fleetdeploy.report.contract.model_schema import model_schema
+    from fleetdeploy.report.contract.notification_schema import notification_schema
     from fleetdeploy.report.contract.past_schema import past_run_schema, runs_schema
     from fleetdeploy.report.contract.reaching_schema import command_schema, log_schema
     from fleetdeploy.report.contract.run_schema import run_schema
     from fleetdeploy.report.contract.status_schema import status_schema
+    from fleetdeploy.report.contract.validate_schema import validate_schema
     from fleetdeploy.report.doctor.schema import doctor_schema
     from fleetdeploy.report.plan.schema import plan_schema
     from fleetdeploy.report.task_docs import shape_of
@@ -102,9 +114,13 @@ def text_of(kind: str) -> str:
         "doctor": doctor_schema,
         "command": command_schema,
         "log": log_schema,
+        "validate": validate_schema,
+        "lock": lock_schema,
+        "model": model_schema,
         "runs": runs_schema,
         "past-run": past_run_schema,
         "event": event_schema,
+        "notification": notification_schema,
     }
     if kind in printed:
         schema = printed[kind]()

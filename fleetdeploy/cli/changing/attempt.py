@@ -54,37 +54,37 @@ class Attempt:
         be now.
 
         Hosts that are only put back into their balancer are no change to anybody, and are not held back. Where the run
-        is to be about them alone they are returned, None where it is about all.
+        is to be about those alone that need not wait they are returned, None where it is about all.
         """
         from fleetdeploy.report.ending import only_comes_back
 
         self.ending.plan, self.ending.changing = plan, tuple(changing)
         new = [name for name in changing if not only_comes_back(plan.hosts[name])]
-        back = [name for name in changing if name not in new]
-        self._held_back = held = self._held(plan, new, back)
+        self._held_back = held = self._held(plan, changing, new)
         if held is None:
             return None
         self.ending.held_back = held.news
-        if back and self.unattended:
-            return back
+        rest = [name for name in changing if name not in held.hosts]
+        if rest and self.unattended:
+            return rest
         if self.unattended:
             held.error.exit_code = PENDING
         raise held.error
 
-    def _held(self, plan: Plan, new: Sequence[str], back: Sequence[str]) -> HoldBack | None:
+    def _held(self, plan: Plan, changing: Sequence[str], new: Sequence[str]) -> HoldBack | None:
         from fleetdeploy.cli.changing import holding_back
         from fleetdeploy.cli.changing.called import command_line
         from fleetdeploy.rollout.foresight.setbacks import setback_of
 
         freeze, now_s = self._freeze(), self.clock.now_s()
         if freeze and new and self.freezes and not self.arguments.during_freeze:
-            return holding_back.by_freeze(freeze, new, back=back)
+            return holding_back.by_freeze(freeze, new, back=[name for name in changing if name not in new])
         runs = self.arguments.state_dir / "runs"
         setback = setback_of(runs, [plan.hosts[name] for name in new], now_s=now_s) if self.retry_after_s else None
-        if setback and now_s < setback.over_s(self.retry_after_s):
-            again = command_line(self.arguments)
-            return holding_back.by_setback(setback, setback.over_s(self.retry_after_s), new, again=again)
-        return None
+        if setback is None or now_s >= (over_s := setback.over_s(self.retry_after_s)):
+            return None
+        held = [name for name in new if setback.holds(plan.hosts[name])]
+        return holding_back.by_setback(setback, over_s, held, again=command_line(self.arguments)) if held else None
 
     def judged(self, outcome: RunOutcome) -> RunOutcome:
         """The outcome, with what was held back."""
@@ -92,8 +92,8 @@ class Attempt:
 
         if self._held_back is None or outcome.exit_code != 0:
             return outcome
-        waiting = [name for name in self.ending.changing if name not in outcome.hosts]
-        text = f"{self._held_back.word}: {named(list(outcome.hosts))} put back, {len(waiting)} more would change"
+        held, done = self._held_back, named(list(outcome.hosts))
+        text = f"{held.word}: {done} {held.rest}, {len(held.hosts)} more would change"
         return replace(outcome, exit_code=PENDING, last_line=text)
 
     def over(self, exit_code: int, refusal: str = "", *, outcome: RunOutcome | None = None) -> None:

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HoldBack:
-    """``error`` is for a person, ``word`` what the last line of a run begins with that does the rest."""
+    """``hosts`` have to wait. ``error`` is for a person; a run about the other ones has a last line that begins with
+    ``word`` and says with ``rest`` what came of them.
+    """
 
+    hosts: tuple[str, ...]
     error: FleetdeployError
     word: str
+    rest: str
     news: News
 
 
@@ -34,19 +38,19 @@ def by_freeze(freeze: Freeze, new: Sequence[str], *, back: Sequence[str]) -> Hol
     if back:
         hint += f"\nonly to be put back, which is not frozen: --limit {','.join(back)}"
     error = Frozen(f"frozen {until_in_words(freeze)}{reason}: {_would_change(new)}", hint=hint)
-    return HoldBack(error, f"FROZEN {until_in_words(freeze)}", News.FROZEN)
+    return HoldBack(tuple(new), error, f"FROZEN {until_in_words(freeze)}", "put back", News.FROZEN)
 
 
-def by_setback(setback: Setback, over_s: float, new: Sequence[str], *, again: str) -> HoldBack:
+def by_setback(setback: Setback, over_s: float, held: Sequence[str], *, again: str) -> HoldBack:
     """What failed, when it is tried again, and what to do; ``again`` is the command line of this attempt."""
     until = f"until {datetime.fromtimestamp(over_s, tz=timezone.utc):%Y-%m-%d %H:%M:%SZ}"
     error = TriedLately(
         f"waiting {until}, as this release failed on {named(list(setback.hosts))} in run {setback.run}:"
-        f" {_would_change(new)}",
+        f" {_would_change(held)}",
         hint=f"nothing was touched; why it failed: `fleetdeploy runs show {setback.run}`\n"
         f"not to wait: {again} --retry-after 0",
     )
-    return HoldBack(error, f"WAITING {until}", News.WAITING)
+    return HoldBack(tuple(held), error, f"WAITING {until}", "done", News.WAITING)
 
 
 def _would_change(new: Sequence[str]) -> str:

@@ -66,7 +66,7 @@ def add_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     )
     group.add_argument("--stream", action="store_true", help="each line as it comes, with its host before it")
     group.add_argument("-y", "--yes", action="store_true", help=f"do not ask before more than {deploy.ASK_ABOVE} hosts")
-    group.add_argument("--events", type=Path, metavar="FILE", help="append every event as a line of JSON")
+    options.add_events(group)
     _split_at_dashes(parser)
     return group
 

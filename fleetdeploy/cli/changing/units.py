@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fleetdeploy.cli import options
@@ -27,8 +29,8 @@ After=network-online.target
 Type=oneshot
 User={user}
 WorkingDirectory={directory}
-ExecStartPre=+/usr/bin/install -d -m 0700 -o {user} {state} {cache}
-ExecStart={command}
+{environment}# What it writes to has to be there before it is made writable.
+{made}ExecStart={command}
 # Locked by another run, or frozen with something to do: no failure.
 SuccessExitStatus=6 10
 Nice=10
@@ -74,7 +76,7 @@ WantedBy=timers.target
 _CRON = """\
 # crontab -e; cron mails what is printed, and only news is
 MAILTO={user}
-{minutes} {hours} * * * cd {directory} && {command}
+{environment}{minutes} {hours} * * * cd {directory} && {command}
 """
 
 
@@ -102,17 +104,21 @@ def text_of(arguments: argparse.Namespace) -> str:
     """The text of a unit, or of lines for a crontab."""
     words = [_program(), *_words(arguments)]
     directory, user = Path.cwd(), getpass.getuser()
-    writable, needed = _writable(arguments), [directory, Path(words[0]), *_named(arguments)]
-    # A private /tmp is empty: what the command needs would not be there. What is not private is read-only otherwise.
-    shared = any(path.is_relative_to(top) for path in [*needed, *map(Path, writable)] for top in _TEMPORARY)
     if arguments.print_unit == "service":
+        own = _own(arguments)
+        written = dict.fromkeys([*own, *_others(arguments)])
+        needed = [directory, Path(words[0]), *_named(arguments), *written]
+        # A private /tmp is empty: what is needed would not be there. What is not private is read-only otherwise.
+        shared = any(path.is_relative_to(top) for path in needed for top in _TEMPORARY)
+        # Without the dash nothing is started while one is not there, not even what makes it.
+        writable = [f"-{path}" for path in [*written, *(_TEMPORARY if shared else ())]]
         return _SERVICE.format(
             user=user,
             directory=_escaped(str(directory)),
-            state=_quoted(str(options.state_home())),
-            cache=_quoted(str(options.cache_home())),
+            environment="".join(f"Environment={_listed(f'{name}={path}')}\n" for name, path in _homes()),
+            made="".join(f"ExecStartPre=+{' '.join(map(_quoted, argv))}\n" for argv in _making(own, user)),
             command=" ".join(map(_quoted, words)),
-            writable=" ".join(map(_quoted, [*writable, *(_TEMPORARY if shared else ())])),
+            writable=" ".join(map(_listed, writable)),
             private_tmp="" if shared else "PrivateTmp=yes\n",
         )
     minutes, hours = _times(arguments.every)
@@ -121,8 +127,9 @@ def text_of(arguments: argparse.Namespace) -> str:
         return _TIMER.format(calendar=calendar, delay=int(arguments.splay or min(30.0, arguments.every / 2)))
     line = shlex.join(words)
     place = shlex.quote(str(directory))
-    return _CRON.format(user=user, minutes=minutes, hours=hours, directory=place.replace("%", r"\%"),
-                        command=line.replace("%", r"\%"))  # fmt: skip
+    environment = "".join(f'{name}="{path}"\n' for name, path in _homes())
+    return _CRON.format(user=user, environment=environment, minutes=minutes, hours=hours,
+                        directory=place.replace("%", r"\%"), command=line.replace("%", r"\%"))  # fmt: skip
 
 
 def _every(text: str) -> float:
@@ -166,17 +173,41 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     return left
 
 
-def _writable(arguments: argparse.Namespace) -> list[str]:
+def _own(arguments: argparse.Namespace) -> list[Path]:
+    """Where the command keeps what is its own."""
+    places = [options.state_home(), options.cache_home(), arguments.state_dir]
+    return list(dict.fromkeys(place.absolute() for place in places))
+
+
+def _others(arguments: argparse.Namespace) -> list[Path]:
+    """Directories of others that it writes a file into."""
     from fleetdeploy.cli.binding.project import read_settings
 
-    places = [options.state_home(), options.cache_home(), arguments.state_dir.absolute()]
-    if arguments.textfile:
-        places.append(arguments.textfile.absolute().parent)
-    if arguments.events:
-        places.append(arguments.events.absolute().parent)
-    if configured := read_settings(arguments).textfile:
-        places.append(configured.absolute().parent)
-    return [str(place) for place in dict.fromkeys(places)]
+    files = [arguments.textfile, arguments.events, read_settings(arguments).textfile]
+    return [file.absolute().parent for file in files if file]
+
+
+def _making(places: Sequence[Path], user: str) -> Iterator[list[str]]:
+    """Command lines for root that make these directories where they are not there yet."""
+    theirs = [place for place in places if _may_make(place)]
+    if theirs:  # what lies above them is the user's as well then
+        yield ["/usr/sbin/runuser", "-u", user, "--", "/bin/mkdir", "-p", "-m", "0700", *map(str, theirs)]
+    for place in places:
+        if place not in theirs:  # one that is there may be anybody's: its owner stays
+            yield ["/bin/sh", "-c", 'test -d "$0" || install -d -m 0700 -o "$1" "$0"', str(place), user]
+
+
+def _may_make(place: Path) -> bool:
+    """Whether the user of now may make the directory: in the home, and where the nearest one that is there lets it."""
+    there = next(path for path in (place, *place.parents) if path.exists())
+    return place.is_relative_to(Path.home()) or os.access(there, os.W_OK)
+
+
+def _homes() -> Iterator[tuple[str, Path]]:
+    """What says where the own places are; neither systemd nor cron hands on what a shell has."""
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        if given := os.environ.get(name):
+            yield name, Path(given).expanduser().absolute()
 
 
 def _named(arguments: argparse.Namespace) -> list[Path]:
@@ -193,6 +224,11 @@ def _escaped(text: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """One word of a command line or a list of a unit."""
-    plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    """One word of a command line of a unit, where ``$`` begins a variable."""
+    return _listed(word).replace("$", "$$")
+
+
+def _listed(word: str) -> str:
+    """One word of a list of a unit."""
+    plain = _escaped(word.replace("\\", "\\\\").replace('"', '\\"'))
     return f'"{plain}"' if not word or set(word) & set(" \t'\";\\$") else plain

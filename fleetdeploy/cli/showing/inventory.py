@@ -58,7 +58,7 @@ def _verb(
     parser.add_argument(
         "--playbook-dir", type=Path, metavar="DIR", help="where else group_vars and host_vars are (default: playbooks/)"
     )
-    options.add_output(parser, quiet="")
+    options.add_output(parser, quiet="", verbose="")
     parser.set_defaults(run=run)
     return parser
 

@@ -39,7 +39,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _common(parser: argparse.ArgumentParser) -> None:
     options.add_fleet(parser)
-    options.add_output(parser, quiet="")
+    options.add_output(parser, quiet="", verbose="")
 
 
 def run_show(arguments: argparse.Namespace) -> int:

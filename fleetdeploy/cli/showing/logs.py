@@ -66,7 +66,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     options.add_inventory(parser)
     options.add_connection(parser, forks=False)
     options.add_project(parser)
-    options.add_output(parser, quiet="only lines, unless a log cannot be read", verbose="no more than without")
+    options.add_output(parser, quiet="only lines, unless a log cannot be read", verbose="")
     parser.set_defaults(run=run)
 
 

@@ -21,7 +21,8 @@ Operations to "look at" can reach files, the network or other processes; they do
 not change the exit code. Those that every export uses for its own checkpoint
 (SaveV2, RestoreV2, MergeV2Checkpoints) are not named.
 
---json, stable: exit_code, path, ignored [names that are no versions],
+--json, stable (`fleetdeploy schema model`): format, exit_code, path,
+  ignored [names that are no versions],
   versions [{directory, version, size_bytes, files {path: bytes},
     tensorflow_version, tensorflow_git_version, tag_sets [[tag]],
     signatures {name: {method, inputs|outputs
@@ -48,7 +49,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     text = "signatures, variables, assets, devices and problems of a model or one version"
     inspect = verbs.add_parser("inspect", help=text, description=text.capitalize() + ".", epilog=_INSPECT_EPILOG)
     inspect.add_argument("path", type=Path, metavar="PATH", help="a version directory, or one that holds versions")
-    options.add_output(inspect, quiet="only the last line")
+    options.add_output(inspect, quiet="only the last line", verbose="")
     inspect.set_defaults(run=_inspect)
 
 

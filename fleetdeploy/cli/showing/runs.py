@@ -68,7 +68,9 @@ def _add_show(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "  fleetdeploy runs show --json | jq '.hosts[] | select(.state != \"changed\")'",
     )
     _add_run(parser)
-    options.add_output(parser, quiet="only failures and how it ended")
+    options.add_output(
+        parser, quiet="only failures and how it ended", verbose="each step as it began, and every host in the recap"
+    )
     parser.set_defaults(run=run_show)
 
 
@@ -113,7 +115,8 @@ def run_list(arguments: argparse.Namespace) -> int:
         print(f"no run has been recorded below {runs}", file=sys.stderr)
         return 0
     out = terminal.console(stderr=False, no_color=arguments.no_color)
-    for line in runs_table.lines(rows, width=out.width if sys.stdout.isatty() and not arguments.verbose else None):
+    whole = arguments.verbose or terminal.is_piped(out)
+    for line in runs_table.lines(rows, width=None if whole else out.width):
         out.print(line, soft_wrap=True)
     return 0
 
@@ -132,7 +135,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     else:
         out = terminal.console(stderr=False, no_color=arguments.no_color)
         for line in runs_table.heading(found) if not arguments.quiet else ():
-            out.print(line, soft_wrap=True)
+            terminal.put(out, line, hanging=True)
         story = terminal.show(records, out, quiet=arguments.quiet, verbose=arguments.verbose)
     _warn(records, story)
     return 0
@@ -194,14 +197,22 @@ def _told(found: RecordedRun) -> RunStory:
 
 
 def _warn(records: Records, story: RunStory) -> None:
-    from fleetdeploy.report.story.verdict import what_next
+    """Tell on stderr why the run's end is not shown, if it is not."""
+    from rich.text import Text
 
+    from fleetdeploy.report.story.verdict import what_next
+    from fleetdeploy.report.terminal import console, put
+
+    told = list[str]()
     if records.damage is not None:
-        print(f"{records.damage.where}: {records.damage.message}\n    {records.damage.hint}", file=sys.stderr)
+        told = [f"{records.damage.where}: {records.damage.message}", f"    {records.damage.hint}"]
     elif story.ended_s is None:
-        print("nothing tells of its end: it was stopped at once, killed, or still goes on", file=sys.stderr)
+        told = ["nothing tells of its end: it was stopped at once, killed, or still goes on"]
         for item in what_next(story)[:1]:
-            print(f"  {item.why}: {item.command}", file=sys.stderr)
+            told += [f"next: {item.command}", f"    {item.why}"]
+    out = console(stderr=True, no_color=True)
+    for line in told:
+        put(out, Text(line), hanging=True)
 
 
 def _check_target(path: Path, *, force: bool) -> None:

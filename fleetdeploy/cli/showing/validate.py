@@ -22,20 +22,21 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
     options.add_inventory(parser)
     options.add_project(parser)
-    options.add_output(parser)
+    options.add_output(parser, verbose="")
     parser.set_defaults(run=run, reveal_secrets=False)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0, or an InputError with everything that is wrong."""
     from fleetdeploy.cli.binding.project import print_json
+    from fleetdeploy.report import as_json
     from fleetdeploy.report.wording import counted
 
     project = _read(arguments)
     hosts = len(project.targets.by_name)
     on_each = [len(target.desired) for target in project.targets.by_name.values()]
     if arguments.json:
-        print_json({"exit_code": 0, "hosts": hosts, "services": sum(on_each), "plays": len(project.plays)})
+        print_json(as_json.validated(hosts=hosts, services=sum(on_each), plays=len(project.plays)))
     elif not arguments.quiet:
         # Where every host has as many, their sum would read as if so many different ones were meant.
         same, each = len(set(on_each)) == 1, " each" if hosts > 1 else ""

@@ -99,6 +99,7 @@ KINDS: Mapping[Kind, Shape] = {
     Kind.LEASES_TAKEN: Shape(
         "This run has them all; no other run changes these hosts.",
         data={"hosts": _HOSTS, "seconds": number_of("how long one holds without being renewed")},
+        more={"without": items(text(), "hosts without work that share the capacity, whose lease cannot be taken")},
     ),
     Kind.PLAY_STARTED: Shape(
         "A play that has work begins.",

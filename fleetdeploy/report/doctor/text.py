@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.text import Text
 
 from fleetdeploy.domain.checkup import Finding, Health
 from fleetdeploy.report.doctor.verdict import ORDER, Diagnosis, health_of, tally
-from fleetdeploy.report.host_names import COLUMNS, shortened, wrapped
-from fleetdeploy.report.rows import rows
+from fleetdeploy.report.host_names import COLUMNS, shortened
 from fleetdeploy.report.safe_text import safe_lines
 from fleetdeploy.report.wording import counted
 
@@ -23,7 +21,9 @@ HERE = "this machine"
 
 
 def lines(found: Diagnosis, *, verbose: bool = False) -> Iterator[Text]:
-    """Everything but the last line. ``verbose`` shows what is fine as well, and hides nothing behind numbers."""
+    """Everything but the last line, each sentence whole: whoever prints it breaks it. ``verbose`` shows what is fine as
+    well, and hides nothing behind numbers.
+    """
     yield from safe_lines(_lines(found, verbose=verbose))
 
 
@@ -76,10 +76,8 @@ def _together(hosts: Mapping[str, Sequence[Finding]], shared: Mapping[Finding, S
     for (health, told), names in sorted(alike.items(), key=lambda item: (*ORDER, Health.OK).index(item[0][0])):
         head = f"{counted(len(names), 'host')}"
         yield Text(f"{head:<{width}}  ", style="bold") + Text(told, style=_STYLES[health])
-        for row in wrapped(names, "  ", "  ") if health is not Health.OK and len(names) <= MANY else ():
-            yield Text(row, style="dim")
-        if health is Health.OK or len(names) > MANY:
-            yield Text("  " + shortened(names, COLUMNS - 2), style="dim")
+        each = health is not Health.OK and len(names) <= MANY
+        yield Text("  " + (", ".join(names) if each else shortened(names, COLUMNS - 2)), style="dim")
 
 
 def _verdict(name: str, findings: Sequence[Finding], width: int) -> Text:
@@ -112,15 +110,9 @@ def _under(findings: Sequence[Finding], *, verbose: bool, host: str = "HOST") ->
 
 
 def _finding(item: Finding, host: str) -> Iterator[Text]:
-    """The sentence, why it matters, and the fix, each on lines of its own, so that the last can be copied."""
-    first, *further = _wrapped(item.what)
-    yield Text("  ") + Text(f"{_WORDS[item.health]:<{_INDENT - 2}}", style=_STYLES[item.health]) + Text(first)
-    yield from (Text(" " * _INDENT + row) for row in further)
-    yield from (Text(" " * _INDENT + row, style="dim") for row in (_wrapped(item.why) if item.why else ()))
+    """The sentence, why it matters, and the fix, each a line of its own, so that the last can be copied."""
+    yield Text("  ") + Text(f"{_WORDS[item.health]:<{_INDENT - 2}}", style=_STYLES[item.health]) + Text(item.what)
+    if item.why:
+        yield Text(" " * _INDENT + item.why, style="dim")
     if item.fix and item.health is not Health.OK:
-        fix = Text(" " * _INDENT + f"> {item.fix.replace('{host}', host)}", style="cyan")
-        yield from rows(fix, COLUMNS, under=_INDENT + 2)
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, COLUMNS - _INDENT, break_long_words=False, break_on_hyphens=False) or [""]
+        yield Text(" " * _INDENT + f"> {item.fix.replace('{host}', host)}", style="cyan")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from fleetdeploy.report.html.scale import Scale, clock, lasted
+from fleetdeploy.report.html.scale import Scale
 from fleetdeploy.report.story.parts import CapacitySample, TrafficSample
 from fleetdeploy.report.story.run_story import RunStory
+from fleetdeploy.report.times import clock, lasted
 from fleetdeploy.report.wording import counted
 from fleetdeploy.rollout.naming import named
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from fleetdeploy.report.html.scale import clock, lasted
+from fleetdeploy.domain.outcome import FAILURES
 from fleetdeploy.report.html.timeline import how
 from fleetdeploy.report.html.words import host_id
 from fleetdeploy.report.story.parts import HostStory, Span
 from fleetdeploy.report.story.run_story import RunStory
-from fleetdeploy.report.story.standing import FAILED, UNFINISHED, standing
+from fleetdeploy.report.story.standing import UNFINISHED, standing
+from fleetdeploy.report.times import clock, lasted
 
 _SAID = 50
 _DETAIL = 40
@@ -78,7 +79,7 @@ class HostPart:
 
     @property
     def troubled(self) -> bool:
-        own = self.state in FAILED and not self.taken_back
+        own = self.state in FAILURES and not self.taken_back
         return own or self.state == UNFINISHED or bool(self.failures)
 
     @property

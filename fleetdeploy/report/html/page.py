@@ -18,13 +18,14 @@ from markupsafe import Markup
 from fleetdeploy import __version__
 from fleetdeploy.report.html import charts
 from fleetdeploy.report.html.host_parts import HostPart, host_parts
-from fleetdeploy.report.html.scale import Scale, clock, lasted, moment
+from fleetdeploy.report.html.scale import Scale
 from fleetdeploy.report.html.timeline import timeline
 from fleetdeploy.report.html.words import SYMBOLS
 from fleetdeploy.report.safe_text import safe
 from fleetdeploy.report.story.run_story import RunStory
 from fleetdeploy.report.story.standing import UNFINISHED, WAITING
 from fleetdeploy.report.story.verdict import verdict, what_next
+from fleetdeploy.report.times import clock, lasted, moment
 from fleetdeploy.report.wording import counted
 from fleetdeploy.rollout.naming import named
 

@@ -1,9 +1,10 @@
-"""Times of a run on a page: as places on an axis, in percent of its width, and in words."""
+"""Times of a run on a page: as places on an axis, in percent of its width."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+
+from fleetdeploy.report.times import lasted
 
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400)
 _MOST_TICKS = 8
@@ -50,30 +51,3 @@ class Scale:
             Tick(self.at(self.start_s + number * step), lasted(number * step) if number else "0", not number % 2)
             for number in range(int(self.length_s / step) + 1)
         )
-
-
-def lasted(seconds: float) -> str:
-    """``0.4 s``, ``14 s``, ``3 min 20 s``, ``1 h 05 min``, ``2 d 3 h``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f}".removesuffix(".0") + " s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
-def clock(time_s: float) -> str:
-    """``12:03:01``, in UTC."""
-    return datetime.fromtimestamp(time_s, tz=timezone.utc).strftime("%H:%M:%S")
-
-
-def moment(time_s: float) -> str:
-    """``2026-01-31 12:03:01 UTC``."""
-    return datetime.fromtimestamp(time_s, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from fleetdeploy.report.html.scale import Scale, clock, lasted
+from fleetdeploy.domain.outcome import FAILURES
+from fleetdeploy.report.html.scale import Scale
 from fleetdeploy.report.html.words import host_id
 from fleetdeploy.report.story.parts import HostStory, PlayStory, Span
 from fleetdeploy.report.story.run_story import RunStory
-from fleetdeploy.report.story.standing import FAILED
+from fleetdeploy.report.times import clock, lasted
 from fleetdeploy.report.wording import counted
 from fleetdeploy.rollout.naming import named
 
@@ -68,7 +69,7 @@ class Timeline:
 
 def timeline(story: RunStory, scale: Scale) -> Timeline:
     """Every host that something was done on, or that failed."""
-    shown = {name: host for name, host in story.hosts.items() if host.spans or host.state in FAILED}
+    shown = {name: host for name, host in story.hosts.items() if host.spans or host.state in FAILURES}
     idle = len(story.hosts) - len(shown)
     rows = tuple(_rows(story, shown, scale))
     kinds = [bar.kind for row in rows for lane in row.lanes for bar in lane]
@@ -87,7 +88,7 @@ def _rows(story: RunStory, hosts: dict[str, HostStory], scale: Scale) -> Iterato
     for at, (name, host) in enumerate(story.hosts.items()):
         if name not in hosts:
             continue
-        if all_named or host.state in FAILED:
+        if all_named or host.state in FAILURES:
             lane = tuple(_bars(host, story.now_s, scale, labels=True))
             yield Row(name, (lane,), _ROW_PX, (name,), host_id(at), host.state)
         else:

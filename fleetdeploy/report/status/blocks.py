@@ -15,7 +15,6 @@ from fleetdeploy.report.status.parts import (
     NO_DEBTS,
     drift_of,
     image_of,
-    lasting,
     models_of,
     of_the_fleet,
     plan_of,
@@ -24,6 +23,7 @@ from fleetdeploy.report.status.parts import (
     up_s,
     worth_telling,
 )
+from fleetdeploy.report.times import lasted
 from fleetdeploy.report.wording import size
 from fleetdeploy.rollout.debt.ledger import Debt
 from fleetdeploy.rollout.host.watching import told_watch
@@ -93,7 +93,7 @@ def _container(host: HostPlan, seen: ObservedService) -> str:
     if isinstance(seen.container, Present):
         facts = seen.container.value
         up = up_s(host, facts)
-        since = f" for {lasting(up)}, since {facts.started_at[:19]}Z" if up is not None else ""
+        since = f" for {lasted(up)}, since {facts.started_at[:19].replace('T', ' ')}Z" if up is not None else ""
         restarts = f", {facts.restart_count} restarts" if facts.restart_count else ""
         return f"{facts.name} {facts.status}{since}{restarts}"
     return f"unknown: {seen.container.reason}" if isinstance(seen.container, Unknown) else "none"

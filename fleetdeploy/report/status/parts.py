@@ -96,16 +96,6 @@ def up_s(host: HostPlan, container: ContainerFacts) -> float | None:
     return max(0.0, host.observed.clock_s - started.timestamp())
 
 
-def lasting(seconds: float) -> str:
-    """A time span in its two largest units: ``3d 4h``, ``12m 5s``."""
-    rest, parts = int(seconds), list[str]()
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, rest = divmod(rest, size)
-        if count or parts:
-            parts.append(f"{count}{unit}")
-    return " ".join(parts[:2]) or "0s"
-
-
 def in_order(states: Sequence[VersionState]) -> list[VersionState]:
     """What is AVAILABLE first, what is at its END last."""
     return sorted(states, key=lambda entry: (_ORDER.index(entry.state), entry.number))

@@ -16,7 +16,6 @@ from fleetdeploy.report.safe_text import safe, safe_line
 from fleetdeploy.report.status.parts import (
     NO_DEBTS,
     container_of,
-    lasting,
     models_of,
     of_the_fleet,
     plan_of,
@@ -25,6 +24,7 @@ from fleetdeploy.report.status.parts import (
     up_s,
     worth_telling,
 )
+from fleetdeploy.report.times import lasted
 from fleetdeploy.report.wording import counted
 from fleetdeploy.rollout.debt.ledger import Debt
 from fleetdeploy.rollout.host.watching import told_watch
@@ -154,7 +154,7 @@ def _up(host: HostPlan, seen: ObservedService) -> str:
     if not container.running:
         return container.status
     seconds = up_s(host, container)
-    return NOT_KNOWN if seconds is None else lasting(seconds)
+    return NOT_KNOWN if seconds is None else lasted(seconds)
 
 
 def _traffic(host: HostPlan, service: str, members: Members) -> str:

@@ -24,7 +24,6 @@ from fleetdeploy.report.story.parts import (
 _NOTES = frozenset(
     {Kind.DEBT_MADE, Kind.DEBT_SETTLED, Kind.LEASE_LOST, Kind.WATCH_ARMED, Kind.WATCH_ENDED, Kind.ROLLOUT_STOPPED}
 )
-_FAILED = frozenset(state.value for state in FAILURES)
 _TELLING_BYTES = 1024**2
 """Of a copy, before its rate is told."""
 
@@ -81,7 +80,7 @@ class RunStory:
     @property
     def failures(self) -> tuple[str, ...]:
         """The hosts that count against the one failure budget."""
-        return tuple(name for name, host in self.hosts.items() if host.state in _FAILED)
+        return tuple(name for name, host in self.hosts.items() if host.state in FAILURES)
 
     @property
     def looked_at(self) -> tuple[str, ...]:
@@ -202,7 +201,7 @@ class RunStory:
         elif told.kind == Kind.HOST_FINISHED:
             host.finished_s, host.phase, host.copy = told.time_s, Phase.DONE, None
             state = _text(told, "state")
-            if host.state not in _FAILED and (host.state, state) != (HostState.CHANGED.value, HostState.OK.value):
+            if host.state not in FAILURES and (host.state, state) != (HostState.CHANGED.value, HostState.OK.value):
                 host.state, host.reason, host.hint = state, told.message, _text(told, "hint")
 
     def _begin(self, host: HostStory, told: Told) -> None:

@@ -10,7 +10,6 @@ UNFINISHED = "unfinished"
 """A host that was at work when the run's events end."""
 WAITING = "waiting"
 """One that had still to come to its turn in the last play then."""
-FAILED = frozenset(state.value for state in FAILURES)
 
 
 def standing(host: HostStory, story: RunStory) -> str:
@@ -18,7 +17,7 @@ def standing(host: HostStory, story: RunStory) -> str:
 
     Where nothing tells of the run's end, what went well in one play says nothing of the plays behind it.
     """
-    if story.ended_s is not None or host.state in FAILED:
+    if story.ended_s is not None or host.state in FAILURES:
         return host.state or (UNFINISHED if host.spans else "")
     if host.spans and host.phase is not Phase.DONE:
         return UNFINISHED

@@ -40,6 +40,8 @@ class Next:
     look: bool = False
 
 
+WHY = "why it failed"
+"""What the look at the run's own lines is for."""
 _MENDED = "once it is mended"
 _WHEN = {
     6: "once the other run is over",
@@ -115,7 +117,7 @@ def what_next(story: RunStory, *, damaged: bool = False) -> tuple[Next, ...]:
         again = shlex.join([*shlex.split(resume), *(word for name in story.masked for word in ("-e", f"{name}=..."))])
     first = _known(Next(again, _WHEN.get(story.exit_code, _MENDED)))
     if first and (culprit := _culprit(story)):
-        why = Next(f"{_command('runs show', story, _STATE)} {story.id}", "why it failed", look=True)
+        why = Next(f"{_command('runs show', story, _STATE)} {story.id}", WHY, look=True)
         aside = f"; {_LEFT_ALONE}" if _verb(story) == "sync" else ""
         return (why, Next(again, f"{_MENDED}, or {culprit} is taken out of the inventory{aside}"), look)
     if story.plays:

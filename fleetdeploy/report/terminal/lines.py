@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 
 from rich.console import Console
 from rich.text import Text
@@ -14,6 +13,7 @@ from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.report.host_names import shortened
 from fleetdeploy.report.story.parts import Told
 from fleetdeploy.report.terminal.console import is_piped, put
+from fleetdeploy.report.times import clock
 from fleetdeploy.tasks import registry
 
 STEPS, COMMANDS, CONNECTIONS = 1, 2, 3
@@ -95,7 +95,7 @@ class Lines:
     def _stamped(self, event: Told, line: Text) -> Text:
         if not self._stamps:
             return line
-        stamp = datetime.fromtimestamp(event.time_s, tz=timezone.utc).strftime("%H:%M:%SZ ")
+        stamp = f"{clock(event.time_s)}Z "
         return Text(stamp, style="dim") + line
 
     def _line(self, event: Told) -> Text | None:

@@ -17,9 +17,9 @@ from fleetdeploy.report.safe_text import safe
 from fleetdeploy.report.story.parts import Copy, HostStory, Phase, Span
 from fleetdeploy.report.story.run_story import RunStory
 from fleetdeploy.report.terminal.lines import first_line
+from fleetdeploy.report.times import ticking
 from fleetdeploy.report.wording import counted, size
 
-_FAILED = frozenset(state.value for state in FAILURES)
 _WIDE = 60
 _FEW = 5
 """So many hosts that have not answered yet are named."""
@@ -74,13 +74,6 @@ def picture(story: RunStory, *, now_s: float, width: int, height: int, plain: bo
     return list(canvas.rows(height))
 
 
-def clock(seconds: float) -> str:
-    """``0:07``, ``12:30``, ``1:02:05``."""
-    minutes, rest = divmod(max(0, int(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 class _Canvas:
     def __init__(self, story: RunStory, now_s: float, width: int, signs: Signs) -> None:
         self._story = story
@@ -124,7 +117,7 @@ class _Canvas:
             return Stand.RETURNING
         if host.at is not None or host.phase is Phase.AT_WORK:
             return Stand.AT_WORK
-        if host.state in _FAILED or host.unreachable:
+        if host.state in FAILURES or host.unreachable:
             return Stand.FAILED
         play = self._story.play
         if play is not None and host.name in self._in_play and host.play != play.name:
@@ -157,7 +150,7 @@ class _Canvas:
         if play is not None and play.soaks and not any(stand in _MOVING for _, stand in self._stands):
             left_s = sum(play.soaks[-1]) - self._now_s
             if left_s > 0:
-                yield Text(f"soaking, {clock(left_s)} left", style="cyan")
+                yield Text(f"soaking, {ticking(left_s)} left", style="cyan")
 
     def _looking(self, done: int, hosts: int) -> Iterator[Text]:
         """How far the look at all hosts is, which comes before anything is planned."""
@@ -182,10 +175,10 @@ class _Canvas:
         expected_s, at_least = self._story.expected_s, self._story.at_least
         words = "" if expected_s is None else in_words(Expected(expected_s, at_least))
         if expected_s is None or not words or (at_least and passed > expected_s):
-            return Text(clock(passed))
+            return Text(ticking(passed))
         if passed <= expected_s:
-            return Text(f"{clock(passed)} of {words}")
-        return Text(f"{clock(passed)}, usually {words.removeprefix('about ')}")
+            return Text(f"{ticking(passed)} of {words}")
+        return Text(f"{ticking(passed)}, usually {words.removeprefix('about ')}")
 
     def _counts(self) -> Iterator[Text]:
         if self._story.planned_s is None:
@@ -221,14 +214,14 @@ class _Canvas:
             return " " + safe(first_line(host.reason or (host.troubles[-1].message if host.troubles else "")))
         began = next((span.started_s for span in host.spans if span.play == host.play), None)
         if stand is Stand.DONE and began is not None and host.finished_s is not None:
-            return f" {clock(host.finished_s - began):>{self._times}}"
+            return f" {ticking(host.finished_s - began):>{self._times}}"
         return ""
 
     def _act(self, host: HostStory, at: Span, *, room: int) -> Text:
         """What a host is at, for how long, and how far a copy is."""
         back = host.phase is Phase.RETURNING or at.undo
         text = Text(
-            f"{safe(at.task):<{self._words}} {clock(self._now_s - at.started_s):>{self._times}}  ",
+            f"{safe(at.task):<{self._words}} {ticking(self._now_s - at.started_s):>{self._times}}  ",
             style=_STYLE[Stand.RETURNING] if back else "",
         )
         if host.copy is not None:
@@ -245,7 +238,7 @@ class _Canvas:
             done = done.split()[0]
         far = f"{done + ' of ' + total:>15}"
         rate = f"{size(round(copy.bytes_per_s))}/s" if copy.bytes_per_s > 0 else ""
-        left = f"{clock(copy.left_s)} left" if copy.left_s is not None else ""
+        left = f"{ticking(copy.left_s)} left" if copy.left_s is not None else ""
         choices = [(far, rate, left, f"{safe(copy.model)}/{copy.version}"), (far, rate, left), (far, left)]
         told = ["  ".join(filter(None, parts)) for parts in (*choices, (f"{share:4.0%}", left), (f"{share:4.0%}",))]
         beside = next((text for text in told if len(text) + 2 + _SHORTEST <= room), told[-1])

@@ -13,7 +13,7 @@ from fleetdeploy.report.host_names import shortened
 from fleetdeploy.report.safe_text import safe
 from fleetdeploy.report.story.parts import HostStory
 from fleetdeploy.report.story.run_story import RunStory
-from fleetdeploy.report.story.verdict import what_next
+from fleetdeploy.report.story.verdict import WHY, what_next
 from fleetdeploy.report.terminal.console import is_piped, put, put_whole
 from fleetdeploy.report.terminal.lines import first_line
 
@@ -32,9 +32,10 @@ _STYLE = {
 }
 
 
-def recap(out: Console, story: RunStory, *, quiet: bool = False, every_host: bool = False) -> None:
+def recap(out: Console, story: RunStory, *, quiet: bool = False, every_host: bool = False, again: bool = False) -> None:
     """Show it. ``quiet`` leaves out hosts that went well. On a terminal those are only counted in a run of more than
-    EACH_UP_TO, unless ``every_host``; what is piped always has a line for each.
+    EACH_UP_TO, unless ``every_host``; what is piped always has a line for each. ``again`` is of a run that
+    is looked at already: that is not what to type next.
     """
     ended = [_Ended(host, HostState(host.state)) for host in story.hosts.values() if host.state in _STATES]
     shown = [item for item in ended if not quiet or item.state not in _WELL]
@@ -43,7 +44,7 @@ def recap(out: Console, story: RunStory, *, quiet: bool = False, every_host: boo
         _hosts(out, shown, each=every_host or is_piped(out) or len(ended) <= EACH_UP_TO)
         for line in _reasons(shown, width=max(40, out.width)):
             put(out, line)
-    for row in _next(story):
+    for row in _next(story, again=again):
         put(out, Text(row))
     put_whole(out, Text(story.last_line, style="green bold" if story.exit_code == 0 else "red bold"))
 
@@ -98,9 +99,11 @@ def _reasons(ended: list[_Ended], *, width: int) -> Iterator[Text]:
             yield Text(f"    {hint}")
 
 
-def _next(story: RunStory) -> Iterator[str]:
+def _next(story: RunStory, *, again: bool) -> Iterator[str]:
     """What to type, up to what goes on: each command on a row of its own."""
     for number, item in enumerate(what_next(story)):
+        if again and item.why == WHY:
+            continue
         yield from (f"{item.why}:", f"  {item.command}") if number else (f"next: {item.command}",)
         if not item.look:
             return

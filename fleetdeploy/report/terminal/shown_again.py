@@ -22,5 +22,5 @@ def show(records: Iterable[Told], out: Console, *, quiet: bool = False, verbose:
         story.tell(record)
         lines(record)
     if story.ended_s is not None:
-        recap(out, story, quiet=quiet, every_host=bool(verbose))
+        recap(out, story, quiet=quiet, every_host=bool(verbose), again=True)
     return story

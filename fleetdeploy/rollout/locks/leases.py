@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
@@ -20,6 +20,7 @@ from fleetdeploy.errors import (
     LeaseLost,
     LockHeld,
     PreflightRefused,
+    Unreachable,
 )
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.side_by_side import side_by_side
@@ -59,8 +60,11 @@ class Unleased:
     lost = ""
     """Why the run's hosts are no longer its own, by the first of them that is not; empty as long as all of them are."""
 
-    def take(self, names: Sequence[str]) -> None:
-        """Take the leases of these hosts, all or none, before anything is touched. Raises LockHeld."""
+    def take(self, names: Collection[str], besides: Collection[str] = ()) -> frozenset[str]:  # noqa: ARG002
+        """Take the leases of these hosts before anything is touched, all or none, and those of the hosts ``besides`` as
+        far as they can be taken. Returns which of the latter cannot be reached any more. Raises LockHeld.
+        """
+        return frozenset()
 
     def check(self, name: str) -> None:
         """Raise LeaseLost where the host's lease is known to be lost."""
@@ -100,18 +104,30 @@ class LeaseKeeper(Unleased):
         """How long a lease of this run holds without being renewed."""
         return self.ttl_s or TTL_S + PER_HOST_S * len(self._taken)
 
-    def take(self, names: Sequence[str]) -> None:
+    def take(self, names: Collection[str], besides: Collection[str] = ()) -> frozenset[str]:
         """The first host alone: of two runs with the same hosts the one that gets it gets them all, and not half each.
 
         Raises LockHeld, HostKeyRefused, or PreflightRefused where a lease cannot be taken for another reason; then none
-        is held.
+        is held. A host ``besides`` whose disk is full can do without: who would take it out needs the same lease.
         """
-        if names:
-            self.emit(Kind.LEASES_TAKING, hosts=sorted(names))
-        self._taken = sorted(names)
+        meant, without = sorted({*names, *besides}), dict[str, HostError]()
+        if meant:
+            self.emit(Kind.LEASES_TAKING, hosts=meant)
+        self._taken = meant
+
+        def take(name: str) -> None:
+            try:
+                self._take(name)
+            except HostKeyRefused:
+                raise
+            except HostError as error:
+                if name in names:
+                    raise
+                without[name] = error
+
         try:
-            for part in (self._taken[:1], self._taken[1:]):
-                side_by_side(self._take, part, forks=self.forks)
+            for part in (meant[:1], meant[1:]):
+                side_by_side(take, part, forks=self.forks)
         except (LockHeld, HostKeyRefused):
             self.release()
             raise
@@ -123,8 +139,11 @@ class LeaseKeeper(Unleased):
                 hint=error.hint or "nothing was touched",
                 detail=error.detail,
             ) from error
+        self._taken = [name for name in meant if name not in without]
         if self._taken:
-            self.emit(Kind.LEASES_TAKEN, hosts=list(self._taken), seconds=self.holds_s)
+            more: dict[str, Any] = {"without": sorted(without)} if without else {}
+            self.emit(Kind.LEASES_TAKEN, hosts=list(self._taken), seconds=self.holds_s, **more)
+        return frozenset(name for name, error in without.items() if isinstance(error, Unreachable))
 
     def check(self, name: str) -> None:
         with self._lock:

@@ -54,6 +54,22 @@ def test_help_fits_into_80_columns(
     assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
 
 
+SAY_NO_MORE = ["docs", "inventory explain", "inventory graph", "inventory host", "inventory list", "lock break",
+               "lock show", "logs", "models inspect", "validate"]  # fmt: skip
+
+
+def test_only_what_can_say_more_has_verbose(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the commands with --json those that print the same with -v do not take it."""
+    without = []
+    for words in commands():
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+        page = capsys.readouterr().out
+        if "--no-color" in page and "--verbose" not in page:
+            without.append(" ".join(words))
+    assert sorted(without) == SAY_NO_MORE
+
+
 @pytest.mark.parametrize("command", ["validate", "inventory", "plan", "deploy", "status", "lab"])
 def test_help_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Commands that people type show how."""

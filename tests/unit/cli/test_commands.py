@@ -178,7 +178,13 @@ def test_a_run_goes_on_when_nobody_reads_what_it_tells(
 def test_validate_contacts_nobody(project: Project) -> None:
     """Good input is exit 0 with counts, as text or JSON, and no session is opened."""
     assert project.run("validate").out == "OK: 2 hosts with 1 service each, 3 plays\n"
-    assert project.run("validate", "--json").json == {"exit_code": 0, "hosts": 2, "services": 2, "plays": 3}
+    assert project.run("validate", "--json").json == {
+        "format": 1,
+        "exit_code": 0,
+        "hosts": 2,
+        "services": 2,
+        "plays": 3,
+    }
     assert project.wires == []
 
 

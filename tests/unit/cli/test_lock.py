@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from simulation import contract
 from simulation.leases import ELSEWHERE, SimLease, take_over
 from simulation.world import SERVICE
 
@@ -137,6 +138,25 @@ def test_who_came_after_the_look_is_not_broken(held: Project, monkeypatch: pytes
     assert f"gpu2: NOT BROKEN: {SERVICE} is leased by run run-next of next@x by now" in done.out
     assert done.out.splitlines()[-1] == "LOCKS: no lease was broken"
     assert held.world.hosts["gpu2"].leases[SERVICE].state == "held"
+
+
+def test_what_break_did_as_json(held: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was broken, and what another run had taken by then, each with its holder; what cannot be asked is named."""
+    held.world.hosts["gpu1"].reachable = False
+    done = held.run("lock", "break", "--reason", "x", "--json").json
+    assert [(row["host"], row["run"]) for row in done["broken"]] == [("gpu2", "run-elsewhere")]
+    assert (done["format"], list(done["failed"]), done["anew"]) == (1, ["gpu1"], [])
+    take_over(held.world.hosts["gpu2"])
+    real = view.check_agreed
+
+    def meanwhile(*arguments: Any) -> None:
+        take_over(held.world.hosts["gpu2"], Holder("run-next", "next@x"))
+        real(*arguments)
+
+    monkeypatch.setattr(view, "check_agreed", meanwhile)
+    late = held.run("lock", "break", "gpu2", "--reason", "x", "--json").json
+    assert (late["broken"], [row["run"] for row in late["anew"]]) == ([], ["run-next"])
+    assert contract.wrong("lock", {**late, "broken": [{}]}) != []
 
 
 def test_break_wants_a_reason(held: Project) -> None:

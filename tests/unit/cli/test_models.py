@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from simulation.contract import hold_output
 
 from fleetdeploy.cli.main import main
 from fleetdeploy.tfserving import stubs
@@ -30,7 +31,9 @@ def inspect(project: Project, monkeypatch: pytest.MonkeyPatch) -> Inspect:
             code = main(["models", "inspect", "--no-color", *arguments])
         except SystemExit as ended:
             code = int(ended.code or 0)
-        return Result(code, *project.capture())
+        result = Result(code, *project.capture())
+        hold_output(["models", "inspect", *arguments], result.out)
+        return result
 
     return run
 
@@ -95,7 +98,7 @@ def test_inspect_sends_no_control_characters(inspect: Inspect, project: Project)
 def test_inspect_as_json(inspect: Inspect, capsys: pytest.CaptureFixture[str]) -> None:
     """The shape is the one that the command's help documents, key by key."""
     found = inspect("models/ranker", "--json").json
-    assert set(found) == {"exit_code", "path", "versions", "signature_changes", "ignored"}
+    assert set(found) == {"format", "exit_code", "path", "versions", "signature_changes", "ignored"}
     version = found["versions"][0]
     assert version["signatures"]["serving_default"] == {
         "method": "",

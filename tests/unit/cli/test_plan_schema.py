@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+import jsonschema
 import pytest
 
 from fleetdeploy.cli.about.schema import text_of
 
 from .conftest import Project
-
-jsonschema = pytest.importorskip("jsonschema", reason="jsonschema validates plans: see requirements/dev.in")
 
 pytestmark = pytest.mark.simulation
 DRAFTS = (jsonschema.Draft7Validator, jsonschema.Draft202012Validator)

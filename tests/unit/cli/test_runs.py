@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from report.html import scenes
+from rich.console import Console
 from simulation.contract import hold_output, wrong
 
 from fleetdeploy.cli.main import main
@@ -21,6 +24,13 @@ from fleetdeploy.rollout.journal.writing import Journal
 from .conftest import Project
 
 FIRST, FAILED, KILLED = "20260101T000000Z-aa01", "20260103T000000Z-aa03", "20260104T000000Z-aa04"
+
+LISTED = [
+    (KILLED, "unfinished"),
+    (FAILED, "failed, fleet mixed", "1 changed, 1 reverted, 4 skipped"),
+    (FIRST, "converged", "3 changed"),
+]
+"""Of each run what every list tells."""
 
 
 @dataclass
@@ -78,6 +88,51 @@ def test_runs_are_listed_newest_first(past: Past) -> None:
     assert [line.split()[0] for line in past.run("list", "--limit", "1")[1].splitlines()] == ["RUN", KILLED]
 
 
+def listed(past: Past, monkeypatch: pytest.MonkeyPatch, width: int) -> list[str]:
+    """The list's lines on a terminal of so many columns."""
+    out = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("fleetdeploy.report.terminal.console", lambda **_: out)
+        patched.setattr("fleetdeploy.report.terminal.is_piped", lambda _: False)
+        past.run("list")
+    return out.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_narrower_list_loses_what_can_be_done_without(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns go one by one as the terminal narrows: when it began, how long it took, the exit code; then commands lose
+    their ends. Run, outcome and hosts stay whole.
+    """
+    whole = past.run("list")[1].splitlines()
+    assert listed(past, monkeypatch, max(map(len, whole))) == whole
+    seen = []
+    for width in range(max(map(len, whole)) - 1, 87, -1):
+        head, *rows = listed(past, monkeypatch, width)
+        assert max(map(len, rows)) <= width
+        for row, (name, *told) in zip(rows, LISTED, strict=True):
+            assert row.startswith(name)
+            assert all(words in row for words in told), (width, row)
+            assert re.search(r" deploy( |…|$)| d?e?p?l?o?…$", row), (width, row)
+        if head.split() not in seen:
+            seen.append(head.split())
+    every = ["RUN", "BEGAN", "TOOK", "ENDED", "EXIT", "HOSTS", "COMMAND"]
+    assert seen == [every, *([name for name in every if name not in every[1:3][:gone]] for gone in (1, 2)), [
+        "RUN", "ENDED", "HOSTS", "COMMAND",
+    ]]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_a_list_is_whole_on_a_narrow_terminal(past: Past, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """Where not even that fits, a run has several rows: its outcome and hosts are whole, its command is cut."""
+    rows = listed(past, monkeypatch, width)
+    assert max(map(len, rows)) <= width
+    text = " ".join(" ".join(rows).split())
+    for told in LISTED:
+        assert ": ".join(filter(None, [f"{told[0]} {told[1]}", *told[2:]])) in text.replace("  ", " ")
+    commands = [row.strip() for row in rows if "deploy -i" in row]
+    assert len(commands) == len(LISTED)
+    assert all(scenes.COMMAND.startswith("fleetdeploy " + row.removesuffix("…")) for row in commands)
+
+
 def test_a_list_as_json(past: Past) -> None:
     """The same for programs, with Unix times; damage is told, and an unreadable journal listed all the same."""
     damage(past.state / "runs" / FAILED / JOURNAL, 20)
@@ -111,7 +166,7 @@ def test_a_run_is_shown_as_it_was(past: Past) -> None:
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == f"run {FAILED}: {scenes.COMMAND}"
-    assert lines[1].endswith(" UTC, by ada@deploy1, in /srv/models")
+    assert lines[1].endswith("Z, by ada@deploy1, in /srv/models")
     assert past.run("show", FAILED, "-q")[1].splitlines()[0] not in lines[:2]
     assert lines[-1] == scenes.failing()[-1].message
     assert "gpu2 : ok=1 changed=0 failed=1 unreachable=0 skipped=0 reverted=1" in lines
@@ -120,7 +175,43 @@ def test_a_run_is_shown_as_it_was(past: Past) -> None:
     assert code == 0
     assert "RECAP" not in out
     assert "nothing tells of its end" in err
-    assert err.splitlines()[-1].endswith(f": fleetdeploy resume {KILLED}")
+    assert err.splitlines()[1:] == [
+        f"next: fleetdeploy resume {KILLED}", "    carries the run to its end, unless it still goes on",
+    ]  # fmt: skip
+
+
+def test_what_was_typed_is_not_what_comes_next(past: Past) -> None:
+    """The recap of a failed run names `runs show`; shown by that very command it goes on with what comes after it."""
+    (again,) = (line for line in past.run("show", FAILED)[1].splitlines() if line.startswith("once it is mended"))
+    assert again == "once it is mended, or version 2 of ranker is taken out of the inventory:"
+    for arguments in ((FAILED,), (FAILED, "-q"), (FAILED, "-v")):
+        out = past.run("show", *arguments)[1]
+        assert "fleetdeploy runs show" not in out
+        assert out.splitlines()[-2] == f"  {scenes.COMMAND}"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_no_word_of_a_run_is_broken(past: Past, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """On a terminal rows end between words, and what may be typed has a row of its own: of a run that failed, of one
+    without an end, of one that is damaged.
+    """
+    damage(past.state / "runs" / FIRST / JOURNAL, 20)
+    for run in (FAILED, KILLED, FIRST):
+        whole = " ".join(past.run("show", run)[1:])
+        file = io.StringIO()
+        out = Console(file=file, width=width, color_system=None, highlight=False, markup=False)
+        with monkeypatch.context() as patched:
+            patched.setattr("fleetdeploy.report.terminal.console", lambda **_: out)  # noqa: B023
+            past.run("show", run)
+        rows = file.getvalue().splitlines()
+        assert max(len(row) for row in rows if "fleetdeploy " not in row) <= width
+        if run == FAILED:
+            assert rows[:2] == [f"run {run}:", f"  {scenes.COMMAND}"]
+        if run == KILLED:
+            assert f"next: fleetdeploy resume {run}" in rows
+        # A list of hosts is as many as a row holds, and a path may be longer than any row.
+        words = {word for word in whole.split() if not word.startswith("gpu") and len(word) < 30}
+        assert words <= {word for row in rows for word in row.split()}, run
 
 
 def test_a_run_is_shown_as_json(past: Past) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from fleetdeploy.cli.about.schema import KINDS, text_of
@@ -16,8 +17,6 @@ from fleetdeploy.config.inventory import connection
 from fleetdeploy.config.secrets.store import SecretStore
 from fleetdeploy.config.syntax import yaml
 from fleetdeploy.tasks import registry
-
-jsonschema = pytest.importorskip("jsonschema", reason="jsonschema validates the schemas: see requirements/dev.in")
 
 ROOT = Path(__file__).parents[3]
 CASES = ROOT / "tests/unit/config/cases"

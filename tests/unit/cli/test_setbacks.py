@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from simulation.model_server import Quality
-from simulation.wire import Wire
+from simulation.wire import Killed, Wire
 
 from fleetdeploy.rollout.foresight.setbacks import Setback
 
@@ -145,8 +145,65 @@ def test_a_drained_host_comes_back_all_the_same(broken: Project) -> None:
     broken.world.hosts["gpu2"].directory("ranking").drained_by = "20251231T000000Z-dead"
     result = sync(broken, after_s=60)
     assert result.code == 10
-    assert re.fullmatch(r"WAITING until .+Z: gpu2 put back, 1 more would change", result.last_line), result.err
+    assert re.fullmatch(r"WAITING until .+Z: gpu2 done, 1 more would change", result.last_line), result.err
     assert broken.world.in_service("gpu2")
+
+
+def test_what_a_killed_run_left_half_done_is_finished(broken: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person's deploy after the failures, killed with a host drained, is carried on at the next run."""
+    assert sync(broken).code == 3
+    mend(broken)
+    call = Wire.call
+
+    def ended(wire: Wire, host: str, method: str, act: Any, **options: Any) -> Any:
+        if method == "serving.reload":
+            raise Killed
+        return call(wire, host, method, act, **options)
+
+    broken.world.clock.skip(60)
+    with monkeypatch.context() as patched:
+        patched.setattr(Wire, "call", ended)
+        with pytest.raises(Killed):
+            broken.run("deploy")
+    assert not all(map(broken.world.in_service, broken.world.hosts))
+    assert sync(broken, after_s=120).code == 0
+    assert {item.versions for item in broken.world.serves_all().values()} == {(("ranker", (2,)),)}
+    assert all(map(broken.world.in_service, broken.world.hosts))
+
+
+def test_a_repair_of_something_else_does_not_wait(broken: Project) -> None:
+    """A host of another release whose container has ended is repaired while the one that failed waits."""
+    assert sync(broken).code == 3
+    (broken.path / "host_vars").mkdir()
+    (broken.path / "host_vars/gpu2.yml").write_text("services: {ranking: {models: {ranker: {versions: [1]}}}}\n")
+    for container in broken.world.hosts["gpu2"].containers.values():
+        container.process, container.status = None, "exited"
+    result = sync(broken, after_s=60)
+    assert result.code == 10
+    assert re.fullmatch(r"WAITING until .+Z: gpu2 done, 1 more would change", result.last_line), result.err
+    assert broken.world.in_service("gpu2")
+    assert not any(act.startswith("gpu1 serving") for act in broken.acts)
+
+
+def test_a_host_that_is_out_does_not_wait_for_what_failed_elsewhere(broken: Project) -> None:
+    """One that serves nothing has nothing to lose by the release; it waits as well once it has failed there."""
+    assert sync(broken).code == 3
+    for container in broken.world.hosts["gpu2"].containers.values():
+        container.process, container.status = None, "exited"
+    broken.world.hosts["gpu2"].quality.clear()
+    result = sync(broken, after_s=60)
+    assert result.code == 10
+    assert "gpu2 done, 1 more would change" in result.last_line
+    assert broken.world.serves("gpu2").versions == (("ranker", (2,)),)
+
+
+def test_a_clock_that_was_set_back_holds_nothing(broken: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends in the future is no reason to wait until then."""
+    assert sync(broken).code == 3
+    mend(broken)
+    clock, now_s = broken.world.clock, broken.world.clock.now_s
+    monkeypatch.setattr(clock, "now_s", lambda: now_s() - 30 * 86400)
+    assert sync(broken).last_line == "OK: 2 of 2 hosts changed"
 
 
 def test_a_host_that_was_lost_is_no_failure_of_the_release(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

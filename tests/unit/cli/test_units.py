@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,9 +14,6 @@ from fleetdeploy.cli.changing import units
 from .conftest import Project, Result
 
 pytestmark = pytest.mark.programs
-needs_systemd = pytest.mark.skipif(
-    not shutil.which("systemd-analyze"), reason="no systemd-analyze: apt install systemd"
-)
 
 
 def printed(project: Project, monkeypatch: pytest.MonkeyPatch, kind: str, *more: str) -> Result:
@@ -27,13 +24,14 @@ def printed(project: Project, monkeypatch: pytest.MonkeyPatch, kind: str, *more:
     return project.run("sync", "--print-unit", kind, "--splay", "20s", *more)
 
 
-@needs_systemd
 def test_systemd_takes_the_units(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """systemd-analyze has nothing to say about them, neither an error nor an unknown key."""
     monkeypatch.setattr(units, "_program", lambda: "/bin/true")
+    monkeypatch.setattr(units, "_may_make", lambda place: place.name != "fd")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(project.path / "a cache of 50%"))
     for kind in ("service", "timer"):
         path = project.path / f"fleetdeploy-sync.{kind}"
-        path.write_text(printed(project, monkeypatch, kind).out)
+        path.write_text(printed(project, monkeypatch, kind, "--state-dir", "/var/lib/a $state/fd").out)
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(project.path / "fleetdeploy-sync.timer"),
          str(project.path / "fleetdeploy-sync.service")],
@@ -43,7 +41,6 @@ def test_systemd_takes_the_units(project: Project, monkeypatch: pytest.MonkeyPat
     assert (done.returncode, said) == (0, []), done.stderr
 
 
-@needs_systemd
 @pytest.mark.parametrize(
     ("every", "times"),
     [("1m", ["00:01:00", "00:02:00"]), ("5m", ["00:05:00", "00:10:00"]), ("30m", ["00:30:00", "01:00:00"]),
@@ -89,14 +86,63 @@ def test_what_does_not_go_into_a_day_is_refused(project: Project, monkeypatch: p
 
 
 def test_what_is_written_is_writable_in_the_service(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """State, hashes, metrics and events have their places among those that the service may write to."""
+    """State, hashes, metrics and events have places that the service may write to, each only where it is there: systemd
+    would start nothing otherwise, not even what makes it.
+    """
     (project.path / "fleetdeploy.yml").write_text("textfile: metrics/fd.prom\n")
     text = printed(project, monkeypatch, "service", "--textfile", "/var/lib/node/fd.prom").out
-    (places,) = (line.partition("=")[2].split() for line in text.splitlines() if line.startswith("ReadWritePaths="))
-    home, cache = str(project.path / "home/fleetdeploy"), str(project.path / "cache/fleetdeploy")
-    assert {home, cache, str(project.path / "state"), "/var/lib/node", str(project.path / "metrics")} <= set(places)
-    (made,) = (line for line in text.splitlines() if line.startswith("ExecStartPre="))
-    assert made.endswith(f" {home} {cache}")
+    (places,) = values(text, "ReadWritePaths")
+    own = [f"-{project.path / name}" for name in ("home/fleetdeploy", "cache/fleetdeploy", "state")]
+    assert places.split()[:5] == [*own, "-/var/lib/node", f"-{project.path / 'metrics'}"]
+
+
+def test_own_places_are_made_by_the_user(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """State, hashes and --state-dir are there before they are made writable, with all above them the user's own."""
+    monkeypatch.setattr(units.getpass, "getuser", lambda: "ops")
+    (made,) = values(printed(project, monkeypatch, "service").out, "ExecStartPre")
+    maker, _, places = made.partition(" -- ")
+    assert maker == "+/usr/sbin/runuser -u ops"
+    own = [str(project.path / name) for name in ("home/fleetdeploy", "cache/fleetdeploy", "state")]
+    assert places.split() == ["/bin/mkdir", "-p", "-m", "0700", *own]
+
+
+def test_root_makes_what_the_user_may_not(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A --state-dir where the user may make none is made by root, for the user; one that is there stays whose it is."""
+    monkeypatch.setattr(units.getpass, "getuser", lambda: "ops")
+    monkeypatch.setattr(os, "access", lambda path, _: path != Path("/"))
+    by_user, by_root = values(printed(project, monkeypatch, "service", "--state-dir", "/fd/a b").out, "ExecStartPre")
+    assert "/fd" not in by_user
+    there = 'test -d \\"$$0\\" || install -d -m 0700 -o \\"$$1\\" \\"$$0\\"'
+    assert by_root == f'+/bin/sh -c "{there}" "/fd/a b" ops'
+
+
+def test_in_the_home_only_the_user_makes(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the home is not there yet, or not to be written to now."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setenv("HOME", str(project.path))
+    (made,) = values(printed(project, monkeypatch, "service").out, "ExecStartPre")
+    assert "runuser" in made
+
+
+@pytest.mark.parametrize("kind", ["service", "cron"])
+def test_places_are_the_same_when_it_is_started(project: Project, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Where the XDG variables say where own places are, the unit says it too; without them it says nothing."""
+    monkeypatch.setenv("XDG_STATE_HOME", "/srv/the state of 1%")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/srv/cache")
+    text = printed(project, monkeypatch, kind).out
+    if kind == "service":
+        assert values(text, "Environment") == ['"XDG_STATE_HOME=/srv/the state of 1%%"', "XDG_CACHE_HOME=/srv/cache"]
+    else:
+        assert values(text, "XDG_STATE_HOME") == ['"/srv/the state of 1%"']
+        assert values(text, "XDG_CACHE_HOME") == ['"/srv/cache"']
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert "XDG" not in printed(project, monkeypatch, kind).out
+
+
+def values(text: str, name: str) -> list[str]:
+    """What stands behind ``name=`` in each line that begins with it."""
+    return [line.partition("=")[2] for line in text.splitlines() if line.startswith(f"{name}=")]
 
 
 @pytest.mark.parametrize(
@@ -108,11 +154,12 @@ def test_a_private_tmp_hides_nothing_that_is_needed(
     """Where a path that the service needs is below /tmp or /var/tmp it has both as they are, and may write there."""
     monkeypatch.setattr(units, "_program", lambda: "/usr/bin/fleetdeploy")
     monkeypatch.setattr(units, "_named", lambda _: [Path("/srv/fleet"), Path(below, "models")])
-    monkeypatch.setattr(units, "_writable", lambda _: ["/var/lib/fleet"])
+    monkeypatch.setattr(units, "_own", lambda _: [Path("/var/lib/fleet")])
+    monkeypatch.setattr(units, "_others", lambda _: [])
     monkeypatch.setattr(units.Path, "cwd", lambda: Path("/srv/fleet"))
     text = printed(project, monkeypatch, "service").out
     assert ("PrivateTmp=yes" in text.splitlines()) is not needs_tmp
-    assert f"ReadWritePaths=/var/lib/fleet{' /tmp /var/tmp' if needs_tmp else ''}\n" in text
+    assert f"ReadWritePaths=-/var/lib/fleet{' -/tmp -/var/tmp' if needs_tmp else ''}\n" in text
     assert "\nPrivateDevices=yes\n" in text
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml as pyyaml
 
@@ -24,8 +25,6 @@ from fleetdeploy.planning.waves import FailureBudget
 from fleetdeploy.tasks import registry
 
 from .schema_walk import Key, declared, used
-
-jsonschema = pytest.importorskip("jsonschema", reason="jsonschema validates the samples: see requirements/dev.in")
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS = ROOT / "fleetdeploy/schemas"

@@ -22,7 +22,6 @@ from fleetdeploy.remote.secret_command import SecretCommands
 
 PROGRAM = Path(sys.executable).with_name("ansible-vault")
 VALUE = "a väluable sentence"
-needs_ansible = pytest.mark.skipif(not PROGRAM.exists(), reason="ansible-vault is not installed")
 BLOCK_1_1 = """\
 $ANSIBLE_VAULT;1.1;AES256
 36323032643863336139666262616665623365363532363838336335643563343434316166316336
@@ -60,7 +59,6 @@ def test_a_payload_that_ansible_made_is_opened(tmp_path: Path) -> None:
     assert opened(BLOCK_1_1, PasswordFile(password(tmp_path))) == "a: 1\nb: hello\n"
 
 
-@needs_ansible
 @pytest.mark.programs
 @pytest.mark.parametrize("text", ["x", VALUE, "exactly sixteen.", "two\nlines\n", "y" * 5000])
 def test_whatever_ansible_encrypts_is_opened(tmp_path: Path, text: str) -> None:
@@ -72,7 +70,6 @@ def test_whatever_ansible_encrypts_is_opened(tmp_path: Path, text: str) -> None:
         assert parse(payload).vault_id == ("prod" if arguments[0] == "--vault-id" else "")
 
 
-@needs_ansible
 @pytest.mark.programs
 def test_the_password_of_the_id_is_tried_first_and_others_after_it(tmp_path: Path) -> None:
     """As Ansible does unless told otherwise, an id is a hint and not a demand."""
@@ -211,7 +208,6 @@ def test_a_program_may_print_vault_blocks(tmp_path: Path) -> None:
     assert caught.value.where.endswith("hosts.py:$._meta.hostvars.gpu1.own")
 
 
-@needs_ansible
 @pytest.mark.programs
 def test_an_encrypted_file_hides_what_may_be_secret_and_nothing_else(tmp_path: Path) -> None:
     """Addresses and services are named in every plan; all other texts and numbers of the file are secrets."""
@@ -233,7 +229,6 @@ def test_an_encrypted_file_hides_what_may_be_secret_and_nothing_else(tmp_path: P
         found["short"].reveal()
 
 
-@needs_ansible
 @pytest.mark.programs
 def test_what_is_wrong_inside_an_encrypted_file_is_not_quoted(tmp_path: Path) -> None:
     """The place of the mistake is named, and nothing of the file."""

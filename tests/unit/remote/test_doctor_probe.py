@@ -47,8 +47,6 @@ def run(shell: Sequence[str], wish: ServiceWish, tools: Path, *, complaint: str 
 
 @pytest.fixture(params=SHELLS, ids=lambda shell: shell[0])
 def shell(request: pytest.FixtureRequest) -> Sequence[str]:
-    if shutil.which(request.param[0]) is None:
-        pytest.skip(f"no {request.param[0]} here")
     return list(request.param)
 
 

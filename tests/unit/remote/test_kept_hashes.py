@@ -15,7 +15,7 @@ from fleetdeploy.tfserving.manifest import FileKey
 
 NOW_S = VirtualClock().now_s()
 OLD_NS = int((NOW_S - 3600) * 1e9)
-KEY = FileKey(device=1, inode=2, size_bytes=3, mtime_ns=OLD_NS, ctime_ns=OLD_NS)
+KEY = FileKey(device=1, inode=2, size_bytes=3, mtime_ns=OLD_NS, ctime_ns=OLD_NS, path="/models/a b\n")
 
 
 @pytest.fixture
@@ -43,7 +43,8 @@ def test_the_next_command_knows_what_this_one_read(file: Path) -> None:
     command(file, KEY)
     hashes = KeptHashes(file, VirtualClock())
     assert hashes.get(KEY) == "ab" * 32
-    others = [KEY._replace(**{name: value + 1}) for name, value in KEY._asdict().items()]
+    another = {name: value + ("x" if name == "path" else 1) for name, value in KEY._asdict().items()}
+    others = [KEY._replace(**{name: value}) for name, value in another.items()]
     assert known(file, *others) == [False] * len(KEY)
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+from itertools import pairwise
 
+import jsonschema
 import pytest
+from rich.console import Console
 
 from fleetdeploy.cli.about.schema import text_of
 from fleetdeploy.domain.checkup import Finding, Health
 from fleetdeploy.report.doctor.as_json import as_json
 from fleetdeploy.report.doctor.text import lines
 from fleetdeploy.report.doctor.verdict import Diagnosis
+from fleetdeploy.report.terminal import put
 
 FINE = Finding(Health.OK, "rsync 3.2.7", check="rsync")
 PROBLEM = Finding(Health.BAD, "port 8501 is taken", "", "ssh {host} ss -ltnp", "ports")
@@ -21,6 +26,13 @@ ASIDE = Finding(Health.UNKNOWN, "sshd's limits cannot be told", "not root", "sud
 
 def shown(found: Diagnosis, *, verbose: bool = False) -> list[str]:
     return [line.plain.rstrip() for line in lines(found, verbose=verbose)]
+
+
+def on_terminal(found: Diagnosis, width: int) -> list[str]:
+    out = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False)
+    for line in lines(found):
+        put(out, line, hanging=True)
+    return out.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
 
 
 def test_only_what_is_not_fine_is_shown() -> None:
@@ -63,7 +75,7 @@ def test_many_hosts_share_lines(count: int) -> None:
     """However many hosts are fine or wrong alike, the output stays short; the odd one has a line of its own."""
     hosts = {f"gpu{number:03}": [FINE, WARNING] for number in range(count)}
     hosts["gpu007"] = [WARNING, PROBLEM]
-    rows = shown(Diagnosis(hosts))
+    rows = on_terminal(Diagnosis(hosts), 80)
     assert len(rows) < 15
     assert max(map(len, rows)) <= 80
     assert "gpu007        1 problem, 1 warning" in rows
@@ -71,10 +83,32 @@ def test_many_hosts_share_lines(count: int) -> None:
     assert f"{count - 1} hosts" in " ".join(rows)
 
 
-def test_every_line_fits_a_narrow_terminal() -> None:
-    """No line is longer than 80 columns, whatever a finding says."""
-    long = Finding(Health.BAD, "word " * 60, "why " * 60, "type " * 60, "x")
-    assert max(map(len, shown(Diagnosis({"gpu1": [long], "gpu2": [long]})))) <= 80
+WORDY = Finding(Health.BAD, "what " + "word " * 60 + "is off", "why " * 60, "type " * 60, "x")
+
+
+def test_what_is_piped_can_be_searched() -> None:
+    """Each sentence of a finding is one line, however long it is, and so is a list of hosts that are told apart."""
+    rows = shown(Diagnosis({"gpu1": [WORDY]}))
+    assert rows[2:] == [
+        f"  problem  {WORDY.what}",
+        *(f"{'':11}{text.strip()}" for text in (WORDY.why, f"> {WORDY.fix}")),
+    ]
+    warned = [f"gpu{number:03}" for number in range(15)]
+    hosts = {name: [FINE, WARNING] for name in warned} | {f"lb{number}": [FINE] for number in range(9)}
+    assert "  " + ", ".join(warned) in shown(Diagnosis(hosts))
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_every_row_fits_its_terminal_and_is_broken_once(width: int) -> None:
+    """No row is wider than the terminal, none breaks where the next word had fitted, and all stand under the text."""
+    rows = on_terminal(Diagnosis({"gpu1": [WORDY]}), width)[2:]
+    assert max(map(len, rows)) <= width
+    assert " ".join(" ".join(rows).split()) == " ".join(f"problem {WORDY.what} {WORDY.why}> {WORDY.fix}".split())
+    for row, below in pairwise(rows):
+        indent = len(below) - len(below.lstrip())
+        assert indent >= len("  problem  ")
+        begins = below.split()[0] in {"why", ">"} and below.split()[0] not in row.split()
+        assert begins or len(row) + 1 + len(below.split()[0]) > width
 
 
 def test_a_hosts_words_do_nothing_to_the_terminal() -> None:
@@ -107,7 +141,6 @@ def test_this_machine_counts() -> None:
 
 def test_json_is_what_its_schema_says() -> None:
     """Every finding is in the JSON, with the host's name in its fix, and the schema allows that and no other key."""
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema validates: see requirements/dev.in")
     document = as_json(Diagnosis({"gpu1": [FINE, PROBLEM, ASIDE], "gpu2": []}, [NOT_KNOWN]))
     validator = jsonschema.Draft202012Validator(json.loads(text_of("doctor")))
     assert list(validator.iter_errors(document)) == []

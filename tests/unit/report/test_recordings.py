@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,18 @@ def test_they_are_no_burden_and_name_no_machine() -> None:
     for path in (*TEXTS, *PAGES):
         text = path.read_text(encoding="utf-8")
         assert [word for word in ("/tmp/", "/home/", "/root/", str(Path.cwd())) if word in text] == [], path.name
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)
+def test_a_board_tells_all_that_boards_tell(path: Path) -> None:
+    """Beside who is in service stands how many hosts may fail, and commands that follow name the fleet they are for."""
+    rows = path.read_text(encoding="utf-8").splitlines()
+    boards = [" ".join(rows[at - 1 : at + 1]) for at, row in enumerate(rows) if "in service, floor" in row]
+    assert boards or path.stem == "first-deploy"
+    assert [board for board in boards if not re.search(r"failed \d+, allowed \d+", board)] == []
+    page = path.with_suffix(".html").read_text(encoding="utf-8")
+    looks = re.findall(r">(fleetdeploy status[^<]*)<", page)
+    assert all(" -i inventories/" in look for look in looks)
+    assert re.findall(r"fleetdeploy runs show (\S+)", "\n".join(rows)) == re.findall(
+        r">fleetdeploy runs show (\d{8}T\d{6}Z-[0-9a-f]{4})<", page
+    )

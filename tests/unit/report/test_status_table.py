@@ -164,10 +164,10 @@ def test_a_container_says_since_when_it_is_up_and_of_which_image() -> None:
     """By its host's clock; the image has the name it was asked for by, besides its id."""
     plan = Plan({"gpu1": since(plan_of(V1, V1))})
     text = printed(*status.lines(plan, {}))
-    assert "container  fleetdeploy-ranking running for 3d 4h, since 2026-01-31T10:00:00Z" in text
+    assert "container  fleetdeploy-ranking running for 3 d 4 h, since 2026-01-31 10:00:00Z" in text
     image = V1.wish.image
     assert f"    image      {image} {f'sha256:{image}'[:19]}\n" in text
-    assert columns(plan, {})[0]["UP"] == "3d 4h"
+    assert columns(plan, {})[0]["UP"] == "3 d 4 h"
     found = status.as_json(plan, {})["hosts"]["gpu1"]  # type: ignore[index]
     assert found["services"]["ranking"]["container"]["image"] == image
     assert found["services"]["ranking"]["container"]["started_at"] == "2026-01-31T10:00:00.123456789Z"

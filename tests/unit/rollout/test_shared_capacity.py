@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
 from simulation.controller import PLAYBOOK, Run, deploy, sim_host
-from simulation.leases import take_over
+from simulation.leases import SimLeases, take_over
 from simulation.wire import Killed, Trouble
-from simulation.world import World
+from simulation.world import SERVICE, World
 
 from fleetdeploy.cli.binding.project import bind
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Group, Inventory
-from fleetdeploy.errors import LockHeld
+from fleetdeploy.errors import LockHeld, RemoteCommandFailed, Unreachable
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.locks.leases import LeaseKeeper
 from fleetdeploy.tasks import registry
@@ -107,13 +107,47 @@ def test_who_takes_nobody_out_looks_no_further() -> None:
     assert run.calls == [("gpu1", "observe")]
 
 
+def test_a_full_disk_elsewhere_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host without work whose lease cannot be written is done without, and told; one with work ends the run."""
+    take = SimLeases.take
+
+    def full(leases: SimLeases, *words: Any, **options: Any) -> None:
+        if leases.sim.name == "gpu3":
+            raise RemoteCommandFailed("no space left on device", where="gpu3")
+        take(leases, *words, **options)
+
+    monkeypatch.setattr(SimLeases, "take", full)
+    run = of_one(settled(*NAMES), "gpu1")
+    assert run.code == 0
+    (taken,) = (event.data for event in run.events if event.kind is Kind.LEASES_TAKEN)
+    assert (taken["hosts"], taken["without"]) == (["gpu1", "gpu2"], ["gpu3"])
+    assert of_one(settled(*NAMES), "gpu3").code == 5
+
+
+def test_a_host_that_goes_away_before_its_lease_counts_as_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves no room for another one, and nothing is touched."""
+    take = SimLeases.take
+
+    def gone(leases: SimLeases, *words: Any, **options: Any) -> None:
+        if leases.sim.name == "gpu3":
+            raise Unreachable("no route to host", where="gpu3")
+        take(leases, *words, **options)
+
+    monkeypatch.setattr(SimLeases, "take", gone)
+    world = settled(*NAMES)
+    run = of_one(world, "gpu1")
+    assert run.code == 5
+    assert "gpu3 out of service already" in run.last_line
+    assert {host.leases[SERVICE].state for host in world.hosts.values() if SERVICE in host.leases} == {"released"}
+
+
 def test_a_lease_that_is_lost_beyond_the_limit_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another run may take that host out at any moment, so this one begins with no further host."""
     world, keepers, take = settled(*NAMES), list[LeaseKeeper](), LeaseKeeper.take
 
-    def taken(keeper: LeaseKeeper, names: Sequence[str]) -> None:
+    def taken(keeper: LeaseKeeper, *names: Collection[str]) -> frozenset[str]:
         keepers.append(keeper)
-        take(keeper, names)
+        return take(keeper, *names)
 
     def overtaken(_: str) -> None:
         take_over(world.hosts["gpu3"])

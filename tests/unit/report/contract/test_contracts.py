@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from rollout.fleets import NEW_IMAGE, V1, V2, killed, new, settled, spoil
 from simulation import contract
@@ -24,8 +25,6 @@ from fleetdeploy.report.contract.shape import NEVER
 from fleetdeploy.rollout.debt.ledger import Debts
 from fleetdeploy.rollout.emitter import ANNOUNCING
 from fleetdeploy.rollout.journal.record import line_of
-
-jsonschema = pytest.importorskip("jsonschema", reason="jsonschema validates: see requirements/dev.in")
 
 THREE = ("gpu1", "gpu2", "gpu3")
 DRAFTS = (jsonschema.Draft7Validator, jsonschema.Draft202012Validator)

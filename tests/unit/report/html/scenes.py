@@ -5,16 +5,18 @@ from __future__ import annotations
 import heapq
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from rollout.fleets import V1, V2, new, settled
+from simulation.contract import hold_events
 from simulation.controller import Run, deploy, plays
 from simulation.model_server import Quality
 
-from fleetdeploy.domain.events import Event, Kind
+from fleetdeploy.domain.events import FORMAT, Event, Kind
 from fleetdeploy.domain.playbook import OnFailure, Quantity
 from fleetdeploy.report import as_json
 
@@ -29,6 +31,7 @@ PLAN = [
 ]
 COPY_BYTES = 1900 * 1024**2
 COMMAND = "fleetdeploy deploy -i inventories/prod playbooks/deploy.yml"
+RUN = "20260101T000020Z-5c1e"
 
 
 def names(count: int) -> tuple[str, ...]:
@@ -37,7 +40,7 @@ def names(count: int) -> tuple[str, ...]:
 
 def paced(run: Run, *, side_by_side: int = 1, traffic: bool = False) -> list[Event]:
     """The events with times: as many hosts of a wave at once as may be out, each step as long as such a step takes."""
-    events = run.events
+    events = [replace(event, run=RUN) for event in run.events]
     begun_s = now_s = events[0].time_s + 4.2
     told: list[tuple[float, int, Event]] = []
     clocks: dict[str, float] = {}
@@ -65,7 +68,9 @@ def paced(run: Run, *, side_by_side: int = 1, traffic: bool = False) -> list[Eve
         else:
             at_s = now_s
         told.append((at_s, number, event))
-    return _ended(run, _in_order(told, out), begun_s, traffic=traffic)
+    found = _ended(run, _in_order(told, out), begun_s, traffic=traffic)
+    hold_events(found)
+    return found
 
 
 def _in_order(told: list[tuple[float, int, Event]], out: dict[int, tuple[set[str], set[str]]]) -> list[Event]:
@@ -81,17 +86,17 @@ def _in_order(told: list[tuple[float, int, Event]], out: dict[int, tuple[set[str
 
 def _ended(run: Run, events: list[Event], begun_s: float, *, traffic: bool) -> list[Event]:
     """With what the command line tells around them."""
-    name, hosts = (
-        events[0].run,
-        sorted({event.host for event in events if event.host}, key=lambda text: (len(text), text)),
-    )
+    hosts = sorted({event.host for event in events if event.host}, key=lambda text: (len(text), text))
 
     def told(kind: Kind, time_s: float, message: str = "", **data: Any) -> Event:
-        return Event(kind, time_s, name, message=message, data=data)
+        return Event(kind, time_s, RUN, message=message, data=data)
 
     end_s = events[-1].time_s + 1.5
     around = [
-        told(Kind.RUN_STARTED, begun_s - 4.2, COMMAND, hosts=hosts, by="ada@deploy1", directory="/srv/models"),
+        told(
+            Kind.RUN_STARTED, begun_s - 4.2, COMMAND, format=FORMAT, argv=shlex.split(COMMAND)[1:], hosts=hosts,
+            by="ada@deploy1", directory="/srv/models",
+        ),
         *(replace(event, time_s=begun_s) for event in events if event.kind is Kind.HOST_OBSERVED),
         told(
             Kind.PLAN_MADE, begun_s, changed=hosts, expected_s=round((end_s - begun_s) * 0.9),
@@ -178,7 +183,7 @@ def hundred() -> tuple[Event, ...]:
     serial = (Quantity(1), Quantity(10, percent=True), Quantity(50, percent=True))
     world = settled(*names(100))
     world.hosts["gpu42"].quality[("ranker", 2)] = Quality.WRONG
-    run = deploy(world, V2, run_plays=_rolled(100, serial=serial, out=10, max_fail_percentage=5.0))
+    run = deploy(world, V2, run_plays=_rolled(100, serial=serial, out=10, max_fail_percentage=5))
     return tuple(with_copies(paced(run, side_by_side=10)))
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.report.html import charts
-from fleetdeploy.report.html.scale import Scale, lasted
+from fleetdeploy.report.html.scale import Scale
 from fleetdeploy.report.html.timeline import Timeline, timeline
 from fleetdeploy.report.story.run_story import RunStory
+from fleetdeploy.report.times import lasted
 
 from . import scenes
 

@@ -203,7 +203,7 @@ def test_a_run_without_an_end_says_so() -> None:
         "gpu4": "waiting", "gpu5": "waiting", "gpu6": "waiting",
     }  # fmt: skip
     assert "nothing tells of its end" in text
-    assert "fleetdeploy resume run-" in text
+    assert f"fleetdeploy resume {scenes.RUN}" in text
 
 
 def test_damage_is_told_above_everything() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.report.story.run_story import RunStory
-from fleetdeploy.report.terminal.picture import clock, picture
+from fleetdeploy.report.terminal.picture import picture
+from fleetdeploy.report.times import ticking
 
 from .scenes import scene
 from .shown import event
@@ -174,4 +175,4 @@ def test_hosts_cannot_drive_the_board() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(-1, "0:00"), (7.9, "0:07"), (750, "12:30"), (3725, "1:02:05")])
 def test_clock(seconds: float, text: str) -> None:
     """Minutes and seconds, and hours where there are any."""
-    assert clock(seconds) == text
+    assert ticking(seconds) == text
