@@ -28,6 +28,8 @@ def rows(line: Text, width: int, *, under: int = INDENT) -> Iterator[Text]:
     A command that the line ends with has a row of its own, indented. That row, and one with a command in backquotes
     that is longer than a row, may be wider than the terminal: whoever copies it from there gets it whole.
     """
+    if cell_len(line.plain) > width and (excess := _indent(line.plain) - width // 2) > 0:
+        line = line[excess:]  # where blanks alone fill the row, nothing could stand on it
     head, command = _split(line)
     if command is not None and head.plain.strip():
         yield from rows(head, width, under=under)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
@@ -50,6 +50,7 @@ def test_a_command_in_a_sentence_is_not_broken(width: int) -> None:
     assert all(cell_len(row) <= width or LOOK in row for row in found)
 
 
+@example(text="\t:", width=5, under=1)
 @given(
     st.text("ab \t`:;é漢-", max_size=120).filter(lambda text: "fleetdeploy" not in text),
     st.integers(5, 90),
