@@ -28,8 +28,6 @@ def rows(line: Text, width: int, *, under: int = INDENT) -> Iterator[Text]:
     A command that the line ends with has a row of its own, indented. That row, and one with a command in backquotes
     that is longer than a row, may be wider than the terminal: whoever copies it from there gets it whole.
     """
-    if cell_len(line.plain) > width and (excess := _indent(line.plain) - width // 2) > 0:
-        line = line[excess:]  # where blanks alone fill the row, nothing could stand on it
     head, command = _split(line)
     if command is not None and head.plain.strip():
         yield from rows(head, width, under=under)
@@ -37,6 +35,8 @@ def rows(line: Text, width: int, *, under: int = INDENT) -> Iterator[Text]:
     elif command is not None or cell_len(line.plain) <= width or width <= 2 * under:
         yield line
     else:
+        if _indent(line.plain) > width // 2:  # where blanks fill the row, nothing could stand on it
+            line = line[_indent(line.plain) - under :]
         for number, (begin, end) in enumerate(_parts(line.plain, width, under)):
             row = line[begin:end]
             yield Text(" " * under) + row if number else row
@@ -73,7 +73,7 @@ def _split(line: Text) -> tuple[Text, Text | None]:
 def _parts(plain: str, width: int, under: int) -> Iterator[Part]:
     begin = end = 0  # the blanks that a line begins with are its own
     room = width
-    for first, last in _words(plain, width - under):
+    for first, last in _words(plain, width - under, at_first=width - _indent(plain)):
         if end and cell_len(plain[begin:last]) > room:
             yield begin, end
             begin, room = first, width - under
@@ -81,12 +81,13 @@ def _parts(plain: str, width: int, under: int) -> Iterator[Part]:
     yield begin, end
 
 
-def _words(plain: str, longest: int) -> Iterator[Part]:
-    """What is not to be broken: what is quoted, and of other words as much as a row holds."""
-    for match in _WORD.finditer(plain):
+def _words(plain: str, longest: int, *, at_first: int) -> Iterator[Part]:
+    """What is not to be broken: what is quoted, and of words as much as a row holds, of the first ``at_first`` columns."""
+    for number, match in enumerate(_WORD.finditer(plain)):
         first, last = match.span()
-        while "`" not in match.group() and cell_len(plain[first:last]) > longest:
-            cut = first + max(1, len(set_cell_size(plain[first:last], longest).rstrip()))
+        room = longest if number else at_first
+        while "`" not in match.group() and cell_len(plain[first:last]) > room:
+            cut = first + max(1, len(set_cell_size(plain[first:last], room).rstrip()))
             yield first, cut
-            first = cut
+            first, room = cut, longest
         yield first, last
