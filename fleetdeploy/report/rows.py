@@ -82,7 +82,7 @@ def _parts(plain: str, width: int, under: int) -> Iterator[Part]:
 
 
 def _words(plain: str, longest: int, *, at_first: int) -> Iterator[Part]:
-    """What is not to be broken: what is quoted, and of words as much as a row holds, of the first ``at_first`` columns."""
+    """What is not to be broken: what is quoted, and of words as much as a row holds, of the first one ``at_first``."""
     for number, match in enumerate(_WORD.finditer(plain)):
         first, last = match.span()
         room = longest if number else at_first
