@@ -8,7 +8,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,9 +70,19 @@ def tell_everything(lab: Lab) -> None:
     wait_until(lambda: all(host.sshd for host in lab.status().hosts), "sshd answers again", deadline_s=20)
 
 
-def connected(lab: Lab) -> list[str]:
-    """The GPU hosts on which a session of SSH goes on."""
-    return [name for name in machines(lab) if on(lab, name, "pgrep", "-f", "^sshd.*: root", check=False)]
+@contextmanager
+def no_session_left(lab: Lab) -> Iterator[Callable[[], list[str]]]:
+    """At its end no session of SSH goes on that began in the block, on any GPU host; meanwhile what it yields names the
+    hosts with one. Tests that cut links leave some behind, which end by sshd's own patience.
+    """
+
+    def sessions() -> set[tuple[str, str]]:
+        found = {name: on(lab, name, "pgrep", "-f", "^sshd.*: root", check=False) for name in machines(lab)}
+        return {(name, process) for name, text in found.items() for process in text.split()}
+
+    before = sessions()
+    yield lambda: sorted({name for name, _ in sessions() - before})
+    wait_until(lambda: sessions() <= before, "nobody is connected", deadline_s=60)
 
 
 # Containers

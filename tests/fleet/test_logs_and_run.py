@@ -12,7 +12,7 @@ from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
 from tests.fleet.load import POWER, lost_only_on
-from tests.fleet.onlooker import connected, container, machines, on
+from tests.fleet.onlooker import container, machines, no_session_left, on
 from tests.fleet.project import CONTAINER, Project, Started
 
 LONG = "86397"
@@ -125,40 +125,40 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_on_the_hosts(project: 
 def test_a_second_signal_stops_an_exec_at_once(served: Project) -> None:
     """No connection is left, whatever goes on in the container, and the last line says that it may."""
     lab = served.lab
-    started = served.start("exec", "gpu", "--", "sleep", LONG)
-    wait_until(lambda: all(sleeps(lab, name) for name in machines(lab)), "it runs in the containers", deadline_s=60)
-    at_one_moment(started, signal.SIGINT, signal.SIGTERM)
-    ended = started.end()
-    assert (ended.code, "Traceback" in ended.text) == (143, False)
-    assert ended.last_line.startswith(f"{STOPPED_NOW}; to give it again: fleetdeploy ")
-    wait_until(lambda: not connected(lab), "nobody is connected", deadline_s=60)
+    with no_session_left(lab):
+        started = served.start("exec", "gpu", "--", "sleep", LONG)
+        wait_until(lambda: all(sleeps(lab, name) for name in machines(lab)), "it runs in the containers", deadline_s=60)
+        at_one_moment(started, signal.SIGINT, signal.SIGTERM)
+        ended = started.end()
+        assert (ended.code, "Traceback" in ended.text) == (143, False)
+        assert ended.last_line.startswith(f"{STOPPED_NOW}; to give it again: fleetdeploy ")
 
 
 def test_ctrl_c_says_of_an_exec_what_may_go_on(served: Project) -> None:
     """Docker cannot end what it began; nothing else is left."""
     lab = served.lab
-    started = served.start("exec", "gpu1", "--", "sleep", LONG)
-    wait_until(lambda: bool(sleeps(lab, "gpu1")), "it runs in the container", deadline_s=60)
-    ended = started.interrupt()
-    assert ended.code == 130
-    assert "Docker cannot end what runs in a container: it may go on there" in ended.text
-    assert ended.last_line.startswith("INTERRUPTED: done on 0 of 1 host, not well on gpu1; continue with: ")
-    wait_until(lambda: not connected(lab), "nobody is connected", deadline_s=60)
+    with no_session_left(lab):
+        started = served.start("exec", "gpu1", "--", "sleep", LONG)
+        wait_until(lambda: bool(sleeps(lab, "gpu1")), "it runs in the container", deadline_s=60)
+        ended = started.interrupt()
+        assert ended.code == 130
+        assert "Docker cannot end what runs in a container: it may go on there" in ended.text
+        assert ended.last_line.startswith("INTERRUPTED: done on 0 of 1 host, not well on gpu1; continue with: ")
 
 
 @pytest.mark.parametrize("often", [False, True], ids=["once", "often"])
 def test_following_ends_without_a_word_however_often_it_is_asked_to(served: Project, *, often: bool) -> None:
     """With 130, and nobody is connected to any host any longer."""
     lab = served.lab
-    started = served.start("logs", "-f")
-    wait_until(lambda: len(started.shown().splitlines()) >= len(machines(lab)), "logs are shown", deadline_s=60)
-    assert connected(lab) == machines(lab)
-    started.signal(signal.SIGINT)
-    while often and started.process.poll() is None:
-        started.signal(signal.SIGINT)  # as fast as can be: no moment is spared
-    ended = started.end()
-    assert (ended.code, ended.stderr) == (130, "")
-    wait_until(lambda: not connected(lab), "nobody is connected", deadline_s=60)
+    with no_session_left(lab) as connected:
+        started = served.start("logs", "-f")
+        wait_until(lambda: len(started.shown().splitlines()) >= len(machines(lab)), "logs are shown", deadline_s=60)
+        assert connected() == machines(lab)
+        started.signal(signal.SIGINT)
+        while often and started.process.poll() is None:
+            started.signal(signal.SIGINT)  # as fast as can be: no moment is spared
+        ended = started.end()
+        assert (ended.code, ended.stderr) == (130, "")
 
 
 def test_the_command_ends_with_the_controller_however_that_ends(project: Project) -> None:

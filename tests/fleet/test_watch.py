@@ -16,7 +16,7 @@ import pytest
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from tests.fleet.load import POWER, lost_only_on
-from tests.fleet.onlooker import connected, machines, tell
+from tests.fleet.onlooker import machines, no_session_left, tell
 from tests.fleet.project import REPOSITORY, Project
 from tests.simulation.contract import hold_output
 
@@ -85,38 +85,38 @@ def has(host: str, *words: str) -> Callable[[list[str]], bool]:
 
 def test_on_a_terminal_it_follows_what_others_do(lab: Lab, served: Project, terminal: Callable[..., Terminal]) -> None:
     """A drained host, one without power and a whole rollout are seen at the same place, and the last look stays."""
-    screen = terminal(*WATCH)
-    rows = screen.when(lambda rows: all(has(name, "ranker:1", "up")(rows) for name in machines(lab)), "all serve 1")
-    assert "Ctrl-C ends it" in rows[0]
-    tell(lab, "gpu2", "drain")
-    screen.when(has("gpu2", "ranker:1", "drained"), "the drain is shown")
-    tell(lab, "gpu2", "ready")
-    screen.when(has("gpu2", " up "), "its end is shown")
-    with lost_only_on(lab, served, "gpu3", rule=POWER):
-        lab.power_off("gpu3")
-        screen.when(lambda rows: "ranker:1" not in line_of("gpu3", rows), "a host without power is shown")
-        lab.power_on("gpu3")
-        screen.when(has("gpu3", "ranker:1", " up "), "it is shown again")
-    served.want(version=2)
-    served.deploy("playbooks/at_once.yml")
-    screen.when(lambda rows: all(has(name, "ranker:2", " up ")(rows) for name in machines(lab)), "all serve 2")
-    rows = screen.rows()
-    assert sum("Ctrl-C ends it" in row for row in rows) == 1, "\n".join(rows)
-    rows = screen.ctrl_c()
-    assert rows[-1] == "ENDED 130"
-    assert all(has(name, "ranker:2")(rows) for name in machines(lab))
-    assert rows[-2].startswith("STATUS: ")
-    assert not any("Ctrl-C ends it" in row for row in rows), "\n".join(rows)
-    wait_until(lambda: not connected(lab), "nobody is connected", deadline_s=60)
+    with no_session_left(lab):
+        screen = terminal(*WATCH)
+        rows = screen.when(lambda rows: all(has(name, "ranker:1", "up")(rows) for name in machines(lab)), "all serve 1")
+        assert "Ctrl-C ends it" in rows[0]
+        tell(lab, "gpu2", "drain")
+        screen.when(has("gpu2", "ranker:1", "drained"), "the drain is shown")
+        tell(lab, "gpu2", "ready")
+        screen.when(has("gpu2", " up "), "its end is shown")
+        with lost_only_on(lab, served, "gpu3", rule=POWER):
+            lab.power_off("gpu3")
+            screen.when(lambda rows: "ranker:1" not in line_of("gpu3", rows), "a host without power is shown")
+            lab.power_on("gpu3")
+            screen.when(has("gpu3", "ranker:1", " up "), "it is shown again")
+        served.want(version=2)
+        served.deploy("playbooks/at_once.yml")
+        screen.when(lambda rows: all(has(name, "ranker:2", " up ")(rows) for name in machines(lab)), "all serve 2")
+        rows = screen.rows()
+        assert sum("Ctrl-C ends it" in row for row in rows) == 1, "\n".join(rows)
+        rows = screen.ctrl_c()
+        assert rows[-1] == "ENDED 130"
+        assert all(has(name, "ranker:2")(rows) for name in machines(lab))
+        assert rows[-2].startswith("STATUS: ")
+        assert not any("Ctrl-C ends it" in row for row in rows), "\n".join(rows)
 
 
 def test_it_ends_with_its_terminal(lab: Lab, terminal: Callable[..., Terminal]) -> None:
     """Nobody looks any longer: no session of SSH goes on."""
-    screen = terminal(*WATCH)
-    screen.when(has("gpu1", "ranker:1"), "it is shown")
-    assert connected(lab)
-    screen.tmux("kill-server")
-    wait_until(lambda: not connected(lab), "nobody is connected", deadline_s=60)
+    with no_session_left(lab) as connected:
+        screen = terminal(*WATCH)
+        screen.when(has("gpu1", "ranker:1"), "it is shown")
+        assert connected()
+        screen.tmux("kill-server")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
