@@ -100,10 +100,10 @@ class Executor:
 
     def _heed_journal(self) -> None:
         """Where more would be done: a journal that cannot be written ends the run, wherever that was noticed. So does a
-        host that is another run's by now: it may be out of service at any moment, and who may be is not known any more.
+        host without work that is another run's by now: it may be out of service, and who else may be is not known.
         """
         self.stopped = self.stopped or self.emit.failure
-        if (lost := self.leases.lost) and not self.stopped:
+        if (lost := self.leases.lost_besides) and not self.stopped:
             self._stop("the rollout stopped as a host of its plays is no longer its own", lost)
 
     def _turn(self, bound: BoundPlay) -> Turn:

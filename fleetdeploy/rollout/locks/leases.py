@@ -57,8 +57,9 @@ Result = TypeVar("Result")
 class Unleased:
     """For a run that works on hosts without leases, as parts of one do in tests."""
 
-    lost = ""
-    """Why the run's hosts are no longer its own, by the first of them that is not; empty as long as all of them are."""
+    lost = False
+    lost_besides = ""
+    """Which host without work is another run's by now, and why; empty as long as none is."""
 
     def take(self, names: Collection[str], besides: Collection[str] = ()) -> frozenset[str]:  # noqa: ARG002
         """Take the leases of these hosts before anything is touched, all or none, and those of the hosts ``besides`` as
@@ -88,6 +89,7 @@ class LeaseKeeper(Unleased):
     forks: int
     ttl_s: float | None = None
     _taken: list[str] = field(default_factory=list)
+    _besides: frozenset[str] = frozenset()
     _renewed_s: dict[str, float] = field(default_factory=dict)
     _silent: dict[str, tuple[int, float]] = field(default_factory=dict)
     """How often in a row a host did not answer, and when it is asked again."""
@@ -95,9 +97,13 @@ class LeaseKeeper(Unleased):
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
-    def lost(self) -> str:  # type: ignore[override]
+    def lost(self) -> bool:  # type: ignore[override]
+        return bool(self._lost)
+
+    @property
+    def lost_besides(self) -> str:  # type: ignore[override]
         with self._lock:
-            return next((f"{name}: {error.message}" for name, error in self._lost.items()), "")
+            return next((f"{name}: {error.message}" for name, error in self._lost.items() if name in self._besides), "")
 
     @property
     def holds_s(self) -> float:
@@ -110,6 +116,7 @@ class LeaseKeeper(Unleased):
         Raises LockHeld, HostKeyRefused, or PreflightRefused where a lease cannot be taken for another reason; then none
         is held. A host ``besides`` whose disk is full can do without: who would take it out needs the same lease.
         """
+        self._besides = frozenset(besides) - frozenset(names)
         meant, without = sorted({*names, *besides}), dict[str, HostError]()
         if meant:
             self.emit(Kind.LEASES_TAKING, hosts=meant)
