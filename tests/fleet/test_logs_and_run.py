@@ -69,9 +69,9 @@ def test_a_host_whose_power_is_cut_is_told_once_and_followed_on_when_it_is_back(
     with lost_only_on(lab, served, "gpu2", rule=POWER):
         lab.power_off("gpu2")
         wait_until(lambda: "it is tried again" in following.said(), "the loss is told", deadline_s=90)
+        before = len(following.shown())
         lab.power_on("gpu2")
         wait_until(lambda: "gpu2/ranking: can be read again" in following.said(), "it is found again", deadline_s=120)
-    before = len(following.shown())
     wait_until(lambda: "gpu2 | " in following.shown()[before:], "its server's new lines are shown", deadline_s=120)
     ended = following.interrupt()
     assert ended.code == 130

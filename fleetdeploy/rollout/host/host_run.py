@@ -172,6 +172,8 @@ class HostRun:
         return any(work.name == "activate" for work in self.done)
 
     def _failed(self, error: FleetdeployError) -> HostOutcome:
+        if isinstance(error, Unreachable):
+            error = self.leases.overtaken(self.name) or error
         self._acting.tell(error)
         lost = isinstance(error, LeaseLost) and error.where == self.name
         if isinstance(error, LeaseLost) and lost:

@@ -73,6 +73,10 @@ class Unleased:
     def prove(self, name: str) -> None:
         """The same by asking the host itself, for what is done in its name where nobody else asks."""
 
+    def overtaken(self, name: str) -> LeaseLost | None:  # noqa: ARG002
+        """Why the host is another run's, where this one was late and a connection is lost: asked by a new one."""
+        return None
+
     def lose(self, name: str, error: LeaseLost) -> None:
         """Remember that it is: no further step is begun there."""
 
@@ -170,6 +174,15 @@ class LeaseKeeper(Unleased):
                 where=name,
                 hint="when it answers again, run again",
             )
+
+    def overtaken(self, name: str) -> LeaseLost | None:
+        """A takeover ends the sessions of the run before. One whose lease was renewed in time was not overtaken."""
+        with self._lock:
+            last_s = self._renewed_s.get(name)
+        if last_s is not None and self.clock.monotonic_s() - last_s >= self.holds_s:
+            self._renew(name)
+        with self._lock:
+            return self._lost.get(name)
 
     def lose(self, name: str, error: LeaseLost) -> None:
         with self._lock:
