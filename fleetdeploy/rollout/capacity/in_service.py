@@ -44,9 +44,11 @@ def has_served(host: ObservedHost) -> bool:
 
 
 def _is_out(host: Host, seen: ObservedHost | None, *, balancer_tells: bool) -> bool:
-    """The same of a host that is not the run's own, where what is not known counts against it."""
+    """The same of a host that is not the run's own. What is not known of it counts against it, unless there is a
+    balancer, whose word is asked for as well: one that it does not know is not built yet.
+    """
     if seen is None or any(isinstance(service.release, Unknown) for service in seen.services.values()):
-        return True
+        return host.balancer is None
     return out_of_service(host, seen.services.values(), balancer_tells=balancer_tells)
 
 

@@ -71,15 +71,24 @@ def lose(world: World) -> None:
     world.hosts["gpu2"].reachable = False
 
 
-@pytest.mark.parametrize("balanced", [True, False])
-@pytest.mark.parametrize("away", [stop, lose])
+@pytest.mark.parametrize(("away", "balanced"), [(stop, True), (stop, False), (lose, False)])
 def test_a_limit_is_no_way_around_a_host_that_is_out(away: Callable[[World], None], balanced: bool) -> None:
-    """One that is down or cannot be reached counts, whether the run is about it or not: exit 5, nothing is touched."""
+    """One that is down counts, whether the run is about it or not, and without a balancer one that cannot be reached:
+    exit 5, nothing is touched.
+    """
     world = settled(*NAMES)
     away(world)
     run = of_one(world, "gpu1", balanced=balanced)
     assert (run.code, world.most_out) == (5, 1)
     assert "gpu2 out of service already, and max_unavailable is 1: gpu1 cannot be taken out as well" in run.last_line
+
+
+def test_of_a_host_that_cannot_be_reached_its_balancer_tells() -> None:
+    """Beyond the limit it serves where it gets requests, and one that is in no pool is not built yet."""
+    world = settled(*NAMES)
+    lose(world)
+    run = of_one(world, "gpu1")
+    assert (run.code, world.most_out) == (0, 1)
 
 
 def test_a_host_that_never_served_costs_nothing() -> None:
