@@ -9,7 +9,7 @@ import pytest
 from simulation.controller import PLAYBOOK, Run, deploy, sim_host
 from simulation.leases import SimLeases, take_over
 from simulation.wire import Killed, Trouble
-from simulation.world import SERVICE, World
+from simulation.world import POOLS, SERVICE, World
 
 from fleetdeploy.cli.binding.project import bind
 from fleetdeploy.config.playbook.load import load_playbook
@@ -87,8 +87,11 @@ def test_of_a_host_that_cannot_be_reached_its_balancer_tells() -> None:
     """Beyond the limit it serves where it gets requests, and one that is in no pool is not built yet."""
     world = settled(*NAMES)
     lose(world)
-    run = of_one(world, "gpu1")
-    assert (run.code, world.most_out) == (0, 1)
+    assert of_one(world, "gpu1").code == 0
+    world.maintenance |= {(pool, "gpu2") for pool in POOLS}
+    refused = deploy(world, {"gpu1": V2}, run_plays=limited("gpu1"))
+    assert refused.code == 5
+    assert "gpu2 out of service already" in refused.last_line
 
 
 def test_a_host_that_never_served_costs_nothing() -> None:
