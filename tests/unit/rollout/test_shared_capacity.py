@@ -15,7 +15,7 @@ from fleetdeploy.cli.binding.project import bind
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Group, Inventory
-from fleetdeploy.errors import LockHeld, RemoteCommandFailed, Unreachable
+from fleetdeploy.errors import HostError, LockHeld, RemoteCommandFailed, Unreachable
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.locks.leases import LeaseKeeper
 from fleetdeploy.tasks import registry
@@ -119,16 +119,21 @@ def test_who_takes_nobody_out_looks_no_further() -> None:
     assert run.calls == [("gpu1", "observe")]
 
 
-def test_a_full_disk_elsewhere_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host without work whose lease cannot be written is done without, and told; one with work ends the run."""
+def no_lease_of_gpu3(monkeypatch: pytest.MonkeyPatch, error: HostError) -> None:
+    """Whoever asks for it gets this error."""
     take = SimLeases.take
 
-    def full(leases: SimLeases, *words: Any, **options: Any) -> None:
+    def refused(leases: SimLeases, *words: Any, **options: Any) -> None:
         if leases.sim.name == "gpu3":
-            raise RemoteCommandFailed("no space left on device", where="gpu3")
+            raise error
         take(leases, *words, **options)
 
-    monkeypatch.setattr(SimLeases, "take", full)
+    monkeypatch.setattr(SimLeases, "take", refused)
+
+
+def test_a_full_disk_elsewhere_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host without work whose lease cannot be written is done without, and told; one with work ends the run."""
+    no_lease_of_gpu3(monkeypatch, RemoteCommandFailed("no space left on device", where="gpu3"))
     run = of_one(settled(*NAMES), "gpu1")
     assert run.code == 0
     (taken,) = (event.data for event in run.events if event.kind is Kind.LEASES_TAKEN)
@@ -138,14 +143,7 @@ def test_a_full_disk_elsewhere_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_host_that_goes_away_before_its_lease_counts_as_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """It leaves no room for another one, and nothing is touched."""
-    take = SimLeases.take
-
-    def gone(leases: SimLeases, *words: Any, **options: Any) -> None:
-        if leases.sim.name == "gpu3":
-            raise Unreachable("no route to host", where="gpu3")
-        take(leases, *words, **options)
-
-    monkeypatch.setattr(SimLeases, "take", gone)
+    no_lease_of_gpu3(monkeypatch, Unreachable("no route to host", where="gpu3"))
     world = settled(*NAMES)
     run = of_one(world, "gpu1")
     assert run.code == 5
