@@ -1,4 +1,4 @@
-"""Load balancers, one module each. A module is found by being here: it has ``KIND`` and ``make``.
+"""Load balancers, one module or package each. A module is found by being here: it has ``KIND`` and ``make``.
 
 ``exchange`` sends one command to the balancer's own interface and returns its reply; how it gets there is the business
 of :mod:`fleetdeploy.remote`.

@@ -230,7 +230,11 @@ class Traffic(str, Enum):
 
 @dataclass(frozen=True)
 class PoolMember:
-    """One server in one pool, as the balancer reports it. ``sessions`` counts requests in flight."""
+    """One server in one pool, as the balancer reports it. ``sessions`` counts requests in flight.
+
+    ``noted`` is the run that keeps a drained server out, by a note of the balancer; "" where a run has taken that note
+    away by now, None where there is none.
+    """
 
     pool: str
     server: str
@@ -238,3 +242,4 @@ class PoolMember:
     sessions: int
     weight: int
     address: str = ""
+    noted: str | None = None

@@ -152,17 +152,19 @@ class Balancer(Protocol):
         """Send no new requests to the server and wait until it has none in flight. Raises BalancerFailed."""
 
     def keep_out(
-        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+        self, pools: Sequence[str], server: str, *, run: str, deadline_s: float, check: Callable[[], None] = nothing
     ) -> None:
         """Send no new requests to a server that is lost; those in flight there may never end, and are not waited for.
 
-        Raises BalancerFailed.
+        A balancer that can, notes there that ``run`` did so, for whoever asks for its members. Raises BalancerFailed.
         """
 
     def undrain(
         self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
     ) -> None:
-        """Send requests to the server again and wait until the balancer holds it for healthy."""
+        """Send requests to the server again and wait until the balancer holds it for healthy. A note that it is kept
+        out ends with that.
+        """
 
 
 class Watchdog(Protocol):

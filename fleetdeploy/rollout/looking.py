@@ -40,7 +40,7 @@ class Look:
 
 def look_once(targets: Targets, fleet: Fleet, emit: Emitter, *, forks: int) -> Look:
     """All hosts at the same time, then their balancers. One that cannot be asked costs only its own lines."""
-    plan = targets.observe(fleet, emit, forks=forks)
+    plan = targets.observe(fleet, emit, forks=forks, alone=True)
     wishes = _balancers(item.host for item in plan.hosts.values())
     return _look(plan, {place: _ask(fleet, wish) for place, wish in wishes.items()})
 

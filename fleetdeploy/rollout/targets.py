@@ -13,6 +13,7 @@ from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.domain.service import DesiredService, ServiceWish
 from fleetdeploy.errors import HostError, HostKeyRefused, LockHeld
 from fleetdeploy.planning.host import plan_host
+from fleetdeploy.rollout.debt.drains import Drains
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.side_by_side import side_by_side
 
@@ -31,9 +32,9 @@ class Target:
 @dataclass(frozen=True)
 class Targets:
     """The hosts of a run in inventory order. ``stamp`` is the run's time for release ids, ``undecided`` says what else
-    a host is refused for, once it is planned, ``drained_by`` which run took a host out of its balancer that it could
-    not reach; "" where none did. ``beyond`` are hosts of the same plays that the run is not about, as by ``--limit``:
-    they are looked at where something is to be changed, because the plays' capacity is theirs as well.
+    a host is refused for, once it is planned, ``drains`` which run took a host out of its balancer that it could not
+    reach, where that is to be known. ``beyond`` are hosts of the same plays that the run is not about, as by
+    ``--limit``: they are looked at where something is to be changed, because the plays' capacity is theirs as well.
     """
 
     by_name: Mapping[str, Target]
@@ -42,7 +43,7 @@ class Targets:
     allow_signature_change: frozenset[str] = frozenset()
     again: bool = False
     undecided: Callable[[HostPlan], Sequence[Refusal]] = lambda _: ()
-    drained_by: Callable[[Host], str] = lambda _: ""
+    drains: Drains | None = None
     beyond: Mapping[str, Host] = field(default_factory=dict)
 
     def place(self, name: str) -> tuple[Host, list[ServiceWish]]:
@@ -63,14 +64,16 @@ class Targets:
         emit: Emitter,
         *,
         forks: int,
-        names: Sequence[str] | None = None,
+        alone: bool = False,
         check: Free = lambda _host, _observed: None,
     ) -> Plan:
         """Probe all hosts, at most ``forks`` at a time. A host that cannot be probed is listed as unreachable.
 
+        Where something is to be changed, the hosts ``beyond`` are looked at too, and balancers are asked whom they keep
+        out for a run; not where the hosts are looked at ``alone``.
         Where ``check`` raises LockHeld, the hosts that have not answered yet are not waited for.
         """
-        wanted = list(self.by_name) if names is None else list(names)
+        wanted = list(self.by_name)
 
         def look(name: str) -> HostPlan | HostError:
             found = self.attempt(fleet, emit, name)
@@ -80,8 +83,12 @@ class Targets:
 
         results = side_by_side(look, wanted, forks=forks, at_once=LockHeld)
         plan = gathered(dict(zip(wanted, results, strict=True)))
-        if names is not None or not plan.changed_hosts:
+        if alone or not plan.changed_hosts:
             return plan
+        if self.drains:
+            for name in self.drains.hear([item.host for item in plan.hosts.values()], fleet):
+                results[wanted.index(name)] = look(name)
+            plan = gathered(dict(zip(wanted, results, strict=True)))
 
         def look_beyond(host: Host) -> ObservedHost | None:
             try:
@@ -111,7 +118,7 @@ class Targets:
 
     def _with_debt(self, host: Host, observed: ObservedHost) -> ObservedHost:
         """As if the host had the marker of the run that drained it behind its back, and told what it is there for."""
-        run = self.drained_by(host)
+        run = self.drains.by(host) if self.drains else ""
         if not run:
             return observed
         marked = {

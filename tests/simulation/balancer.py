@@ -40,9 +40,9 @@ class SimBalancer:
         self.wire.call(self.name, "balancer.drain", act, about=server)
 
     def keep_out(
-        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+        self, pools: Sequence[str], server: str, *, run: str, deadline_s: float, check: Callable[[], None] = nothing
     ) -> None:
-        act = lambda: self._keep_out(pools, server, deadline_s, check)  # noqa: E731
+        act = lambda: self._keep_out(pools, server, run, deadline_s, check)  # noqa: E731
         self.wire.call(self.name, "balancer.keep_out", act, about=server)
 
     def undrain(
@@ -55,7 +55,7 @@ class SimBalancer:
         self.world.tell()
         self._known(pools)
         return tuple(
-            PoolMember(pool, server, self.world.traffic(pool, server), 0, 100)
+            PoolMember(pool, server, self.world.traffic(pool, server), 0, 100, noted=self.world.noted(pool, server))
             for pool in pools
             for server in self.world.hosts
             if server not in self.world.unlisted
@@ -75,13 +75,17 @@ class SimBalancer:
             text = f"{server} is in maintenance, which fleetdeploy did not ask for; it is left there"
             raise InMaintenance(text, where=self.name, hint="set server POOL/SERVER state ready", told=told)
 
-    def _keep_out(self, pools: Sequence[str], server: str, deadline_s: float, check: Callable[[], None]) -> None:
+    def _keep_out(
+        self, pools: Sequence[str], server: str, run: str, deadline_s: float, check: Callable[[], None]
+    ) -> None:
         self._known(pools, server)
         for pool in pools:
             check()
             if not self._in_maintenance([pool], server) and "drain" not in self.world.lies:
                 self.world.take_out(server)
                 self.world.drained |= {(pool, server)}
+                if self.world.keeps_notes:
+                    self.world.notes[pool, server] = run
         if any(self.world.traffic(pool, server) not in _OUT for pool in pools):
             self.world.clock.wait(deadline_s)
             raise BalancerFailed(f"{server} still gets requests", where=self.name)
@@ -105,6 +109,7 @@ class SimBalancer:
             self._leave_maintenance(pools, server, told=at > 0)
             if "undrain" not in self.world.lies:
                 self.world.drained -= {(pool, server)}
+                self.world.notes.update({place: "" for place in [(pool, server)] if place in self.world.notes})
         if any(self.world.traffic(pool, server) is not Traffic.UP for pool in pools):
             self.world.clock.wait(deadline_s)
             raise BalancerFailed(f"{server} is not up", where=self.name)

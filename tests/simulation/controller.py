@@ -38,6 +38,7 @@ from fleetdeploy.domain.service import (
 )
 from fleetdeploy.errors import FleetdeployError
 from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.debt.drains import Drains
 from fleetdeploy.rollout.debt.ledger import Debts
 from fleetdeploy.rollout.debt.owing import Owing
 from fleetdeploy.rollout.emitter import FLEETING, Emitter
@@ -252,7 +253,8 @@ def deploy(
         found = {name: Target(sim_host(name, balanced=balanced), (item,)) for name, item in by_host.items()}
         bound = run_plays or plays(list(by_host), balanced=balanced)
         targets = Targets(found, stamp, allow_remove, again=again, undecided=partial(fact_refusals, bound))
-        targets = replace(targets, drained_by=debts.drained_by) if debts else targets
+        drains = Drains(debts) if debts else None
+        targets = replace(targets, drains=drains)
         targets = replace(targets, beyond=beyond(bound, by_host))
         wire.who = f"run-{stamp}" if owner == HERE else f"run-{stamp}-{owner}"
         written = lambda event: None if event.kind in FLEETING else events.append(event)  # noqa: E731
@@ -273,7 +275,7 @@ def deploy(
                 return Run(None, None, wire.calls, events, plan)
             executor = Executor(targets, plan, fleet, emit, world.clock, interrupts, 8, approve, ask)
             executor.leases = leases
-            executor.owing = Owing(debts, fleet, emit, world.clock, leases.check) if debts else None
+            executor.owing = Owing(drains, fleet, emit, world.clock, leases.check) if drains else None
             hosts = executor.run(bound)
         except FleetdeployError as error:
             return Run(None, error, wire.calls, events, plan)

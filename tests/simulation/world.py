@@ -42,7 +42,8 @@ class World:
     """``taken_out`` has each drain, ``told_out`` the hosts that were out when a balancer was last asked,
     ``lost_before`` those that nobody could reach when the run began, ``acts`` who changed what: (run, host, method).
     ``lies`` may hold ``drain`` or ``undrain``: the balancer then takes the order and does nothing. ``unlisted`` hosts
-    stand in none of its pools. ``counted_requests`` is what it counted in each pool.
+    stand in none of its pools. ``counted_requests`` is what it counted in each pool, ``notes`` which run keeps a server
+    out, by a balancer that ``keeps_notes``.
     """
 
     clock: VirtualClock = field(default_factory=VirtualClock)
@@ -64,6 +65,8 @@ class World:
     environments: list[dict[str, str]] = field(default_factory=list)
     deaf: bool = False
     counted_requests: dict[str, PoolLoad] = field(default_factory=dict)
+    keeps_notes: bool = True
+    notes: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, *names: str, images: Iterable[str] = ("serving:1",), registry: Iterable[str] = ()) -> World:
@@ -93,6 +96,10 @@ class World:
             return Traffic.DRAINED
         host = self.hosts.get(server)
         return Traffic.UP if host and host.server(SERVICE) else Traffic.DOWN
+
+    def noted(self, pool: str, server: str) -> str | None:
+        """The run that keeps out a drained server."""
+        return self.notes.get((pool, server)) if self.traffic(pool, server) is Traffic.DRAINED else None
 
     def gets_requests(self, name: str) -> bool:
         """By the switch alone: a server that ends is found out only a health check later."""

@@ -45,6 +45,7 @@ from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.remote.inventory_cache import CachedScripts
 from fleetdeploy.remote.inventory_script import InventoryScripts
 from fleetdeploy.rollout.bound_play import BoundPlay
+from fleetdeploy.rollout.debt.drains import Drains
 from fleetdeploy.rollout.debt.ledger import Debts
 from fleetdeploy.rollout.preparation import unprepared, unproven
 from fleetdeploy.rollout.targets import Targets
@@ -177,7 +178,7 @@ def read_status_targets(arguments: argparse.Namespace, pattern: str) -> tuple[In
     if not hosts:
         raise PatternError(f"no host of {pattern!r} has a service", hint="services are set by the variable `services`")
     by_name = resolve(hosts, arguments.project)
-    return inventory, Targets(by_name, stamp=new_stamp(), drained_by=debts_of(arguments).drained_by)
+    return inventory, Targets(by_name, stamp=new_stamp(), drains=Drains(debts_of(arguments)))
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
@@ -252,7 +253,7 @@ def read_targets(bound: Bound, arguments: argparse.Namespace) -> Project:
         allow_signature_change=models_named(getattr(arguments, "allow_signature_change", ()), by_name),
         again=getattr(arguments, "again", False),
         undecided=lambda plan: (*fact_refusals(plays, plan), *unprepared(plays, plan), *unproven(plays, plan)),
-        drained_by=debts_of(arguments).drained_by,
+        drains=Drains(debts_of(arguments)),
         beyond=beyond(plays, by_name),
     )
     return bound.to(targets)

@@ -109,6 +109,7 @@ def _project(bound: Bound, arguments: argparse.Namespace) -> Project:
     """With what is to stay. Raises InputError."""
     from fleetdeploy.cli.binding.desired import resolve
     from fleetdeploy.cli.binding.project import debts_of
+    from fleetdeploy.rollout.debt.drains import Drains
     from fleetdeploy.rollout.targets import Targets
 
     by_name = resolve([bound.inventory.hosts[name] for name in bound.plays[0].hosts], arguments.project)
@@ -120,6 +121,6 @@ def _project(bound: Bound, arguments: argparse.Namespace) -> Project:
         allow_remove=True,
         allow_signature_change=frozenset(models),
         again=True,
-        drained_by=debts_of(arguments).drained_by,
+        drains=Drains(debts_of(arguments)),
     )
     return bound.to(targets)

@@ -115,6 +115,7 @@ def _project(bound: Bound, arguments: argparse.Namespace) -> Project:
     from fleetdeploy.cli.binding.calls import fact_refusals
     from fleetdeploy.cli.binding.play_hosts import beyond
     from fleetdeploy.cli.binding.project import debts_of
+    from fleetdeploy.rollout.debt.drains import Drains
     from fleetdeploy.rollout.targets import Target, Targets
 
     plays = bound.plays
@@ -125,7 +126,7 @@ def _project(bound: Bound, arguments: argparse.Namespace) -> Project:
         {host.name: Target(host, ()) for host in hosts},
         stamp=bound.stamp,
         undecided=lambda plan: fact_refusals(plays, plan),
-        drained_by=debts_of(arguments).drained_by,
+        drains=Drains(debts_of(arguments)),
         beyond=beyond(plays, [host.name for host in hosts]),
     )
     return bound.to(targets)

@@ -155,12 +155,13 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
     from fleetdeploy.cli.changing.attempt import narrowed
     from fleetdeploy.domain.events import Kind
     from fleetdeploy.remote.clock import SystemClock
+    from fleetdeploy.rollout.debt.drains import Drains
     from fleetdeploy.rollout.debt.owing import Owing
     from fleetdeploy.rollout.executor import Executor
     from fleetdeploy.rollout.foresight.forecast import without_capacity
     from fleetdeploy.rollout.foresight.setbacks import new_releases
     from fleetdeploy.rollout.locks.leases import LeaseKeeper, check_free
-    from fleetdeploy.rollout.traffic import sampling
+    from fleetdeploy.rollout.traffic.sampling import sampling
     from fleetdeploy.rollout.verdict import judge
 
     free = partial(check_free, holder_of=held.holder_of)
@@ -204,10 +205,11 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
     executor.leases = leases = LeaseKeeper(
         project.targets, fleet, emit, executor.clock, held.holder_of, arguments.forks, arguments.lease_ttl
     )
-    executor.owing = Owing(debts_of(arguments), fleet, emit, executor.clock, leases.check)
-    # A run that changes nothing has no traffic to watch, and asks no balancer.
+    drains = project.targets.drains or Drains(debts_of(arguments))
+    executor.owing = Owing(drains, fleet, emit, executor.clock, leases.check)
+    # A run that changes nothing has no traffic to watch, and asks neither balancer nor server.
     watched = due.changing if any(bound.touches_traffic for bound in project.plays) else ()
-    with leases.renewing(), sampling([plan.hosts[name].host for name in watched], fleet, emit, executor.clock):
+    with leases.renewing(), sampling([plan.hosts[name] for name in watched], fleet, emit, executor.clock):
         hosts = executor.run(project.plays)
     outcome = judge(
         emit.run,

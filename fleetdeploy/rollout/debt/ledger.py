@@ -63,11 +63,6 @@ class Debts:
             if debt is not None:
                 yield path, debt
 
-    def drained_by(self, host: Host) -> str:
-        """The run that took the host out of its balancer; empty where none did. Raises InputError."""
-        debt = self.of(host)
-        return debt.run if debt is not None and debt.drained else ""
-
     def write(self, debt: Debt) -> None:
         """Put the file in place in one step, to be there after a power cut. Raises OSError."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)

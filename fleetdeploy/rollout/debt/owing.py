@@ -17,6 +17,7 @@ from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import HostError, InputError
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.in_service import OUT_BY_ORDER, traffic_of
+from fleetdeploy.rollout.debt.drains import Drains
 from fleetdeploy.rollout.debt.ledger import Debt, Debts, address_of
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.work import Work
@@ -31,11 +32,16 @@ class Owing:
     ``check`` raises LeaseLost for a host that is known to be another run's by now.
     """
 
-    debts: Debts
+    drains: Drains
     fleet: Fleet
     emit: Emitter
     clock: Clock
     check: Callable[[str], None] = lambda _: None
+
+    @property
+    def debts(self) -> Debts:
+        """What this controller remembers."""
+        return self.drains.ledger
 
     def read(self, plays: Iterable[BoundPlay]) -> None:
         """Raises InputError for the first host whose debt cannot be read, before a run makes more of them."""
@@ -141,7 +147,8 @@ class Owing:
                 self.debts.write(debt)
             if drains and wish is not None:
                 check = partial(self.check, host.name)
-                self.fleet.balancer(wish).keep_out(wish.all_pools, wish.server, deadline_s=KEEP_OUT_S, check=check)
+                balancer = self.fleet.balancer(wish)
+                balancer.keep_out(wish.all_pools, wish.server, run=debt.run, deadline_s=KEEP_OUT_S, check=check)
         except HostError as error:
             why_not = f"it could not be drained: {error.message}"
             self._rewrite(replace(debt, drained=False))
@@ -185,16 +192,18 @@ class Owing:
     def _settle(self, host: Host) -> None:
         try:
             debt = self.debts.of(host)
-            if debt is None:
-                return
-            self.debts.forget(host)
+            noted = self.drains.forget(host)
         except InputError as error:
             self.emit(Kind.STEP_FAILED, f"its debt {error}", host=host.name, hint=error.hint)
             return
         except OSError as error:
             self.emit(Kind.STEP_FAILED, f"its debt cannot be removed: {error.strerror}", host=host.name)
             return
-        self.emit(Kind.DEBT_SETTLED, f"has what it owed since {debt.since}", host=host.name, made_by=debt.run)
+        if debt is not None:
+            self.emit(Kind.DEBT_SETTLED, f"has what it owed since {debt.since}", host=host.name, made_by=debt.run)
+        elif noted:
+            text = f"has what it owed since run {noted} of another controller"
+            self.emit(Kind.DEBT_SETTLED, text, host=host.name, made_by=noted)
 
 
 def _no_room(name: str, bound: BoundPlay, out: AbstractSet[str]) -> str:

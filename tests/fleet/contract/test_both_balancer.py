@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -18,6 +19,17 @@ SHORT_S = 0.5
 def traffic(balancer: Balancer, server: str = HOST) -> list[Traffic]:
     """Pool by pool."""
     found = {member.pool: member.traffic for member in balancer.members(POOLS) if member.server == server}
+    return [found[pool] for pool in POOLS]
+
+
+def way_of(balancer: Balancer, way: str) -> Callable[..., None]:
+    found: Callable[..., None] = getattr(balancer, way)
+    return partial(found, run="r1") if way == "keep_out" else found
+
+
+def noted(balancer: Balancer) -> list[str | None]:
+    """Pool by pool."""
+    found = {member.pool: member.noted for member in balancer.members(POOLS) if member.server == HOST}
     return [found[pool] for pool in POOLS]
 
 
@@ -44,7 +56,7 @@ def test_every_server_of_the_pools_is_told(balancer: Balancer) -> None:
 def test_taken_out_and_put_back(balancer: Balancer, way: str) -> None:
     """Out of all its pools and back; said twice it is the same; nobody else is touched."""
     for _ in range(2):
-        getattr(balancer, way)(POOLS, HOST, deadline_s=20)
+        way_of(balancer, way)(POOLS, HOST, deadline_s=20)
         assert traffic(balancer) == [Traffic.DRAINED] * 2
     assert traffic(balancer, IDLE) == [Traffic.DOWN] * 2
     for _ in range(2):
@@ -61,7 +73,7 @@ def test_one_pool_alone(balancer: Balancer) -> None:
 @pytest.mark.parametrize("way", ["drain", "keep_out"])
 def test_one_that_is_down_is_taken_out_too(balancer: Balancer, way: str) -> None:
     """It counts as drained, although nothing answers there."""
-    getattr(balancer, way)(POOLS, IDLE, deadline_s=20)
+    way_of(balancer, way)(POOLS, IDLE, deadline_s=20)
     assert traffic(balancer, IDLE) == [Traffic.DRAINED] * 2
 
 
@@ -78,7 +90,7 @@ def test_what_the_balancer_does_not_know_is_refused(balancer: Balancer, way: str
     """A server that stands in none of the pools, and a pool that there is not: BalancerFailed, and nothing was told."""
     for pools, server in ((POOLS, "gpu9"), ((*POOLS, "nowhere"), HOST)):
         with pytest.raises(BalancerFailed):
-            getattr(balancer, way)(pools, server, deadline_s=SHORT_S)
+            way_of(balancer, way)(pools, server, deadline_s=SHORT_S)
         assert traffic(balancer) == [Traffic.UP] * 2
     with pytest.raises(BalancerFailed):
         balancer.members(["nowhere"])
@@ -100,7 +112,7 @@ def test_maintenance_by_hand_is_left_as_it_is(place: Place, balancer: Balancer, 
         balancer.drain(POOLS, HOST, deadline_s=20)
     place.operator(HOST, "maint")
     with pytest.raises(InMaintenance) as refused:
-        getattr(balancer, way)(POOLS, HOST, deadline_s=20)
+        way_of(balancer, way)(POOLS, HOST, deadline_s=20)
     assert not refused.value.told
     assert "state ready" in refused.value.hint
     assert traffic(balancer) == [Traffic.MAINTENANCE] * 2
@@ -121,13 +133,28 @@ def test_maintenance_that_comes_between_is_left_too(place: Place, balancer: Bala
             place.operator(HOST, "maint")
 
     with pytest.raises(InMaintenance) as refused:
-        getattr(balancer, way)(POOLS, HOST, deadline_s=20, check=check)
+        way_of(balancer, way)(POOLS, HOST, deadline_s=20, check=check)
     assert refused.value.told
     assert traffic(balancer) == [Traffic.MAINTENANCE] * 2
+
+
+def test_who_keeps_a_server_out_is_noted_there(place: Place, balancer: Balancer) -> None:
+    """By the last run that does, in every pool, until the server is put back; a drain by hand or by a run that has the
+    host's own word for it has no note, and after a note was taken away that is told of the next drain.
+    """
+    place.operator(HOST, "drain")
+    assert not any(noted(balancer))
+    for run in ("r1", "r2"):
+        balancer.keep_out(POOLS, HOST, run=run, deadline_s=20)
+        assert noted(balancer) == [run, run]
+    balancer.undrain(POOLS, HOST, deadline_s=20)
+    assert noted(balancer) == [None, None]
+    balancer.drain(POOLS, HOST, deadline_s=20)
+    assert noted(balancer) == ["", ""]
 
 
 def test_who_is_in_maintenance_is_out_already(place: Place, balancer: Balancer) -> None:
     """One that is to be kept out stays in maintenance."""
     place.operator(HOST, "maint")
-    balancer.keep_out(POOLS, HOST, deadline_s=20)
+    balancer.keep_out(POOLS, HOST, run="r1", deadline_s=20)
     assert traffic(balancer) == [Traffic.MAINTENANCE] * 2

@@ -1,4 +1,4 @@
-"""HAProxy's runtime socket, played by an object that answers as HAProxy 2.6 was seen to."""
+"""Hosts are taken out of HAProxy and put back."""
 
 from __future__ import annotations
 
@@ -10,64 +10,7 @@ from fleetdeploy.domain.observed import Traffic
 from fleetdeploy.errors import BalancerFailed, BalancerSilent, InMaintenance, InputError, LeaseLost
 from tests.simulation.clock import VirtualClock
 
-POOLS = ("rest", "grpc")
-
-
-class Proxy:
-    """Two pools of two servers; those of ``grpc`` follow those of ``rest`` in health."""
-
-    def __init__(self) -> None:
-        self.admin = {(pool, server): "ready" for pool in POOLS for server in ("h1", "h2")}
-        self.down: set[str] = set()
-        self.sessions: dict[tuple[str, str], list[int]] = {}
-        self.refuse = ""
-        self.deaf = False
-        self.commands: list[str] = []
-
-    def exchange(self, command: str) -> str:
-        if command == "show stat":
-            return self.stat()
-        if command == "show servers state":
-            return self.state()
-        self.commands.append(command)
-        if self.refuse:
-            return f"{self.refuse}\n\n"
-        pool, server = command.split()[2].split("/")
-        if not self.deaf:
-            self.admin[pool, server] = command.rsplit(maxsplit=1)[-1]
-        return "\n"
-
-    def stat(self) -> str:
-        rows = ["# pxname,svname,qcur,scur,status,weight,addr,"]
-        for (pool, server), admin in self.admin.items():
-            left = self.sessions.get((pool, server), [0])
-            count = left.pop(0) if len(left) > 1 else left[0]
-            status = {"ready": "UP", "drain": "DRAIN", "maint": "MAINT"}[admin]
-            if server in self.down and admin != "maint":
-                status = "DOWN"
-            rows.append(f"{pool},{server},0,{count},{status},100,10.0.0.1:8501,")
-        rows += [f"{pool},BACKEND,0,0,UP,200,," for pool in POOLS]
-        return "\n".join(rows) + "\n\n"
-
-    def state(self) -> str:
-        rows = ["1", "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight"]
-        for (pool, server), admin in self.admin.items():
-            rows.append(f"3 {pool} 1 {server} 10.0.0.1 2 {8 if admin == 'drain' else 0} 100")
-        return "\n".join(rows) + "\n\n"
-
-
-@pytest.fixture
-def proxy() -> Proxy:
-    return Proxy()
-
-
-@pytest.fixture
-def balancer(proxy: Proxy) -> HAProxy:
-    return HAProxy(proxy.exchange, host="lb", clock=VirtualClock())
-
-
-def traffic(balancer: HAProxy, server: str) -> list[Traffic]:
-    return [member.traffic for member in balancer.members(POOLS) if member.server == server]
+from .proxy import POOLS, Proxy, traffic, way_of
 
 
 def test_a_drain_ends_when_nothing_is_in_flight(proxy: Proxy, balancer: HAProxy) -> None:
@@ -99,17 +42,17 @@ def test_a_drain_that_does_not_end_is_taken_back(proxy: Proxy, balancer: HAProxy
 def test_a_lost_server_is_kept_out_with_requests_in_flight(proxy: Proxy, balancer: HAProxy) -> None:
     """Requests to a server that is gone may hang for a minute: that it gets no new ones is what counts."""
     proxy.sessions["rest", "h1"] = [3]
-    balancer.keep_out(POOLS, "h1", deadline_s=1)
+    balancer.keep_out(POOLS, "h1", run="r1", deadline_s=1)
     assert traffic(balancer, "h1") == [Traffic.DRAINING, Traffic.DRAINED]
     proxy.deaf = True
     with pytest.raises(BalancerFailed, match="not kept out in time"):
-        balancer.keep_out(POOLS, "h2", deadline_s=0.2)
+        balancer.keep_out(POOLS, "h2", run="r1", deadline_s=0.2)
 
 
 def test_a_lost_server_in_maintenance_stays_there(proxy: Proxy, balancer: HAProxy) -> None:
     """It is out by somebody's word already: to drain it would take it out of maintenance."""
     proxy.admin["rest", "h1"] = "maint"
-    balancer.keep_out(POOLS, "h1", deadline_s=1)
+    balancer.keep_out(POOLS, "h1", run="r1", deadline_s=1)
     assert traffic(balancer, "h1") == [Traffic.MAINTENANCE, Traffic.DRAINED]
 
 
@@ -297,7 +240,7 @@ def test_who_lost_the_lease_tells_haproxy_nothing_more(proxy: Proxy, balancer: H
             raise LeaseLost("somebody took over", where="h1")
 
     with pytest.raises(LeaseLost):
-        getattr(balancer, way)(POOLS, "h1", deadline_s=5, check=check)
+        way_of(balancer, way)(POOLS, "h1", deadline_s=5, check=check)
     assert len(proxy.commands) == told
     assert asked == list(range(told + 1))
 

@@ -12,11 +12,12 @@ from simulation.debts import SimDebts
 from simulation.model_server import Quality
 from simulation.rollback import back_plays, rollback
 from simulation.wire import Killed, Trouble
-from simulation.world import SERVICE, Serving, World, converged
+from simulation.world import POOLS, SERVICE, Serving, World, converged
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.playbook import Quantity
 from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.rollout.debt.drains import Drains
 
 from .fleets import NEW_IMAGE, V1, V2, dangers, new, settled, spoil
 
@@ -121,6 +122,11 @@ def _owing() -> Place:
     return place
 
 
+def _owed_elsewhere() -> Place:
+    """The same, met by another controller: only the balancer's note tells of it."""
+    return replace(_owing(), debts=SimDebts())
+
+
 SCENES: Mapping[str, Scene] = {
     "first deploy": Scene(lambda: Place(new(*PAIR)), _deploys(V1), V1),
     "upgrade by reload": Scene(_settled(*PAIR), _deploys(V2), V2, V1),
@@ -135,6 +141,7 @@ SCENES: Mapping[str, Scene] = {
         _settled(*PAIR), _deploys(V2_ASKED_AS_V1, balanced=False), V2, V1, steps=("activate", "verify")
     ),
     "with a debt to pay": Scene(_owing, _deploys(V2), V2, V1),
+    "with another's debt to pay": Scene(_owed_elsewhere, _deploys(V2), V2, V1),
     "taken back": Scene(_broken, _deploys(V2), V1, V1, code=3),
     "watched and taken back": Scene(_broken, _deploys(V2, confirm_timeout_s=CONFIRM_S), V1, V1, code=3),
 }
@@ -260,7 +267,8 @@ class Cut:
         proven = proven and files.release is not None and files.release.container["image"] == goal.wish.image
         wanted = tuple((model.name, model.wanted) for model in goal.models)
         there = (now.versions, now.image, files.config_text) == (wanted, goal.wish.image, goal.config_text)
-        marked = files.drained_by is not None or place.debts.drained_by(sim_host(name)) != ""
+        remembered = Drains(place.debts).by(sim_host(name)) or any(world.noted(pool, name) for pool in POOLS)
+        marked = files.drained_by is not None or bool(remembered)
         if proven and there:
             return [("undrain",)] if marked else [()]
         if there and not marked:

@@ -16,6 +16,7 @@ from fleetdeploy.domain.inventory import Connection
 from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.playbook import Quantity
 from fleetdeploy.errors import InputError, LeaseLost
+from fleetdeploy.rollout.debt.drains import Drains
 from fleetdeploy.rollout.debt.ledger import Debt, Debts, address_of
 from fleetdeploy.rollout.locks.leases import LeaseKeeper
 
@@ -261,8 +262,8 @@ def test_an_entry_goes_by_the_address(debts: Debts) -> None:
     """A host is known by how SSH reaches it, whatever its name and case; another port is another host."""
     debts.write(replace(DEBT, address=address_of(sim_host("gpu2"))))
     renamed = replace(sim_host("other"), connection=Connection("GPU2", port=22))
-    assert debts.drained_by(renamed) == "run-1"
-    assert debts.drained_by(replace(renamed, connection=Connection("gpu2", port=2222))) == ""
+    assert Drains(debts).by(renamed) == "run-1"
+    assert Drains(debts).by(replace(renamed, connection=Connection("gpu2", port=2222))) == ""
     debts.forget(renamed)
     assert list(debts.everybodys()) == []
 
@@ -275,7 +276,7 @@ def test_an_entry_of_an_older_place_counts_until_it_is_paid(debts: Debts) -> Non
     assert both.of(sim_host("gpu2")) == DEBT == next(both.everybodys())[1]
     both.write(replace(DEBT, why="still away"))
     assert [debt.why for _, debt in both.everybodys()] == ["still away"]
-    assert (old.of(sim_host("gpu2")), both.drained_by(sim_host("gpu2"))) == (DEBT, "run-1")
+    assert (old.of(sim_host("gpu2")), Drains(both).by(sim_host("gpu2"))) == (DEBT, "run-1")
     both.forget(sim_host("gpu2"))
     assert list(both.everybodys()) == list(old.everybodys()) == []
 

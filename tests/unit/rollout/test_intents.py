@@ -15,6 +15,7 @@ from simulation.world import World
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.playbook import Quantity
 from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.rollout.debt.drains import Drains
 from fleetdeploy.tasks import registry
 
 from .fleets import NEW_IMAGE, V2, settled, spoil
@@ -106,7 +107,7 @@ def test_without_a_journal_a_lost_host_is_kept_out_all_the_same() -> None:
     full = full_at(Kind.DEBT_MAKING)
     run = deploy(world, V2, debts=debts, allow_unreachable=True, run_plays=TWO_OUT, sinks=[full])
     assert (run.code, {server for _, server in world.drained}) == (8, {"gpu2"})
-    assert debts.drained_by(sim_host("gpu2")) != ""
+    assert Drains(debts).by(sim_host("gpu2")) != ""
 
 
 def test_a_host_that_was_put_back_is_kept_out_again_and_told() -> None:

@@ -22,6 +22,7 @@ from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.playbook import OnFailure, Quantity
 from fleetdeploy.domain.service import DesiredService, Ports
 from fleetdeploy.errors import BalancerFailed
+from fleetdeploy.rollout.debt.drains import Drains
 from fleetdeploy.rollout.debt.ledger import Debts, address_of
 from fleetdeploy.rollout.targets import Target, Targets
 
@@ -81,7 +82,7 @@ def test_a_host_that_stays_behind_stays_out(debts: Debts, quality: Quality) -> N
         assert run.outcome is not None
         assert "stays out of its balancer" in run.outcome.hosts["gpu2"].reason
         assert drained(world) == {"gpu2"}
-        assert debts.drained_by(sim_host("gpu2")) != ""
+        assert Drains(debts).by(sim_host("gpu2")) != ""
     world.hosts["gpu2"].quality.clear()
     assert deploy(world, V2, debts=debts).code == 0
     assert converged(world, V2) == []
@@ -112,7 +113,7 @@ def test_a_host_taken_back_from_what_it_owed_owes_it_again(debts: Debts) -> None
     assert run.code == 3
     assert versions(world) == {"gpu1": (1,), "gpu2": (2,), "gpu3": (2,)}
     assert drained(world) == {"gpu1"}
-    assert debts.drained_by(sim_host("gpu1")) != ""
+    assert Drains(debts).by(sim_host("gpu1")) != ""
     assert deploy(world, V2, debts=debts).code == 0
     assert converged(world, V2) == []
 
@@ -139,7 +140,7 @@ def test_a_debt_damaged_meanwhile_is_told(debts: Debts) -> None:
             for name in ("gpu1", "gpu2"):
                 debts._files(address_of(sim_host(name)))[0].write_text("garbage")
 
-    with mock.patch.object(Debts, "drained_by", return_value=""):
+    with mock.patch.object(Drains, "by", return_value=""):
         run = deploy(world, V2, debts=debts, allow_unreachable=True, run_plays=TWO_OUT, sinks=[damage])
     assert run.code == 8
     assert run.last_line.endswith("; gpu2 may still get requests with what it served before")

@@ -14,13 +14,16 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
+from fleetdeploy.balancers.haproxy import notes
 from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.observed import PoolMember, Traffic
 from fleetdeploy.domain.protocols import Clock, nothing
 from fleetdeploy.domain.redaction import shortened
-from fleetdeploy.errors import BalancerFailed, BalancerSilent, InMaintenance
+from fleetdeploy.errors import BalancerFailed, BalancerSilent, HostError, InMaintenance
 
 KIND: Final = "haproxy"
 POLL_S: Final = 0.05
@@ -33,6 +36,7 @@ QUIET_READS: Final = 3
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 _MAINT_FLAGS = 0x01 | 0x02  # SRV_ADMF_FMAINT, SRV_ADMF_IMAINT
 _DRAIN_FLAGS = 0x08 | 0x10  # SRV_ADMF_FDRAIN, SRV_ADMF_IDRAIN
+_DRAINED = frozenset({Traffic.DRAINING, Traffic.DRAINED})
 _NO_ADDRESS = "MAINT (resolution)"  # its name has no address: nobody's order, and it hides those that there are
 _SUMMARY_ROWS = {"FRONTEND", "BACKEND"}
 
@@ -51,7 +55,16 @@ class HAProxy:
         self._host = host
 
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
-        """Every server of the pools. Raises BalancerFailed for a pool that HAProxy does not have."""
+        """Every server of the pools. Raises BalancerFailed for a pool that HAProxy does not have.
+
+        Of those that are drained it is asked who keeps them out; where nobody is, there is nothing to ask.
+        """
+        found = self._members(pools)
+        out = [(member.pool, member.server) for member in found if member.traffic in _DRAINED]
+        noted = notes.read(self._exchange, out)
+        return tuple(replace(member, noted=noted.get((member.pool, member.server))) for member in found)
+
+    def _members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
         rows = [row for row in self._rows() if row["pxname"] in pools and row["svname"] not in _SUMMARY_ROWS]
         lacking = [pool for pool in pools if pool not in {row["pxname"] for row in rows}]
         if lacking:
@@ -94,14 +107,17 @@ class HAProxy:
             raise
 
     def keep_out(
-        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
+        self, pools: Sequence[str], server: str, *, run: str, deadline_s: float, check: Callable[[], None] = nothing
     ) -> None:
         """Raises BalancerFailed; the server may have been told all the same.
 
         Where somebody put it into maintenance it is out already, and is told nothing.
         """
         end = self._clock.monotonic_s() + deadline_s
-        self._set(pools, server, "drain", check, around=True)
+        told = self._set(pools, server, "drain", check, around=True)
+        with suppress(HostError):  # who drained it is remembered without the note, only not everywhere
+            for pool in told:
+                self._exchange(notes.taking(_word(pool), _word(server), run))
         self._await(pools, server, _gets_nothing_new, 1, end=end, what="kept out")
 
     def undrain(
@@ -124,7 +140,7 @@ class HAProxy:
                 self._clock.wait(SILENT_S)
 
     def _of(self, pools: Sequence[str], server: str) -> tuple[PoolMember, ...]:
-        members = tuple(member for member in self.members(pools) if member.server == server)
+        members = tuple(member for member in self._members(pools) if member.server == server)
         lacking = sorted(set(pools) - {member.pool for member in members})
         if lacking:
             raise self._failed(f"{server} is no server of {', '.join(lacking)}", "mend `balancer.server` of the host")
@@ -139,10 +155,11 @@ class HAProxy:
         *,
         told: bool = False,
         around: bool = False,
-    ) -> None:
-        """Raises InMaintenance where the server is so in any of the pools, unless the way goes ``around`` those.
-        ``told`` is whether HAProxy was told something before.
+    ) -> list[str]:
+        """The pools in which it was told. Raises InMaintenance where the server is so in any of them, unless the way
+        goes ``around`` those. ``told`` is whether HAProxy was told something before.
         """
+        done = []
         for pool in pools:
             check()
             held = _in_maintenance(self._of(pools, server))
@@ -151,12 +168,17 @@ class HAProxy:
             if pool in held:
                 continue
             command = f"set server {_word(pool)}/{_word(server)} state {state}"
+            if state == "ready" and notes.read(self._exchange, [(pool, server)]).get((pool, server)):
+                # In one exchange: a note that outlived its drain would be believed of the next one.
+                command = f"{notes.taking(pool, server)}; {command}"
             reply = self._exchange(command).strip()
             told = True
+            done.append(pool)
             if reply:
                 raise self._failed(
                     f"HAProxy refused {command!r}: {shortened(reply, 200)}", "the socket must be of level admin"
                 )
+        return done
 
     def _await(
         self,
