@@ -11,7 +11,8 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from fleetdeploy.domain.protocols import Balancer, Clock
+from fleetdeploy.domain.balancer import Balancer
+from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.errors import InputError
 
 Exchange = Callable[[str], str]

@@ -4,15 +4,16 @@ real one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+from fleetdeploy.domain.balancer import Balancer
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.lease import WHICHEVER, Holder, Lease
-from fleetdeploy.domain.measured import OnCopy, PoolLoad, unseen
-from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, PoolMember, Reading, Release, VersionState
+from fleetdeploy.domain.measured import OnCopy, ServerLoad, unseen
+from fleetdeploy.domain.observed import ContainerFacts, ObservedHost, Reading, Release, VersionState
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import ContainerSpec, GoldenRequest, ServiceWish
 from fleetdeploy.domain.watch import Watch
@@ -37,6 +38,9 @@ class ServiceFiles(Protocol):
         """The text of ``config/model.config``, or None when the directory has no such file. Raises HostError where the
         directory itself is not there.
         """
+
+    def write_monitoring(self, text: str) -> None:
+        """Replace ``config/monitoring.config``, which a server reads at its start where a flag says so."""
 
     def write_release(self, release: Release, *, left: str = "") -> None:
         """Write ``releases/<id>.json``, add it to the history and make it the current one. ``left`` is the id of one
@@ -121,50 +125,6 @@ class Serving(Protocol):
 
     def predict(self, model: str, request: GoldenRequest, *, version: int, deadline_s: float) -> Mapping[str, object]:
         """The answer's tensors as nested lists. Raises NotHealthy with the server's status when it refuses."""
-
-
-def nothing() -> None:
-    """For who has nothing to check."""
-
-
-class Balancer(Protocol):
-    """One balancer. Every change is read back before it counts.
-
-    It knows no leases: ``check`` is called right before everything it is told, and what that raises ends the call. It
-    puts no server into maintenance, and ends none: whoever set it does, and meanwhile ``drain`` and ``undrain`` raise
-    InMaintenance.
-    """
-
-    def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
-        """What the balancer reports for every server of the pools."""
-
-    def load(self, pools: Sequence[str]) -> Mapping[str, PoolLoad]:
-        """What it has counted in each of the pools that it has since it started, by one question. Raises BalancerFailed
-        where it does not answer.
-        """
-
-    def obeys(self) -> bool:
-        """Whether it may be told anything, and not only asked. Raises BalancerFailed where it does not say."""
-
-    def drain(
-        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
-    ) -> None:
-        """Send no new requests to the server and wait until it has none in flight. Raises BalancerFailed."""
-
-    def keep_out(
-        self, pools: Sequence[str], server: str, *, run: str, deadline_s: float, check: Callable[[], None] = nothing
-    ) -> None:
-        """Send no new requests to a server that is lost; those in flight there may never end, and are not waited for.
-
-        A balancer that can, notes there that ``run`` did so, for whoever asks for its members. Raises BalancerFailed.
-        """
-
-    def undrain(
-        self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
-    ) -> None:
-        """Send requests to the server again and wait until the balancer holds it for healthy. A note that it is kept
-        out ends with that.
-        """
 
 
 class Watchdog(Protocol):
@@ -262,6 +222,11 @@ class HostSession(Protocol):
     def serving(self, address: str, port: int) -> Serving:
         """The model server that listens for gRPC on this address of the host."""
 
+    def counted(self, address: str, port: int, *, deadline_s: float) -> ServerLoad:
+        """What the model server that listens for REST on this address of the host has counted, over the connection as
+        it is: none is made for this. Raises NotHealthy where the server does not tell.
+        """
+
     def command(self, argv: Sequence[str], *, deadline_s: float, environment: Mapping[str, str] = NOTHING) -> Ended:
         """Run a playbook's command to its end, with ``environment`` besides what it has there.
 
@@ -289,6 +254,9 @@ class Fleet(Protocol):
 
     def session(self, host: Host) -> HostSession:
         """The host's session, connected on first use. Raises Unreachable or HostKeyRefused."""
+
+    def reached(self, host: Host) -> HostSession | None:
+        """The host's session where it has been asked for before; nothing is connected for this."""
 
     def balancer(self, wish: BalancerWish) -> Balancer: ...
 

@@ -103,7 +103,8 @@ class ServiceWish:
     """One TF Serving container definition as the inventory wishes it for one host.
 
     ``bind`` is an IP address or a CIDR in which the host has an address. ``base_dir`` is the service's directory
-    on the host. ``flags`` are extra server flags (without the leading dashes). Sizes in bytes.
+    on the host. ``flags`` are extra server flags (without the leading dashes). With ``metrics`` the server tells on its
+    REST port what it counts. Sizes in bytes.
     """
 
     name: str
@@ -120,6 +121,7 @@ class ServiceWish:
     environment: Mapping[str, str | Secret] = field(default_factory=dict)
     user: str = "65534:65534"
     memory_bytes: int = 0
+    metrics: bool = False
     where: str = ""
 
     @property

@@ -14,6 +14,8 @@ GRPC_PORT = 8500
 REST_PORT = 8501
 MODELS_TARGET = "/models"
 CONFIG_TARGET = "/config"
+METRICS_FLAG = f"--monitoring_config_file={CONFIG_TARGET}/monitoring.config"
+"""In a container's command: its server reads what ``write_monitoring`` wrote."""
 ENTRYPOINT = ("/usr/bin/tensorflow_model_server",)
 
 OWN_FLAGS = ("port", "rest_api_port", "model_config_file", "model_config_file_poll_wait_seconds")
@@ -63,7 +65,8 @@ def server_flags(wish: ServiceWish) -> tuple[str, ...]:
         "rest_api_port": str(REST_PORT),
         "model_config_file": f"{CONFIG_TARGET}/model.config",
     }
-    return tuple(f"--{name}={value}" for name, value in (*own.items(), *sorted(flags.items())))
+    said = tuple(f"--{name}={value}" for name, value in (*own.items(), *sorted(flags.items())))
+    return (*said, METRICS_FLAG) if wish.metrics else said
 
 
 def environment(wish: ServiceWish) -> Mapping[str, str]:

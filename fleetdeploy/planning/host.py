@@ -115,12 +115,13 @@ def _plan_service(
         stage=tuple(_stage(desired, observed)),
         changes=changes,
         pull_image=not image_id,
-        undrain=isinstance(observed.drained_by, Present) and _balanced(host, desired.name),
+        undrain=isinstance(observed.drained_by, Present) and is_balanced(host, desired.name),
         server=server_changes(desired, observed, activation),
     )
 
 
-def _balanced(host: Host, service: str) -> bool:
+def is_balanced(host: Host, service: str) -> bool:
+    """Whether a balancer sends the host requests for this service."""
     return host.balancer is not None and bool(host.balancer.pools.get(service))
 
 
@@ -161,7 +162,7 @@ def out_of_service(host: Host, services: Iterable[ObservedService], *, balancer_
         and (
             not isinstance(service.container, Present)
             or not service.container.value.running
-            or (not balancer_tells and isinstance(service.drained_by, Present) and _balanced(host, service.name))
+            or (not balancer_tells and isinstance(service.drained_by, Present) and is_balanced(host, service.name))
         )
         for service in services
     )

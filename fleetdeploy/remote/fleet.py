@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from fleetdeploy.balancers import make_balancer
+from fleetdeploy.domain.balancer import Balancer
 from fleetdeploy.domain.inventory import BalancerWish, Host
+from fleetdeploy.domain.measured import ServerLoad
 from fleetdeploy.domain.observed import ObservedHost, ObservedService, Present, Reading, Unknown, VersionState
-from fleetdeploy.domain.protocols import NOTHING, Balancer, Clock, Ended
+from fleetdeploy.domain.protocols import NOTHING, Clock, Ended
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.errors import BalancerFailed, BalancerSilent, HostError, HostKeyRefused
 from fleetdeploy.remote.clock import SystemClock
@@ -23,6 +25,7 @@ from fleetdeploy.remote.environment import with_environment
 from fleetdeploy.remote.outside import Outside
 from fleetdeploy.remote.probe.probe import NO_TOOL, Sighting, probe
 from fleetdeploy.remote.run_directory import RunDirectory
+from fleetdeploy.remote.server_metrics import read_metrics
 from fleetdeploy.remote.serving import RemoteServing
 from fleetdeploy.remote.ssh.channels import OneDeadline
 from fleetdeploy.remote.ssh.config import write_ssh_config
@@ -82,8 +85,7 @@ class SshSession:
 
     def serving(self, address: str, port: int) -> RemoteServing:
         """``address`` is as the host itself reaches it."""
-        if address in {"0.0.0.0", "::", ""}:  # noqa: S104  compared, not bound
-            address = "127.0.0.1"
+        address = _as_reached(address)
         with self._lock:
             if (address, port) not in self._servings:
                 relay = Relay(
@@ -92,6 +94,11 @@ class SshSession:
                 )
                 self._servings[address, port] = RemoteServing(relay, host=self.host.name, check=self._leases.check)
             return self._servings[address, port]
+
+    def counted(self, address: str, port: int, *, deadline_s: float) -> ServerLoad:
+        """One question over a channel of its own."""
+        channel = self.connection.tcp_channel_at_hand(_as_reached(address), port, deadline_s=deadline_s)
+        return read_metrics(channel, host=self.host.name, deadline_s=deadline_s)
 
     def command(self, argv: Sequence[str], *, deadline_s: float, environment: Mapping[str, str] = NOTHING) -> Ended:
         """One exec. No shell sees the words; the values of ``environment`` are on no command line."""
@@ -129,6 +136,10 @@ class SshSession:
                 except HostError as error:
                     served[model] = Unknown(error.message)
         return replace(service, served=served)
+
+
+def _as_reached(address: str) -> str:
+    return "127.0.0.1" if address in {"0.0.0.0", "::", ""} else address  # noqa: S104  compared, not bound
 
 
 class SshFleet:
@@ -178,6 +189,11 @@ class SshFleet:
             session = self._sessions[host.name]
         session.connection.open()
         return session
+
+    def reached(self, host: Host) -> SshSession | None:
+        """What goes over it may still fail for want of a connection."""
+        with self._lock:
+            return self._sessions.get(host.name)
 
     def balancer(self, wish: BalancerWish) -> Balancer:
         """The balancer's client; its host is connected when it is first asked."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from fleetdeploy.domain.balancer import Balancer
 from fleetdeploy.domain.checkup import HostFacts, known
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import PoolMember, Present, Reading, Unknown
-from fleetdeploy.domain.protocols import Balancer
 from fleetdeploy.errors import HostError
 from fleetdeploy.rollout.debt.ledger import Debts
 from fleetdeploy.rollout.side_by_side import side_by_side

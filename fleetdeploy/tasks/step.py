@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from fleetdeploy.domain.balancer import Balancer
 from fleetdeploy.domain.measured import OnCopy, unseen
 from fleetdeploy.domain.plan import ServicePlan
-from fleetdeploy.domain.protocols import Balancer, Clock, Containers, HostSession, Outside, ServiceFiles, Serving
+from fleetdeploy.domain.protocols import Clock, Containers, HostSession, Outside, ServiceFiles, Serving
 from fleetdeploy.domain.secret import Secret, opened
 from fleetdeploy.errors import FleetdeployError, HostError, Interrupted, RolloutFailed
 from fleetdeploy.planning.container import GRPC_PORT, container_name

@@ -15,8 +15,8 @@ from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.remote.fleet import SshFleet
 from tests.fleet.faults.test_slow import slow
 from tests.fleet.load import load, nothing_failed
-from tests.fleet.onlooker import POOLS, machines, on, serves, tell
-from tests.fleet.project import Project
+from tests.fleet.onlooker import POOLS, available, machines, on, serves, tell
+from tests.fleet.project import SERVICES, Project
 from tests.fleet.remote.staging_files import FILES, stage_item, version
 
 MIB = 1024 * 1024
@@ -75,6 +75,35 @@ def test_traffic_is_told_from_what_the_balancer_counts(lab: Lab, served: Project
     assert last["time_s"] > max(event["time_s"] for event in served.events() if event["kind"] == "host_finished")
     assert '"traffic_sampled"' in (served.root / "told.jsonl").read_text()
     serves(lab, 2)
+
+
+def test_without_a_balancer_traffic_is_told_from_what_servers_count(lab: Lab, project: Project) -> None:
+    """Of the requests sent to a server during a rollout most are in its service's samples, none twice and none of them
+    an error, and on the report's page; before `metrics` is set there is no sample.
+    """
+    services = project.root / SERVICES
+    services.write_text(services.read_text().partition("\nbalancer:")[0] + "\n")
+    project.deploy("playbooks/at_once.yml")
+    assert not any(event["kind"] == "traffic_sampled" for event in project.events())
+    project.edit("    models:\n", "    metrics: true\n    models:\n")
+    project.deploy("playbooks/at_once.yml")
+    project.want(version=2)
+    with load(project, host="gpu1") as report:
+        project.deploy("playbooks/at_once.yml")
+    nothing_failed(report)
+    samples = [event for event in project.events() if event["kind"] == "traffic_sampled"]
+    assert {tuple(sample["data"]["services"]) for sample in samples} == {("ranking",)}
+    assert {tuple(sample["data"]["pools"]) for sample in samples} == {()}
+    counted = [sample["data"]["services"]["ranking"] for sample in samples]
+    assert {item["errors"] for item in counted} == {0}
+    since_s = samples[0]["time_s"] - counted[0]["seconds"]
+    requests, rate = sum(item["requests"] for item in counted), report["requests"] / report["duration_s"]
+    span_s = samples[-1]["time_s"] - since_s
+    assert 0.5 * rate * (span_s - 1) <= requests <= 1.5 * rate * (span_s + 1)
+    assert any(0 < item.get("answer_s", 0) < 5 for item in counted)
+    project.run("runs", "report", "-o", str(project.root / "run.html"))
+    assert "Service ranking, as its servers count" in (project.root / "run.html").read_text(encoding="utf-8")
+    assert [available(lab, name) for name in machines(lab)] == [[2]] * 3
 
 
 @pytest.mark.without_load("every host is taken out by hand: there is nobody to answer")

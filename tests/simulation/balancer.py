@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fleetdeploy.domain.balancer import nothing
 from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.observed import PoolMember, Traffic
-from fleetdeploy.domain.protocols import nothing
 from fleetdeploy.errors import BalancerFailed, InMaintenance
 
 from .wire import Wire
@@ -18,7 +18,7 @@ _OUT = {Traffic.DRAINED, Traffic.MAINTENANCE}
 
 @dataclass
 class SimBalancer:
-    """See :class:`fleetdeploy.domain.protocols.Balancer`."""
+    """See :class:`fleetdeploy.domain.balancer.Balancer`."""
 
     name: str
     world: World

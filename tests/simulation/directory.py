@@ -55,6 +55,9 @@ class SimFiles:
     def write_config(self, text: str) -> None:
         self._set("write_config", "config_text", text)
 
+    def write_monitoring(self, text: str) -> None:
+        self._set("write_monitoring", "monitoring_text", text)
+
     def read_config(self) -> str | None:
         return self._call("files.read_config", self._read_config)
 

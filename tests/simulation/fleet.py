@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
+from fleetdeploy.domain.measured import ServerLoad
 from fleetdeploy.domain.observed import ObservedHost
 from fleetdeploy.domain.protocols import NOTHING, Ended
 from fleetdeploy.domain.service import ServiceWish
-from fleetdeploy.errors import DeadlineExceeded, HostError, Unreachable
+from fleetdeploy.errors import DeadlineExceeded, HostError, NotHealthy, Unreachable
+from fleetdeploy.planning.container import METRICS_FLAG, REST_PORT
 
 from .balancer import SimBalancer
 from .containers import SimContainers, SimServing
@@ -28,12 +30,18 @@ class SimFleet:
 
     world: World
     wire: Wire
+    sessions: dict[str, SimSession] = field(default_factory=dict)
+
+    def reached(self, host: Host) -> SimSession | None:
+        return self.sessions.get(host.name)
 
     def session(self, host: Host) -> SimSession:
         if host.name not in self.world.hosts or not self.world.hosts[host.name].reachable:
             raise Unreachable("no route to host", where=host.name)
         sim = self.world.hosts[host.name]
-        return SimSession(host, sim, self.wire, self.wire.leases.setdefault(host.name, SimLeases(sim, self.wire)))
+        made = SimSession(host, sim, self.wire, self.wire.leases.setdefault(host.name, SimLeases(sim, self.wire)))
+        self.sessions[host.name] = made
+        return made
 
     def balancer(self, wish: BalancerWish) -> SimBalancer:
         return SimBalancer(wish.host, self.world, self.wire)
@@ -94,6 +102,17 @@ class SimSession:
 
     def serving(self, address: str, port: int) -> SimServing:
         return SimServing(self.sim, (address, port), self.wire)
+
+    def counted(self, address: str, port: int, *, deadline_s: float) -> ServerLoad:
+        return self.wire.call(self.sim.name, "counted", lambda: self._counted((address, port)))
+
+    def _counted(self, place: tuple[str, int]) -> ServerLoad:
+        for container in self.sim.containers.values():
+            if container.process and container.process.listening and container.spec.ports[REST_PORT] == place:
+                if METRICS_FLAG in container.spec.command:
+                    return container.process.counted
+                raise NotHealthy("no metrics: 404 Not Found", where=self.sim.name)
+        raise NotHealthy("no metrics: connection refused", where=self.sim.name)
 
     def command(self, argv: Sequence[str], *, deadline_s: float, environment: Mapping[str, str] = NOTHING) -> Ended:
         return self.wire.call(self.sim.name, "command", lambda: self._command(argv, environment, deadline_s))

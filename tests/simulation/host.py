@@ -13,8 +13,9 @@ from fleetdeploy.domain.protocols import Ended
 from fleetdeploy.domain.service import LABEL_SERVICE, LABEL_SPEC, ContainerSpec, spec_hash
 from fleetdeploy.domain.watch import Watch, WatchState
 from fleetdeploy.errors import DockerFailed
-from fleetdeploy.planning.container import container_name, previous_name
+from fleetdeploy.planning.container import METRICS_FLAG, container_name, previous_name
 from fleetdeploy.tfserving import model_config
+from fleetdeploy.tfserving.metrics import MONITORING_CONFIG
 
 from .clock import VirtualClock
 from .leases import SimLease
@@ -33,6 +34,7 @@ class ServiceDirectory:
     """
 
     config_text: str | None = None
+    monitoring_text: str | None = None
     release: Release | None = None
     versions: dict[str, dict[int, VersionOnDisk]] = field(default_factory=dict)
     staging: tuple[str, ...] = ()
@@ -272,10 +274,12 @@ class SimHost:
         container.status = "running"
         container.starts += 1
         container.gpus = self.gpus
-        if container.spec.image in self.broken_images:
+        files = self.directory(container.service)
+        lacks_file = METRICS_FLAG in container.spec.command and files.monitoring_text != MONITORING_CONFIG
+        if container.spec.image in self.broken_images or lacks_file:
             container.process.exited = True
         else:
-            container.process.start(self.directory(container.service).config_text)
+            container.process.start(files.config_text)
 
     def _on_disk(self, service: str, model: str, number: int) -> Quality | None:
         if number not in self.directory(service).versions.get(model, {}):

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from fleetdeploy.domain.measured import ServerLoad
 from fleetdeploy.domain.observed import State, VersionState
 from fleetdeploy.errors import DeadlineExceeded, InputError, NoAnswer, NotHealthy, ReloadRefused
 from fleetdeploy.tfserving import model_config
 
 from .clock import VirtualClock
 
+ANSWER_S = 0.01
 LABELS_AHEAD = "--allow_version_labels_for_unavailable_models=true"
 
 
@@ -53,7 +55,8 @@ class ModelServer:
     come in. A reload holds the lock until the models ``waited_for`` have settled, or when ``stuck`` for ever; with
     ``poisoned`` the remembered list is one that no later one can be held against, ``platforms`` are those in it.
     ``listed`` is what the configuration names, ``aspired`` what of it is on disk.
-    ``unproven_unloads`` collects versions that left memory under requests before the next one had answered.
+    ``unproven_unloads`` collects versions that left memory under requests before the next one had answered. ``counted``
+    is what its metrics say.
     """
 
     clock: VirtualClock
@@ -72,6 +75,12 @@ class ModelServer:
     poisoned: bool = False
     platforms: dict[str, str] = field(default_factory=dict)
     unproven_unloads: list[str] = field(default_factory=list)
+    counted: ServerLoad = ServerLoad()
+
+    def serve(self, requests: int, *, errors: int = 0, each_s: float = ANSWER_S) -> None:
+        """Clients send it requests, which take ``each_s`` to answer."""
+        spent_s = requests * each_s
+        self.counted += ServerLoad(requests, errors, spent_s, spent_s)
 
     def start(self, config_text: str | None) -> None:
         """Read the configuration as the binary does at start."""
@@ -228,10 +237,12 @@ class ModelServer:
         if entry is None or entry.state is not State.AVAILABLE:
             raise NotHealthy(f"NOT_FOUND: Servable not found for request: Specific({model}, {number})")
         if entry.quality is Quality.NO_VARIABLES:
+            self.serve(0, errors=1)
             raise NotHealthy("FAILED_PRECONDITION: Could not find variable dense/kernel")
         if entry.quality is Quality.SLOW:
             self.clock.wait(deadline_s)
             raise NotHealthy(f"no answer after {deadline_s:.1f} s; {deadline_s:g} s are allowed")
+        self.serve(1)
         right = entry.quality is Quality.GOOD
         entry.answered = entry.answered or right
         return {"y": [[float(number) if right else float(number) + 0.5]]}

@@ -19,9 +19,10 @@ from dataclasses import replace
 from typing import Final
 
 from fleetdeploy.balancers.haproxy import notes
+from fleetdeploy.domain.balancer import nothing
 from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.observed import PoolMember, Traffic
-from fleetdeploy.domain.protocols import Clock, nothing
+from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.errors import BalancerFailed, BalancerSilent, HostError, InMaintenance
 
@@ -47,7 +48,7 @@ def make(exchange: Callable[[str], str], *, host: str, clock: Clock) -> HAProxy:
 
 
 class HAProxy:
-    """:class:`fleetdeploy.domain.protocols.Balancer` for HAProxy 2.0 and newer."""
+    """:class:`fleetdeploy.domain.balancer.Balancer` for HAProxy 2.0 and newer."""
 
     def __init__(self, exchange: Callable[[str], str], *, host: str, clock: Clock) -> None:
         self._exchange = exchange

@@ -237,6 +237,11 @@ class ServiceFields(Fields):
     )
     user: User = Field(default="65534:65534", description="who the server runs as: uid:gid")
     memory: ContainerMemory = Field(default=0, description="memory limit of the container, such as 16GiB; 0 sets none")
+    metrics: bool = Field(
+        default=False,
+        description="have the server tell what it counts, for Prometheus, on its REST port at "
+        "/monitoring/prometheus/metrics; where no balancer counts, a run's report then tells requests and errors",
+    )
     models: dict[Name, ModelFields] = Field(min_length=1, description="the models it serves, by name")
 
     @model_validator(mode="after")
@@ -246,6 +251,16 @@ class ServiceFields(Fields):
                 f"{self.bind} listens on every address, and the server asks nobody for a password",
                 "bind to an internal address or network, or say `expose: true`",
                 at=("bind",),
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_are_told_once(self) -> ServiceFields:
+        if self.metrics and "monitoring_config_file" in self.flags:
+            raise Refused(
+                "`metrics: true` sets this flag, to a file that fleetdeploy writes",
+                "remove the flag; or, to keep a file of your own, remove `metrics`",
+                at=("flags", "monitoring_config_file"),
             )
         return self
 

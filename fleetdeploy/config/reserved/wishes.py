@@ -42,6 +42,7 @@ def service_wish(name: str, fields: ServiceFields, node: MapNode, *, base_of: Ba
         environment=dict(fields.environment),
         user=fields.user,
         memory_bytes=fields.memory,
+        metrics=fields.metrics,
         where=str(key_origin_of(node, (name,))),
         **({"base_dir": fields.directory} if fields.directory else {}),
     )

@@ -6,10 +6,10 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 
+from fleetdeploy.domain.balancer import nothing
 from fleetdeploy.domain.measured import OnCopy, unseen
 from fleetdeploy.domain.observed import Release
 from fleetdeploy.domain.plan import StageItem
-from fleetdeploy.domain.protocols import nothing
 from fleetdeploy.domain.service import ServiceWish
 from fleetdeploy.errors import RemoteCommandFailed
 from fleetdeploy.planning.before import CONFIG_FILE
@@ -46,6 +46,10 @@ class RemoteFiles:
     def write_config(self, text: str) -> None:
         """Replace ``config/model.config``."""
         self._write(CONFIG_FILE, text)
+
+    def write_monitoring(self, text: str) -> None:
+        """Replace ``config/monitoring.config``."""
+        self._write("config/monitoring.config", text)
 
     def read_config(self) -> str | None:
         """The text of ``config/model.config``; what a login shell prints before it is not taken for a part of it."""

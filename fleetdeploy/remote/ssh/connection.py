@@ -16,7 +16,7 @@ import paramiko
 
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.reaching import Hear
-from fleetdeploy.errors import DeadlineExceeded, HostError, RemoteCommandFailed
+from fleetdeploy.errors import DeadlineExceeded, HostError, RemoteCommandFailed, Unreachable
 from fleetdeploy.remote.ssh import become
 from fleetdeploy.remote.ssh.channels import CommandResult, open_streamlocal, run_on, start_on
 from fleetdeploy.remote.ssh.config import Hop
@@ -26,6 +26,9 @@ from fleetdeploy.remote.ssh.handshakes import Handshakes
 from fleetdeploy.remote.ssh.kept_link import KeptLink
 from fleetdeploy.remote.ssh.link import CHANNEL_S
 from fleetdeploy.remote.ssh.tracing import Trace, Tracing
+
+Through = Callable[[Callable[[paramiko.Transport], paramiko.Channel]], paramiko.Channel]
+"""Opens a channel on some link."""
 
 CAP_BYTES = 8 * 1024 * 1024
 """How much a command may say before it is ended."""
@@ -194,9 +197,19 @@ class SshConnection:
 
     def open_tcp_channel(self, address: str, port: int, *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a TCP port as the host reaches it. Raises Unreachable when nothing listens there."""
-        place, ends = f"{address} port {port}", ((address, port), ("127.0.0.1", 0))
-        with translated(self.host.name, f"connecting to {place}"), self.tracing.wire(f"channel to {place}"):
-            return self._link.channel(lambda link: link.open_channel("direct-tcpip", *ends, timeout=deadline_s))
+        return self._tcp_channel(self._link.channel, (address, port), deadline_s=deadline_s)
+
+    def tcp_channel_at_hand(self, address: str, port: int, *, deadline_s: float) -> paramiko.Channel:
+        """The same through the connection as it is. Raises Unreachable where it is not open."""
+        link = self._link.at_hand()
+        if link is None:
+            raise Unreachable("not connected", where=self.host.name)
+        return self._tcp_channel(lambda opening: opening(link), (address, port), deadline_s=deadline_s)
+
+    def _tcp_channel(self, through: Through, place: tuple[str, int], *, deadline_s: float) -> paramiko.Channel:
+        said, ends = f"{place[0]} port {place[1]}", (place, ("127.0.0.1", 0))
+        with translated(self.host.name, f"connecting to {said}"), self.tracing.wire(f"channel to {said}"):
+            return through(lambda link: link.open_channel("direct-tcpip", *ends, timeout=deadline_s))
 
     def open_command_channel(self, argv: Sequence[str], *, deadline_s: float = CHANNEL_S) -> paramiko.Channel:
         """A byte stream to a command's standard input and output, for as long as the channel is open.

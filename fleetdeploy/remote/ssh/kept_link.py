@@ -101,6 +101,12 @@ class KeptLink:
             opened: paramiko.Transport = self._fabric.client.get_transport()
             return opened
 
+    def at_hand(self) -> paramiko.Transport | None:
+        """The link where it is open now. Nothing is opened, and nobody who opens or closes it is waited for."""
+        fabric = self._fabric
+        transport: paramiko.Transport | None = fabric.client.get_transport() if fabric is not None else None
+        return transport if transport is not None and transport.is_active() else None
+
     def close(self) -> None:
         """End the connection and those to its gateways. One that is being opened at this moment is not waited for: who
         opens it ends it.

@@ -49,6 +49,15 @@ _POOL = with_optional(
     ),
     answer_s=number_of("mean seconds until the first byte of recent answers, where the balancer knows it"),
 )
+_SERVERS = with_optional(
+    exactly(
+        "What the servers of one service counted since each was asked last.",
+        requests=count("Predict, Classify and Regress, by gRPC or REST, but for those that a client is to blame for"),
+        errors=count("of them: the server did not answer, and it was not the client's fault"),
+        seconds=number_of("for so long; of more than 32 servers, which are asked in turns, in the mean"),
+    ),
+    answer_s=number_of("mean seconds inside the server, over all answers"),
+)
 
 KINDS: Mapping[Kind, Shape] = {
     Kind.RUN_STARTED: Shape(
@@ -212,9 +221,11 @@ KINDS: Mapping[Kind, Shape] = {
         },
     ),
     Kind.TRAFFIC_SAMPLED: Shape(
-        "What balancers have counted, about every 5 seconds of a run that changes hosts behind one, and at its end. A "
-        "balancer that does not answer is left out; what it counts meanwhile is in its next sample.",
+        "What balancers have counted, and servers that have no balancer and tell their metrics, about every 5 seconds "
+        "of a run that changes such hosts, and at its end. Who does not answer is left out; what they count meanwhile "
+        "is in their next sample.",
         data={"pools": by_name(_POOL, "by the pool's name; behind it its balancer where several have such a pool")},
+        more={"services": by_name(_SERVERS, "by the service's name, golden requests of the run included")},
     ),
     Kind.HOST_FINISHED: Shape(
         "A host's part in a play is over.",

@@ -55,9 +55,9 @@ class Chart:
 
 @dataclass(frozen=True)
 class Pool:
-    """What a balancer told of one pool."""
+    """What a balancer told of one pool, or its servers of a service without one; ``title`` says which."""
 
-    name: str
+    title: str
     charts: tuple[Chart, ...]
 
 
@@ -162,12 +162,12 @@ class _Counted:
 
 
 def pools(story: RunStory, scale: Scale) -> tuple[Pool, ...]:
-    """Every pool that a balancer told of, by name."""
-    found: dict[str, list[TrafficSample]] = {}
+    """Every pool that a balancer told of, by name, and then every service whose servers told."""
+    found: dict[tuple[bool, str], list[TrafficSample]] = {}
     for sample in story.traffic:
-        found.setdefault(sample.pool, []).append(sample)
+        found.setdefault((sample.by_servers, sample.pool), []).append(sample)
     begun_s = min((play.started_s for play in story.plays), default=story.started_s or 0.0)
-    return tuple(_pool(name, _together(list(_between(found[name], begun_s)), scale), scale) for name in sorted(found))
+    return tuple(_pool(key, _together(list(_between(found[key], begun_s)), scale), scale) for key in sorted(found))
 
 
 def _between(samples: Sequence[TrafficSample], begun_s: float) -> Iterator[_Counted]:
@@ -196,13 +196,16 @@ def _sum(parts: Sequence[_Counted]) -> _Counted:
     return _Counted(parts[0].from_s, parts[-1].to_s, requests, errors, answer_s)
 
 
-def _pool(name: str, parts: Sequence[_Counted], scale: Scale) -> Pool:
+def _pool(key: tuple[bool, str], parts: Sequence[_Counted], scale: Scale) -> Pool:
+    by_servers, name = key
+    title = f"Service {name}, as its servers count" if by_servers else f"Pool {name}"
     requests, errors = sum(part.requests for part in parts), sum(part.errors for part in parts)
     if not requests and not errors:
-        return Pool(name, (Chart("Requests", "", "", "None came.", ()),))
+        return Pool(title, (Chart("Requests", "", "", "None came.", ()),))
     share = f" ({_brief(100 * errors / requests)} %)" if requests and errors else ""
+    all_of_them = f"{requests:,} requests in all{', golden requests of this run among them' if by_servers else ''}."
     charts = [
-        _chart("Requests per second", parts, scale, lambda part: part.per_s, _brief, f"{requests:,} requests in all."),
+        _chart("Requests per second", parts, scale, lambda part: part.per_s, _brief, all_of_them),
         _chart(
             "Errors", parts, scale, lambda part: part.errors, _brief,
             f"{errors:,} errors{share}." if errors else "No errors.", bad=True,
@@ -210,11 +213,12 @@ def _pool(name: str, parts: Sequence[_Counted], scale: Scale) -> Pool:
     ]  # fmt: skip
     if any(part.answer_s is not None for part in parts):
         slowest = max(part.answer_s or 0.0 for part in parts)
-        told = f"Mean of recent answers; {_brief(1000 * slowest)} ms at the slowest."
+        of_which = "of the answers, without the way to the client" if by_servers else "of recent answers"
+        told = f"Mean {of_which}; {_brief(1000 * slowest)} ms at the slowest."
         charts.append(
             _chart("Answer time in ms", parts, scale, lambda part: 1000 * (part.answer_s or 0.0), _brief, told)
         )
-    return Pool(name, tuple(charts))
+    return Pool(title, tuple(charts))
 
 
 def _chart(

@@ -158,6 +158,8 @@ class CapacitySample:
 class TrafficSample:
     """What a balancer counted in a pool for ``seconds``, up to ``time_s``: ``requests``, ``errors`` among them, and the
     mean time of recent answers in seconds, None where it tells none. Without ``seconds`` it is since the sample before.
+
+    With ``by_servers`` the pool is a service that has no balancer, and its servers have counted.
     """
 
     time_s: float
@@ -166,6 +168,7 @@ class TrafficSample:
     errors: int
     answer_s: float | None = None
     seconds: float | None = None
+    by_servers: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.outcome import FAILURES, HostState
@@ -172,14 +172,11 @@ class RunStory:
             self.capacity.append(CapacitySample(told.time_s, self.play.name if self.play else "", total, out, floor))
 
     def _traffic(self, told: Told) -> None:
-        pools = told.data.get("pools")
-        for pool, seen in pools.items() if isinstance(pools, dict) else ():
-            if not isinstance(seen, dict):
-                continue
-            requests, errors = (_whole(seen.get(name)) for name in ("requests", "errors"))
-            if requests is not None and errors is not None:
-                answer_s, seconds = (_number(seen.get(name)) for name in ("answer_s", "seconds"))
-                self.traffic.append(TrafficSample(told.time_s, str(pool), requests, errors, answer_s, seconds))
+        for key, by_servers in (("pools", False), ("services", True)):
+            counted = told.data.get(key)
+            for name, seen in counted.items() if isinstance(counted, dict) else ():
+                if isinstance(seen, dict) and (sample := _sample(told.time_s, str(name), seen)) is not None:
+                    self.traffic.append(replace(sample, by_servers=by_servers))
 
     def _of_host(self, host: HostStory, told: Told) -> None:
         if told.kind == Kind.STEP_STARTED:
@@ -242,6 +239,14 @@ def _copy_of(told: Told) -> Copy | None:
     rate = _number(told.data.get("bytes_per_s")) or 0.0
     # What the first kibibytes take says nothing of the rest.
     return Copy(_text(told, "model"), version or 0, done, total, rate if done >= min(_TELLING_BYTES, total) else 0.0)
+
+
+def _sample(time_s: float, name: str, seen: dict[str, object]) -> TrafficSample | None:
+    requests, errors = (_whole(seen.get(key)) for key in ("requests", "errors"))
+    if requests is None or errors is None:
+        return None
+    answer_s, seconds = (_number(seen.get(key)) for key in ("answer_s", "seconds"))
+    return TrafficSample(time_s, name, requests, errors, answer_s, seconds)
 
 
 def _planned(value: object) -> Iterator[Planned]:

@@ -6,9 +6,10 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from fleetdeploy.domain.balancer import Balancer
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
-from fleetdeploy.domain.protocols import Balancer, Clock, Fleet
+from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import FleetdeployError, Held, Interrupted, RolloutFailed
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.foresight.durations import measures

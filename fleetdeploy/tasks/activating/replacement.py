@@ -5,9 +5,10 @@ from __future__ import annotations
 from fleetdeploy.domain.observed import ContainerFacts, Present, Release
 from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_RELEASE, LABEL_SERVICE, LABEL_SPEC, spec_hash
 from fleetdeploy.gates.readiness import await_available, keeps_running
-from fleetdeploy.planning.container import container_name, previous_name
+from fleetdeploy.planning.container import METRICS_FLAG, container_name, previous_name
 from fleetdeploy.tasks.activating.proof import prove
 from fleetdeploy.tasks.step import Step
+from fleetdeploy.tfserving import metrics
 
 
 def replace(step: Step, *, timeout_s: float, grace_s: float) -> None:
@@ -18,6 +19,8 @@ def replace(step: Step, *, timeout_s: float, grace_s: float) -> None:
     containers.stop(previous, grace_s=grace_s)
     containers.remove(name)
     step.files.write_config(plan.desired.config_text)
+    if METRICS_FLAG in plan.container.command:
+        step.files.write_monitoring(metrics.MONITORING_CONFIG)
     labels = {
         LABEL_SERVICE: plan.desired.name,
         LABEL_RELEASE: plan.release_id,

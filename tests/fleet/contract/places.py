@@ -6,12 +6,14 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from fleetdeploy.domain.balancer import Balancer
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import ObservedService, Present, Release, State, VersionState
 from fleetdeploy.domain.plan import StageItem
-from fleetdeploy.domain.protocols import Balancer, Fleet, HostSession, Serving
+from fleetdeploy.domain.protocols import Fleet, HostSession, Serving
 from fleetdeploy.domain.service import (
     LABEL_SERVICE,
     ContainerSpec,
@@ -27,6 +29,7 @@ from fleetdeploy.domain.service import (
 from fleetdeploy.errors import NotHealthy
 from fleetdeploy.planning.container import GRPC_PORT, bind_address, container_spec
 from fleetdeploy.tfserving import golden
+from fleetdeploy.tfserving.metrics import MONITORING_CONFIG
 from tests.simulation.controller import config_text
 from tests.simulation.world import POOLS, SERVICE
 
@@ -150,14 +153,16 @@ class Place(ABC):
             files.stage(self.item(number, link_from=before or None))
             before = number
         files.write_config(text)
+        if wish.metrics:
+            files.write_monitoring(MONITORING_CONFIG)
         spec = self.spec(wish)
         self.session.containers().create_and_start(spec, {LABEL_SERVICE: wish.name})
         return Server(self, wish, spec, self.session.serving(*spec.ports[GRPC_PORT]))
 
     @contextmanager
-    def serving(self, text: str, *versions: int) -> Iterator[Server]:
+    def serving(self, text: str, *versions: int, metrics: bool = False) -> Iterator[Server]:
         """A server for one case alone."""
-        made = self.start(self.wish(), text, *versions)
+        made = self.start(replace(self.wish(), metrics=metrics), text, *versions)
         try:
             yield made
         finally:

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
+from fleetdeploy.domain.balancer import Balancer
 from fleetdeploy.domain.observed import Traffic
-from fleetdeploy.domain.protocols import Balancer
 from fleetdeploy.errors import BalancerFailed, InMaintenance
 from tests.fleet.contract.places import HOST, IDLE, Place, Server
 from tests.simulation.world import POOLS

@@ -9,8 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from fleetdeploy.domain.measured import ServerLoad
 from fleetdeploy.domain.observed import Present
-from fleetdeploy.errors import DeadlineExceeded, InputError, NotHealthy, ReloadRefused
+from fleetdeploy.domain.service import LABEL_SERVICE
+from fleetdeploy.errors import DeadlineExceeded, HostError, InputError, NotHealthy, ReloadRefused
+from fleetdeploy.planning.container import REST_PORT
 from tests.fleet.contract.places import Place, Server, config
 
 AVAILABLE, END = "AVAILABLE", "END"
@@ -204,3 +207,56 @@ def test_a_file_with_labels_starts(place: Place, server: Server) -> None:
     place.session.containers().start(server.spec.name)
     server.await_shown(v1=AVAILABLE, v2=AVAILABLE)
     assert server.client.label("ranker", "stable", deadline_s=5) == 2
+
+
+def test_a_server_with_metrics_counts_what_it_answers(place: Place) -> None:
+    """Answers and its own errors, never looks at it nor a client's mistakes; a new process counts from nothing."""
+    with place.serving(config(1, 3), 1, 3, metrics=True) as server:
+        server.await_shown(v1=AVAILABLE, v3=AVAILABLE)
+        place.seen(server.wish)
+        server.client.label("ranker", "stable", deadline_s=5)
+        assert counted(server) == ServerLoad()
+        assert server.answers(1)
+        assert server.answers(1)
+        for version in (3, 9):
+            with pytest.raises(NotHealthy):
+                server.client.predict("ranker", place.golden(1), version=version, deadline_s=20)
+        place.seen(server.wish)
+        told = counted(server)
+        assert (told.answered, told.errors) == (2, 1)
+        assert told.spent_s > 0
+        assert told.rough_s > 0
+        place.session.containers().stop(server.spec.name, grace_s=1)
+        with pytest.raises(HostError):
+            counted(server)
+        place.session.containers().start(server.spec.name)
+        server.await_shown(v1=AVAILABLE, v3=AVAILABLE)
+        assert counted(server) == ServerLoad()
+
+
+def test_a_server_without_metrics_does_not_count_for_anybody(server: Server) -> None:
+    """NotHealthy, as its page is not there."""
+    with pytest.raises(NotHealthy, match="404"):
+        counted(server)
+
+
+def test_a_server_whose_monitoring_file_is_not_there_does_not_start(place: Place) -> None:
+    """The flag alone is not enough: its process ends."""
+    wish = replace(place.wish(), metrics=True)
+    place.session.files(wish).stage(place.item(1))
+    place.session.files(wish).write_config(config(1))
+    spec, containers = place.spec(wish), place.session.containers()
+    containers.create_and_start(spec, {LABEL_SERVICE: wish.name})
+    try:
+
+        def ended() -> bool:
+            found = containers.inspect(spec.name)
+            return found is not None and found.restart_count > 0
+
+        place.until(ended, "the server ends")
+    finally:
+        containers.remove(spec.name)
+
+
+def counted(server: Server) -> ServerLoad:
+    return server.place.session.counted(*server.spec.ports[REST_PORT], deadline_s=20)

@@ -140,7 +140,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     monkeypatch.setattr("fleetdeploy.remote.fleet.SshFleet", fleet)
     # Its thread would make calls whenever it gets to it: tests of its own hold it.
-    monkeypatch.setattr("fleetdeploy.rollout.traffic.sampling", lambda *_: nullcontext())
+    monkeypatch.setattr("fleetdeploy.rollout.traffic.sampling.sampling", lambda *_: nullcontext())
     monkeypatch.setattr("fleetdeploy.remote.clock.SystemClock", lambda: world.clock)
     for module in ("project", "desired"):
         monkeypatch.setattr(f"fleetdeploy.cli.binding.{module}.SystemClock", lambda: world.clock)

@@ -128,3 +128,19 @@ def test_a_kind_of_balancer_that_is_not_there(write: Write) -> None:
     assert problem.message == "balancer.kind: 'haproxi' is no kind of balancer"
     assert problem.where == f"{root}/hosts.yml:1:{len('gpu: {hosts: {g1: {balancer: {kind: ') + 1}"
     assert problem.hint.startswith("did you mean 'haproxy'?")
+
+
+def test_metrics_are_off_unless_they_are_asked_for(write: Write) -> None:
+    """Nothing changes for a service that does not name them."""
+    for text, wanted in (("", False), ("metrics: false", False), ("metrics: true", True)):
+        assert load_inventory([fleet(write, text)]).hosts["g1"].services[0].metrics is wanted
+
+
+def test_metrics_beside_a_file_of_ones_own_are_refused(write: Write) -> None:
+    """One of the two would never be read; which to remove is said, at the flag's place."""
+    own = "flags: {monitoring_config_file: /config/mine}"
+    found = problems(fleet(write, f"metrics: true\n    {own}"))
+    assert "services.ranking.flags.monitoring_config_file: `metrics: true` sets this flag" in found
+    assert "remove the flag; or, to keep a file of your own, remove `metrics`" in found
+    flags = load_inventory([fleet(write, f"metrics: false\n    {own}")]).hosts["g1"].services[0].flags
+    assert flags == {"monitoring_config_file": "/config/mine"}

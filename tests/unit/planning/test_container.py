@@ -65,6 +65,12 @@ def test_devices_as_the_nvidia_runtime_reads_them(request_: GpuRequest, devices:
     assert spec(gpus=request_).environment["NVIDIA_VISIBLE_DEVICES"] == devices
 
 
+def test_metrics_are_one_more_flag() -> None:
+    """With them the server reads its file of the mounted directory; without, nothing of a container changes."""
+    assert spec(metrics=True).command == (*spec().command, "--monitoring_config_file=/config/monitoring.config")
+    assert not any("monitoring" in flag for flag in spec().command)
+
+
 def test_another_runtime_gets_no_devices() -> None:
     """The NVIDIA variable belongs to the NVIDIA runtime."""
     assert "NVIDIA_VISIBLE_DEVICES" not in spec(runtime="runc").environment

@@ -161,6 +161,7 @@ def model(**changes: Any) -> Any:
         ("environment.LEVEL", wish(environment={"LEVEL": "1"})),
         ("base_dir", wish(base_dir=PurePosixPath("/data"))),
         ("memory_bytes", wish(memory_bytes=1)),
+        ("metrics", wish(metrics=True)),
         ("user", wish(user="1:1")),
         ("config", replace(V1, config_text=V1.config_text + "# more")),
         ("models.ranker.labels.stable", model(labels={"stable": 1})),

@@ -16,11 +16,19 @@ from simulation.world import POOLS, World
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.measured import PoolLoad
-from fleetdeploy.rollout import traffic
+from fleetdeploy.domain.observed import Absent, ObservedHost
+from fleetdeploy.domain.plan import HostPlan
 from fleetdeploy.rollout.emitter import Emitter
-from fleetdeploy.rollout.traffic import Sampler, sampling, sources_of
+from fleetdeploy.rollout.traffic import sampling as rounds
+from fleetdeploy.rollout.traffic.balancers import balancers_of
+from fleetdeploy.rollout.traffic.sampling import Sampler, sampling
 
 REST, GRPC = POOLS
+
+
+def seen(name: str, *, balanced: bool = True) -> list[HostPlan]:
+    """What a run knows of a host without services."""
+    return [HostPlan(sim_host(name, balanced=balanced), ObservedHost(name, Absent()), ())]
 
 
 class Watch:
@@ -32,7 +40,7 @@ class Watch:
         self.events: list[Event] = []
         self.emit = Emitter("r", self.world.clock, views=[self.events.append])
         fleet, hosts = SimFleet(self.world, self.wire), hosts or [sim_host("gpu1"), sim_host("gpu2")]
-        self.sampler = Sampler(sources_of(hosts), fleet, self.emit, self.world.clock)
+        self.sampler = Sampler(balancers_of(hosts), fleet, self.emit, self.world.clock)
 
     def count(self, **loads: PoolLoad) -> None:
         self.world.counted_requests |= loads
@@ -107,9 +115,9 @@ def test_two_balancers_with_pools_of_one_name() -> None:
     def behind(balancer: str, socket: str = "/s", *pools: str) -> Host:
         return replace(sim_host(balancer), balancer=BalancerWish("haproxy", balancer, socket, "x", {"a": pools}))
 
-    east, west = sources_of([behind("east", "/s", "rest", "own"), behind("west", "/s", "rest")])
+    east, west = balancers_of([behind("east", "/s", "rest", "own"), behind("west", "/s", "rest")])
     assert (east.names, west.names) == ({"rest": "rest on east", "own": "own"}, {"rest": "rest on west"})
-    one, two = sources_of([behind("east", "/1", "rest"), behind("east", "/2", "rest"), behind("east", "/2", "rest")])
+    one, two = balancers_of([behind("east", "/1", "rest"), behind("east", "/2", "rest"), behind("east", "/2", "rest")])
     assert (one.names, two.names) == ({"rest": "rest on east:/1"}, {"rest": "rest on east:/2"})
 
 
@@ -117,7 +125,7 @@ def test_hosts_without_a_balancer_ask_nobody() -> None:
     """Where no host has a balancer there is neither thread nor question."""
     watch = Watch()
     before = threading.active_count()
-    with sampling([sim_host("gpu1", balanced=False)], watch.sampler.fleet, watch.emit, watch.world.clock):
+    with sampling(seen("gpu1", balanced=False), watch.sampler.fleet, watch.emit, watch.world.clock):
         assert threading.active_count() == before
     with sampling([], watch.sampler.fleet, watch.emit, watch.world.clock):
         assert threading.active_count() == before
@@ -134,7 +142,7 @@ def test_a_short_run_is_sampled_at_both_ends() -> None:
             asked.set()
             return super().balancer(wish)
 
-    with sampling([sim_host("gpu1")], Told(watch.world, watch.wire), watch.emit, watch.world.clock):
+    with sampling(seen("gpu1"), Told(watch.world, watch.wire), watch.emit, watch.world.clock):
         assert asked.wait(60)
         while not watch.wire.calls:
             pass
@@ -147,7 +155,7 @@ def test_a_short_run_is_sampled_at_both_ends() -> None:
 def test_the_end_does_not_wait_for_a_balancer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A balancer that does not answer costs the end of the run no more than a moment, and is left alone then."""
     watch, asked, release = Watch(), threading.Event(), threading.Event()
-    monkeypatch.setattr(traffic, "LAST_S", 0.01)
+    monkeypatch.setattr(rounds, "LAST_S", 0.01)
 
     class Deaf(SimFleet):
         def balancer(self, wish: BalancerWish) -> SimBalancer:
@@ -155,7 +163,7 @@ def test_the_end_does_not_wait_for_a_balancer(monkeypatch: pytest.MonkeyPatch) -
             assert release.wait(60)
             raise AttributeError(f"{wish.host} was closed meanwhile")
 
-    with sampling([sim_host("gpu1")], Deaf(watch.world, watch.wire), watch.emit, watch.world.clock):
+    with sampling(seen("gpu1"), Deaf(watch.world, watch.wire), watch.emit, watch.world.clock):
         assert asked.wait(60)
     asked.clear()
     release.set()

@@ -142,6 +142,8 @@ def test_the_scenes_have_every_kind_of_event(runs: dict[str, list[Run]]) -> None
         Event(Kind.TRAFFIC_SAMPLED, 1.0, "r", data={"pools": {"a": {"requests": 1, "errors": 0, "seconds": 5.0}}}),
         Event(Kind.TRAFFIC_SAMPLED, 1.0, "r",
               data={"pools": {"a": {"requests": 1, "errors": 0, "seconds": 5.0, "answer_s": 0.1}}}),
+        Event(Kind.TRAFFIC_SAMPLED, 1.0, "r",
+              data={"pools": {}, "services": {"a": {"requests": 1, "errors": 0, "seconds": 5.0, "answer_s": 0.1}}}),
         Event(Kind.PLAN_MADE, 1.0, "r", data={"changed": [], "expected_s": None}),
         Event(Kind.RUN_FINISHED, 1.0, "r", message="REFUSED", data={"exit_code": 5}),
     ],

@@ -220,6 +220,21 @@ def test_traffic_is_told_by_pool() -> None:
     assert (errors.columns, errors.caption, errors.warns) == ((), "No errors.", False)
 
 
+def test_traffic_of_servers_is_told_by_service() -> None:
+    """Behind the pools, by the service's name, and with what its numbers hold that a balancer's do not."""
+    counted = {"requests": 100, "errors": 1, "seconds": 5.0, "answer_s": 0.02}
+    story = run_of(
+        (Kind.PLAY_STARTED, 0, {}),
+        (Kind.TRAFFIC_SAMPLED, 10, {"pools": {"z": counted}, "services": {"a": counted}}),
+        (Kind.TRAFFIC_SAMPLED, 20, {"pools": {}, "services": {"a": counted}}),
+    )
+    pool, service = charts.pools(story, scale_of(story))
+    assert (pool.title, service.title) == ("Pool z", "Service a, as its servers count")
+    assert pool.charts[0].caption == "100 requests in all."
+    assert service.charts[0].caption == "200 requests in all, golden requests of this run among them."
+    assert service.charts[2].caption == "Mean of the answers, without the way to the client; 20 ms at the slowest."
+
+
 def test_a_pool_that_nobody_asked_is_told_in_words() -> None:
     """As one of new hosts: an empty chart says nothing."""
     quiet = {"requests": 0, "errors": 0, "seconds": 5.0}

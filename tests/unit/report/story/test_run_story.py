@@ -129,7 +129,8 @@ def test_what_another_version_wrote_is_passed_over() -> None:
         ("from_tomorrow", {}),
         (Kind.PLAN_MADE, {"changed": 7, "expected_s": "long"}),
         (Kind.CAPACITY_CHANGED, {"hosts": "3", "floor": None}),
-        (Kind.TRAFFIC_SAMPLED, {"pools": {"a": 3, "b": {"requests": True}}}),
+        (Kind.TRAFFIC_SAMPLED, {"pools": {"a": 3, "b": {"requests": True}}, "services": 4}),
+        (Kind.TRAFFIC_SAMPLED, {"services": {"c": {"requests": 1}}}),
         (Kind.WAVE_STARTED, {"waves": "x"}),
         (Kind.RUN_FINISHED, {"exit_code": "0"}),
     ]
@@ -147,6 +148,14 @@ def test_traffic_is_told_pool_by_pool() -> None:
         ("rest", 10, 1, 0.5),
         ("grpc", 3, 0, None),
     ]
+
+
+def test_traffic_of_servers_is_told_apart() -> None:
+    """A service and a pool may have one name: each sample knows who counted."""
+    counted = {"ranking": {"requests": 10, "errors": 0, "seconds": 5.0}}
+    data = {"pools": counted, "services": counted}
+    story = RunStory.of([Event(Kind.TRAFFIC_SAMPLED, 2.0, "r", data=data)])
+    assert [(item.pool, item.by_servers) for item in story.traffic] == [("ranking", False), ("ranking", True)]
 
 
 def test_the_runs_last_word_about_a_host_is_the_storys() -> None:

@@ -1,0 +1,60 @@
+"""What balancers count in their pools."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from fleetdeploy.domain.inventory import BalancerWish, Host
+from fleetdeploy.domain.measured import PoolLoad
+from fleetdeploy.domain.protocols import Clock, Fleet
+from fleetdeploy.rollout.traffic.source import Counted, Patience, Told
+
+
+@dataclass
+class OfBalancer:
+    """One balancer and the pools that are asked about. ``names`` are how they are told, ``seen`` what was counted when
+    they were asked last.
+    """
+
+    wish: BalancerWish
+    names: dict[str, str]
+    seen: dict[str, tuple[float, PoolLoad]] = field(default_factory=dict)
+    patience: Patience = field(default_factory=Patience)
+
+    def ask(self, fleet: Fleet, clock: Clock, *, is_over: Callable[[], bool]) -> Told:
+        """One question, about all pools."""
+        told = Told({}, {})
+        if is_over() or clock.monotonic_s() < self.patience.again_s:
+            return told
+        try:
+            loads = fleet.balancer(self.wish).load(tuple(self.names))
+        except Exception:  # noqa: BLE001  at the run's end its connections are closed under whoever still asks
+            self.patience.failed(clock.monotonic_s())
+            return told
+        self.patience.answered()
+        now_s = clock.monotonic_s()
+        for pool, load in loads.items():
+            if pool in self.seen:
+                then_s, before = self.seen[pool]
+                told.pools[self.names[pool]] = Counted(load.since(before), now_s - then_s)
+            self.seen[pool] = now_s, load
+        return told
+
+
+def balancers_of(hosts: Iterable[Host]) -> tuple[OfBalancer, ...]:
+    """The balancers of these hosts. A pool of which several have one of that name is told with its balancer's."""
+    pools: dict[tuple[str, str, str], dict[str, str]] = {}
+    wishes: dict[tuple[str, str, str], BalancerWish] = {}
+    for host in hosts:
+        if (wish := host.balancer) is not None and wish.all_pools:
+            key = wish.place
+            wishes.setdefault(key, wish)
+            pools.setdefault(key, {}).update((name, name) for name in wish.all_pools)
+    times = Counter(name for names in pools.values() for name in names)
+    ambiguous = len({place for _, place, _ in pools}) < len(pools)
+    for (_, place, socket), names in pools.items():
+        balancer = f"{place}:{socket}" if ambiguous else place
+        names.update((name, f"{name} on {balancer}") for name in names if times[name] > 1)
+    return tuple(OfBalancer(wishes[key], names) for key, names in pools.items())
