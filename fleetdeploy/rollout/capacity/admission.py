@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
 
@@ -64,7 +65,8 @@ def barriers(plan: Plan, bound: BoundPlay, now: Standing) -> Iterator[Barrier]:
     refused = [name for name in stay if name in plan.hosts and plan.hosts[name].refusals]
     serving = set(bound.hosts) - now.out - never_served(plan, bound.hosts)
     taken = [name for name in working if name in serving and is_taken_out(plan, name, bound)]
-    yield from _no_room(bound, taken, stay, refused)
+    stay_new = never_served(plan, bound.everyone) - set(working)
+    yield from _no_room(bound, taken, stay, refused, stay_new)
 
 
 def _withheld(plan: Plan, bound: BoundPlay, held: Sequence[str]) -> Iterator[Barrier]:
@@ -84,9 +86,11 @@ def _withheld(plan: Plan, bound: BoundPlay, held: Sequence[str]) -> Iterator[Bar
     yield Barrier(PreflightRefused(text, where=str(bound.play.origin), hint=hint), tuple(held))
 
 
-def _no_room(bound: BoundPlay, taken: Sequence[str], stay: Sequence[str], refused: Sequence[str]) -> Iterator[Barrier]:
+def _no_room(
+    bound: BoundPlay, taken: Sequence[str], stay: Sequence[str], refused: Sequence[str], stay_new: AbstractSet[str]
+) -> Iterator[Barrier]:
     """What is ``taken`` out while hosts ``stay`` out, some because they are ``refused``, has to leave what the play
-    asks for.
+    asks for; hosts that ``stay_new`` serve nothing either.
     """
     if taken and len(stay) >= bound.max_unavailable:
         why = f"{_out(stay, refused)}, and " if stay else ""
@@ -100,7 +104,7 @@ def _no_room(bound: BoundPlay, taken: Sequence[str], stay: Sequence[str], refuse
         )
         yield Barrier(error, tuple(stay))
     floor = bound.floor
-    denied = ((name, why) for name in taken if (why := floor.denies(name, out=set(stay))))
+    denied = ((name, why) for name in taken if (why := floor.denies(name, out=stay_new | set(stay))))
     for name, why in islice(denied, 1):
         also = f", with {_out(stay, refused)}" if stay else ""
         error = PreflightRefused(

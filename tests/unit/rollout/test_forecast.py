@@ -114,6 +114,20 @@ def test_hosts_outside_the_limit_count() -> None:
     assert [(wave.hosts, wave.service and wave.service.lowest) for wave in play.waves] == [(("gpu2",), 2)]
 
 
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_new_host_outside_the_limit_serves_nothing(*, gone: bool) -> None:
+    """What `min_available` asks for is not found on a host that was never deployed: refused before anything is touched,
+    where a host that is away leaves no other that serves, and not where one does.
+    """
+    world = settled("gpu1", "gpu2")
+    world.hosts["gpu3"] = new("gpu3").hosts["gpu3"]
+    world.hosts["gpu2"].reachable = not gone
+    bound = plays(THREE, max_unavailable=Quantity(2), min_available=Quantity(1))
+    limited = [replace(play, hosts=("gpu1", "gpu2")) for play in bound]
+    run = deploy(world, dict.fromkeys(("gpu1", "gpu2"), V2), run_plays=limited, allow_unreachable=True)
+    assert (run.code, bool(run.acts)) == ((5, False) if gone else (0, True)), run.last_line
+
+
 def test_a_fleet_with_nothing_to_do_asks_no_balancer() -> None:
     """Neither plays nor refusals, and no call to the balancer, which may be down."""
     world = settled(*THREE)
