@@ -25,7 +25,6 @@ from fleetdeploy.remote.environment import with_environment
 from fleetdeploy.remote.outside import Outside
 from fleetdeploy.remote.probe.probe import NO_TOOL, Sighting, probe
 from fleetdeploy.remote.run_directory import RunDirectory
-from fleetdeploy.remote.server_metrics import read_metrics
 from fleetdeploy.remote.serving import RemoteServing
 from fleetdeploy.remote.ssh.channels import OneDeadline
 from fleetdeploy.remote.ssh.config import write_ssh_config
@@ -97,6 +96,8 @@ class SshSession:
 
     def counted(self, address: str, port: int, *, deadline_s: float) -> ServerLoad:
         """One question over a channel of its own."""
+        from fleetdeploy.remote.server_metrics import read_metrics  # noqa: PLC0415  60 ms, seldom needed
+
         channel = self.connection.tcp_channel_at_hand(_as_reached(address), port, deadline_s=deadline_s)
         return read_metrics(channel, host=self.host.name, deadline_s=deadline_s)
 

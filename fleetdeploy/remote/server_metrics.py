@@ -10,10 +10,10 @@ import paramiko
 from fleetdeploy.domain.measured import ServerLoad
 from fleetdeploy.errors import NotHealthy
 from fleetdeploy.remote.ssh.channels import OneDeadline
-from fleetdeploy.tfserving import metrics
+from fleetdeploy.tfserving import metrics, monitoring_config
 
 _CAP_BYTES = 8 * 1024 * 1024
-_REQUEST = f"GET {metrics.PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+_REQUEST = f"GET {monitoring_config.PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 
 
 def read_metrics(channel: paramiko.Channel, *, host: str, deadline_s: float) -> ServerLoad:

@@ -1,4 +1,4 @@
-"""What a model server tells Prometheus: the file that turns it on, and what of its page says how it served."""
+"""What a model server tells Prometheus: what of its page says how it served."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from fleetdeploy.domain.measured import ServerLoad
-
-PATH = "/monitoring/prometheus/metrics"
-MONITORING_CONFIG = f'prometheus_config {{\n  enable: true\n  path: "{PATH}"\n}}\n'
 
 _COUNT, _LATENCY = ":tensorflow:serving:request_count", ":tensorflow:serving:request_latency"
 _ANSWERS = frozenset({"predict", "classify", "regress"})

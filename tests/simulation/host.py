@@ -14,8 +14,7 @@ from fleetdeploy.domain.service import LABEL_SERVICE, LABEL_SPEC, ContainerSpec,
 from fleetdeploy.domain.watch import Watch, WatchState
 from fleetdeploy.errors import DockerFailed
 from fleetdeploy.planning.container import METRICS_FLAG, container_name, previous_name
-from fleetdeploy.tfserving import model_config
-from fleetdeploy.tfserving.metrics import MONITORING_CONFIG
+from fleetdeploy.tfserving import model_config, monitoring_config
 
 from .clock import VirtualClock
 from .leases import SimLease
@@ -275,7 +274,7 @@ class SimHost:
         container.starts += 1
         container.gpus = self.gpus
         files = self.directory(container.service)
-        lacks_file = METRICS_FLAG in container.spec.command and files.monitoring_text != MONITORING_CONFIG
+        lacks_file = METRICS_FLAG in container.spec.command and files.monitoring_text != monitoring_config.TEXT
         if container.spec.image in self.broken_images or lacks_file:
             container.process.exited = True
         else:

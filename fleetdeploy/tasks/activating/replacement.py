@@ -8,7 +8,7 @@ from fleetdeploy.gates.readiness import await_available, keeps_running
 from fleetdeploy.planning.container import METRICS_FLAG, container_name, previous_name
 from fleetdeploy.tasks.activating.proof import prove
 from fleetdeploy.tasks.step import Step
-from fleetdeploy.tfserving import metrics
+from fleetdeploy.tfserving import monitoring_config
 
 
 def replace(step: Step, *, timeout_s: float, grace_s: float) -> None:
@@ -20,7 +20,7 @@ def replace(step: Step, *, timeout_s: float, grace_s: float) -> None:
     containers.remove(name)
     step.files.write_config(plan.desired.config_text)
     if METRICS_FLAG in plan.container.command:
-        step.files.write_monitoring(metrics.MONITORING_CONFIG)
+        step.files.write_monitoring(monitoring_config.TEXT)
     labels = {
         LABEL_SERVICE: plan.desired.name,
         LABEL_RELEASE: plan.release_id,

@@ -28,8 +28,7 @@ from fleetdeploy.domain.service import (
 )
 from fleetdeploy.errors import NotHealthy
 from fleetdeploy.planning.container import GRPC_PORT, bind_address, container_spec
-from fleetdeploy.tfserving import golden
-from fleetdeploy.tfserving.metrics import MONITORING_CONFIG
+from fleetdeploy.tfserving import golden, monitoring_config
 from tests.simulation.controller import config_text
 from tests.simulation.world import POOLS, SERVICE
 
@@ -154,7 +153,7 @@ class Place(ABC):
             before = number
         files.write_config(text)
         if wish.metrics:
-            files.write_monitoring(MONITORING_CONFIG)
+            files.write_monitoring(monitoring_config.TEXT)
         spec = self.spec(wish)
         self.session.containers().create_and_start(spec, {LABEL_SERVICE: wish.name})
         return Server(self, wish, spec, self.session.serving(*spec.ports[GRPC_PORT]))

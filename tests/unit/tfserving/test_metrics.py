@@ -10,7 +10,7 @@ from fleetdeploy.domain.measured import PoolLoad, ServerLoad
 from fleetdeploy.lab.modelserver.messages import MonitoringConfig
 from fleetdeploy.lab.modelserver.metrics.server_metrics import ServerMetrics
 from fleetdeploy.lab.modelserver.text_proto import read_text_proto
-from fleetdeploy.tfserving import metrics
+from fleetdeploy.tfserving import metrics, monitoring_config
 
 OF = 'model_name="ranker",API="Predict",entrypoint="GRPC"'
 LONG = f"""# TYPE :tensorflow:serving:request_latency histogram
@@ -121,6 +121,6 @@ def test_without_answers_there_is_no_mean() -> None:
 def test_the_file_turns_the_page_on(tmp_path: Path) -> None:
     """It is read as the server reads it, and names the path that is asked for."""
     path = tmp_path / "monitoring.config"
-    path.write_text(metrics.MONITORING_CONFIG, encoding="utf-8")
+    path.write_text(monitoring_config.TEXT, encoding="utf-8")
     config = read_text_proto(str(path), MonitoringConfig()).prometheus_config
-    assert (config.enable, config.path) == (True, metrics.PATH)
+    assert (config.enable, config.path) == (True, monitoring_config.PATH)
