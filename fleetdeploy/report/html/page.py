@@ -140,7 +140,9 @@ def _facts(story: RunStory) -> Iterator[tuple[str, str]]:
         yield "Expected", f"{'at least' if story.at_least else 'about'} {lasted(story.expected_s)}"
     if story.exit_code is not None:
         yield "Exit code", str(story.exit_code)
-    if story.changing:
+    if story.own:
+        yield "On", counted(len(story.hosts), "host")
+    elif story.changing:
         yield "To change", f"{len(story.changing)} of {counted(len(story.hosts), 'host')}"
 
 

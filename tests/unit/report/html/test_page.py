@@ -181,6 +181,19 @@ def test_how_long_it_was_expected_to_take_is_told_as_far_as_it_was_known() -> No
         assert told in drawn(said).text()
 
 
+def test_of_a_command_of_ones_own_nothing_is_said_that_only_a_rollout_has() -> None:
+    """No capacity, no requests, nothing to change: on how many hosts it ran."""
+    events = [
+        replace(event, data={**event.data, "own": True}) if event.kind is Kind.RUN_STARTED else event
+        for event in scenes.rolling()
+    ]
+    page, rollout = drawn(events), drawn(scenes.rolling())
+    for id_ in ("capacity", "traffic"):
+        assert [any(attrs.get("id") == id_ for _, attrs in it.elements) for it in (page, rollout)] == [False, True]
+    assert "To change" in rollout.text()
+    assert "To change" not in page.text()
+
+
 def test_what_was_to_change_is_shown_once_for_hosts_alike() -> None:
     """The plan's lines stand there once, marked where something comes or goes, and each host leads to them."""
     found = drawn(scenes.rolling())
