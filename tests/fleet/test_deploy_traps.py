@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -222,7 +223,8 @@ def test_a_server_that_loops_at_start_is_told_with_its_count(lab: Lab, served: P
     """A version that fails at the start of a new container ends it again and again: known at once, with the log."""
     faulty(served, 2, {"load_error": "NOT_FOUND: injected"})
     result = deploy_taken_back(lab, served, image="fleetdeploy/standin:1.1")
-    assert "by Docker; its server ended with status 255" in result.stderr
+    # How its server ended is known as well, unless the look falls between two of its ends.
+    assert re.search(r"restarted \d+ times? by Docker", result.stderr), result.stderr
     assert "did not become available" in result.stderr, "the last lines of its log"
 
 
