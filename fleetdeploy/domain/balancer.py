@@ -24,6 +24,9 @@ class Balancer(Protocol):
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
         """What the balancer reports for every server of the pools."""
 
+    def noted(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
+        """The same with the notes of who keeps a server out; a pool that it does not have is left out."""
+
     def load(self, pools: Sequence[str]) -> Mapping[str, PoolLoad]:
         """What it has counted in each of the pools that it has since it started, by one question. Raises BalancerFailed
         where it does not answer.
@@ -42,12 +45,15 @@ class Balancer(Protocol):
     ) -> None:
         """Send no new requests to a server that is lost; those in flight there may never end, and are not waited for.
 
-        A balancer that can, notes there that ``run`` did so, for whoever asks for its members. Raises BalancerFailed.
+        A balancer that can, notes in the same step that ``run`` did so. Raises BalancerFailed.
         """
 
     def undrain(
         self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
     ) -> None:
         """Send requests to the server again and wait until the balancer holds it for healthy. A note that it is kept
-        out ends with that.
+        out says from then on that this is over.
         """
+
+    def forget(self, pools: Sequence[str], server: str) -> None:
+        """Say so in the notes of a server that somebody else has put back. Raises BalancerFailed."""

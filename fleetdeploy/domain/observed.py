@@ -229,11 +229,20 @@ class Traffic(str, Enum):
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a balancer was told to remember of a server's drain: ``run`` keeps it out; ``paid`` once a run has put it
+    back with what it owed.
+    """
+
+    run: str
+    paid: bool = False
+
+
+@dataclass(frozen=True)
 class PoolMember:
     """One server in one pool, as the balancer reports it. ``sessions`` counts requests in flight.
 
-    ``noted`` is the run that keeps a drained server out, by a note of the balancer; "" where a run has taken that note
-    away by now, None where there is none.
+    ``note`` is known only of who was asked for it.
     """
 
     pool: str
@@ -242,4 +251,4 @@ class PoolMember:
     sessions: int
     weight: int
     address: str = ""
-    noted: str | None = None
+    note: Note | None = None

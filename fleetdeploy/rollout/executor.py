@@ -68,7 +68,7 @@ class Executor:
         for name, reason in self.plan.unreachable.items():
             self._so_far.add(HostOutcome(name, HostState.UNREACHABLE, reason))
         if self.owing:
-            self.owing.read(plays)
+            self.owing.begin(plays)
         tell_verdicts(self.plan, self.emit)
         found = before_the_run(self.plan, self.fleet, plays)
         self._begin(plays, found)

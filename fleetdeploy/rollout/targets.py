@@ -54,8 +54,15 @@ class Targets:
 
     def observe_one(self, fleet: Fleet, name: str) -> HostPlan:
         """Probe one host and plan it. Raises HostError when it cannot be probed."""
+        return self._made(name, self._seen(fleet, name))
+
+    def _seen(self, fleet: Fleet, name: str) -> ObservedHost:
         target = self.by_name[name]
-        observed = fleet.session(target.host).observe([service.wish for service in target.desired])
+        return fleet.session(target.host).observe([service.wish for service in target.desired])
+
+    def _made(self, name: str, observed: ObservedHost) -> HostPlan:
+        """The host's plan by what was seen of it."""
+        target = self.by_name[name]
         return self._plan(target, self._with_debt(target.host, observed))
 
     def observe(
@@ -69,26 +76,27 @@ class Targets:
     ) -> Plan:
         """Probe all hosts, at most ``forks`` at a time. A host that cannot be probed is listed as unreachable.
 
-        Where something is to be changed, the hosts ``beyond`` are looked at too, and balancers are asked whom they keep
-        out for a run; not where the hosts are looked at ``alone``.
+        Balancers are asked whom they keep out for a run, and where something is to be changed the hosts ``beyond`` are
+        looked at too; not where the hosts are looked at ``alone``.
         Where ``check`` raises LockHeld, the hosts that have not answered yet are not waited for.
         """
-        wanted = list(self.by_name)
+        wanted, seen = list(self.by_name), dict[str, ObservedHost]()
 
         def look(name: str) -> HostPlan | HostError:
-            found = self.attempt(fleet, emit, name)
+            found = self.attempt(fleet, emit, name, keep=seen)
             if isinstance(found, HostPlan):
                 check(found.host, found.observed)
             return found
 
         results = side_by_side(look, wanted, forks=forks, at_once=LockHeld)
         plan = gathered(dict(zip(wanted, results, strict=True)))
-        if alone or not plan.changed_hosts:
+        if alone:
             return plan
-        if self.drains:
-            for name in self.drains.hear([item.host for item in plan.hosts.values()], fleet):
-                results[wanted.index(name)] = look(name)
-            plan = gathered(dict(zip(wanted, results, strict=True)))
+        news = self.drains.hear([item.host for item in plan.hosts.values()], fleet) if self.drains else ()
+        again = {name: self._made(name, seen[name]) for name in news if not plan.hosts[name].refusals}
+        plan = replace(plan, hosts={**plan.hosts, **again})
+        if not plan.changed_hosts:
+            return plan
 
         def look_beyond(host: Host) -> ObservedHost | None:
             try:
@@ -98,13 +106,21 @@ class Targets:
             check(host, observed)
             return observed
 
-        seen = side_by_side(look_beyond, list(self.beyond.values()), forks=forks, at_once=LockHeld)
-        return replace(plan, beyond=dict(zip(self.beyond, seen, strict=True)))
+        others = side_by_side(look_beyond, list(self.beyond.values()), forks=forks, at_once=LockHeld)
+        return replace(plan, beyond=dict(zip(self.beyond, others, strict=True)))
 
-    def attempt(self, fleet: Fleet, emit: Emitter, name: str) -> HostPlan | HostError:
-        """Probe one host and plan it, or why it cannot be probed. A refused host key refuses the host in its plan."""
+    def attempt(
+        self, fleet: Fleet, emit: Emitter, name: str, *, keep: dict[str, ObservedHost] | None = None
+    ) -> HostPlan | HostError:
+        """Probe one host and plan it, or why it cannot be probed. A refused host key refuses the host in its plan.
+
+        What was seen is put into ``keep``.
+        """
         try:
-            plan = self.observe_one(fleet, name)
+            observed = self._seen(fleet, name)
+            if keep is not None:
+                keep[name] = observed
+            plan = self._made(name, observed)
         except HostKeyRefused as error:
             # Never "unreachable": a host with another key is not one to go on without, but one to look at.
             refusal = Refusal(name, error.message, error.hint, error.exit_code)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fleetdeploy.domain.balancer import nothing
 from fleetdeploy.domain.measured import PoolLoad
-from fleetdeploy.domain.observed import PoolMember, Traffic
+from fleetdeploy.domain.observed import Note, PoolMember, Traffic
 from fleetdeploy.errors import BalancerFailed, InMaintenance
 
 from .wire import Wire
@@ -26,6 +26,11 @@ class SimBalancer:
 
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
         return self.wire.call(self.name, "balancer.members", lambda: self._members(pools))
+
+    def noted(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
+        return self.wire.call(
+            self.name, "balancer.noted", lambda: self._members([pool for pool in pools if pool in POOLS])
+        )
 
     def load(self, pools: Sequence[str]) -> dict[str, PoolLoad]:
         counted = self.world.counted_requests
@@ -51,11 +56,22 @@ class SimBalancer:
         act = lambda: self._undrain(pools, server, deadline_s, check)  # noqa: E731
         self.wire.call(self.name, "balancer.undrain", act, about=server)
 
+    def forget(self, pools: Sequence[str], server: str) -> None:
+        act = lambda: [self._settle(pool, server) for pool in pools]  # noqa: E731
+        self.wire.call(self.name, "balancer.forget", act, about=server)
+
+    def _settle(self, pool: str, server: str) -> None:
+        note = self.world.notes.get((pool, server))
+        if note:
+            self.world.notes[pool, server] = Note(note.run, paid=True)
+
     def _members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
         self.world.tell()
         self._known(pools)
         return tuple(
-            PoolMember(pool, server, self.world.traffic(pool, server), 0, 100, noted=self.world.noted(pool, server))
+            PoolMember(
+                pool, server, self.world.traffic(pool, server), 0, 100, note=self.world.notes.get((pool, server))
+            )
             for pool in pools
             for server in self.world.hosts
             if server not in self.world.unlisted
@@ -85,7 +101,7 @@ class SimBalancer:
                 self.world.take_out(server)
                 self.world.drained |= {(pool, server)}
                 if self.world.keeps_notes:
-                    self.world.notes[pool, server] = run
+                    self.world.notes[pool, server] = Note(run)
         if any(self.world.traffic(pool, server) not in _OUT for pool in pools):
             self.world.clock.wait(deadline_s)
             raise BalancerFailed(f"{server} still gets requests", where=self.name)
@@ -109,7 +125,7 @@ class SimBalancer:
             self._leave_maintenance(pools, server, told=at > 0)
             if "undrain" not in self.world.lies:
                 self.world.drained -= {(pool, server)}
-                self.world.notes.update({place: "" for place in [(pool, server)] if place in self.world.notes})
+                self._settle(pool, server)
         if any(self.world.traffic(pool, server) is not Traffic.UP for pool in pools):
             self.world.clock.wait(deadline_s)
             raise BalancerFailed(f"{server} is not up", where=self.name)

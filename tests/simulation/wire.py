@@ -19,7 +19,7 @@ _LOOKING = {"observe", "inspect", "read_release", "read_config", "environment", 
 def changes(method: str) -> bool:
     """Whether a call of this method can change anything on a host or in a balancer, beside who has its lease."""
     room, _, name = method.rpartition(".")
-    return room != "leases" and name not in _LOOKING | {"predict", "members", "load", "execute", "counted"}
+    return room != "leases" and name not in _LOOKING | {"predict", "members", "load", "execute", "counted", "noted"}
 
 
 class Killed(BaseException):

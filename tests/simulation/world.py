@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from fleetdeploy.domain.measured import PoolLoad
-from fleetdeploy.domain.observed import Traffic
+from fleetdeploy.domain.observed import Note, Traffic
 from fleetdeploy.domain.service import DesiredService
 
 from .clock import VirtualClock
@@ -66,7 +66,7 @@ class World:
     deaf: bool = False
     counted_requests: dict[str, PoolLoad] = field(default_factory=dict)
     keeps_notes: bool = True
-    notes: dict[tuple[str, str], str] = field(default_factory=dict)
+    notes: dict[tuple[str, str], Note] = field(default_factory=dict)
 
     @classmethod
     def of(cls, *names: str, images: Iterable[str] = ("serving:1",), registry: Iterable[str] = ()) -> World:
@@ -97,9 +97,12 @@ class World:
         host = self.hosts.get(server)
         return Traffic.UP if host and host.server(SERVICE) else Traffic.DOWN
 
-    def noted(self, pool: str, server: str) -> str | None:
-        """The run that keeps out a drained server."""
-        return self.notes.get((pool, server)) if self.traffic(pool, server) is Traffic.DRAINED else None
+    def kept_out(self, server: str) -> bool:
+        """Whether a run does, by the balancer's notes."""
+        return any(
+            note is not None and not note.paid and (pool, server) in self.drained
+            for pool, note in ((pool, self.notes.get((pool, server))) for pool in POOLS)
+        )
 
     def gets_requests(self, name: str) -> bool:
         """By the switch alone: a server that ends is found out only a health check later."""

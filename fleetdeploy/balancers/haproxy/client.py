@@ -13,18 +13,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from fleetdeploy.balancers.haproxy import notes
+from fleetdeploy.balancers.haproxy import notes, statistics
 from fleetdeploy.domain.balancer import nothing
 from fleetdeploy.domain.measured import PoolLoad
-from fleetdeploy.domain.observed import PoolMember, Traffic
+from fleetdeploy.domain.observed import Note, PoolMember, Traffic
 from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.domain.redaction import shortened
-from fleetdeploy.errors import BalancerFailed, BalancerSilent, HostError, InMaintenance
+from fleetdeploy.errors import BalancerFailed, BalancerSilent, InMaintenance
 
 KIND: Final = "haproxy"
 POLL_S: Final = 0.05
@@ -37,8 +36,6 @@ QUIET_READS: Final = 3
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 _MAINT_FLAGS = 0x01 | 0x02  # SRV_ADMF_FMAINT, SRV_ADMF_IMAINT
 _DRAIN_FLAGS = 0x08 | 0x10  # SRV_ADMF_FDRAIN, SRV_ADMF_IDRAIN
-_DRAINED = frozenset({Traffic.DRAINING, Traffic.DRAINED})
-_NO_ADDRESS = "MAINT (resolution)"  # its name has no address: nobody's order, and it hides those that there are
 _SUMMARY_ROWS = {"FRONTEND", "BACKEND"}
 
 
@@ -56,31 +53,32 @@ class HAProxy:
         self._host = host
 
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
-        """Every server of the pools. Raises BalancerFailed for a pool that HAProxy does not have.
-
-        Of those that are drained it is asked who keeps them out; where nobody is, there is nothing to ask.
-        """
-        found = self._members(pools)
-        out = [(member.pool, member.server) for member in found if member.traffic in _DRAINED]
-        noted = notes.read(self._exchange, out)
-        return tuple(replace(member, noted=noted.get((member.pool, member.server))) for member in found)
-
-    def _members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
-        rows = [row for row in self._rows() if row["pxname"] in pools and row["svname"] not in _SUMMARY_ROWS]
-        lacking = [pool for pool in pools if pool not in {row["pxname"] for row in rows}]
+        """Every server of the pools. Raises BalancerFailed for a pool that HAProxy does not have."""
+        found = self._servers(pools)
+        lacking = [pool for pool in pools if pool not in {member.pool for member in found}]
         if lacking:
             raise self._failed(
                 f"there is no pool {', '.join(lacking)} with servers", "mend `balancer.pools`, HAProxy's backends"
             )
+        return found
+
+    def noted(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
+        """One more question, or one for each hundred servers once there was a note since HAProxy began."""
+        found = {(member.pool, member.server): member for member in self._servers(pools)}
+        there = notes.read(self._exchange, list(found))
+        return tuple(replace(member, note=there.get(place)) for place, member in found.items())
+
+    def _servers(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
+        rows = [row for row in self._rows() if row["pxname"] in pools and row["svname"] not in _SUMMARY_ROWS]
         # A server that is down says DOWN whether it is drained or not; what it was told stands elsewhere.
-        hidden = any(_first(row["status"]) == "DOWN" or row["status"] == _NO_ADDRESS for row in rows)
+        hidden = any(statistics.hides_orders(row["status"]) for row in rows)
         told = self._orders() if hidden else {}
-        return tuple(self._member(row, told.get((row["pxname"], row["svname"]), row["status"])) for row in rows)
+        return tuple(statistics.member(row, told.get((row["pxname"], row["svname"]), row["status"])) for row in rows)
 
     def load(self, pools: Sequence[str]) -> dict[str, PoolLoad]:
-        """By the pools' BACKEND rows alone, see :func:`_load`. A pool that HAProxy does not have is left out."""
-        rows = self._rows("show stat -1 2 -1")
-        return {row["pxname"]: _load(row) for row in rows if row["pxname"] in pools and row["svname"] == "BACKEND"}
+        """By the pools' BACKEND rows alone. A pool that HAProxy does not have is left out."""
+        rows = [row for row in self._rows("show stat -1 2 -1") if row["svname"] == "BACKEND"]
+        return {row["pxname"]: statistics.load(row) for row in rows if row["pxname"] in pools}
 
     def obeys(self) -> bool:
         """By ``show cli level``, see management.txt. One that does not know the question has only sockets that say so
@@ -115,10 +113,7 @@ class HAProxy:
         Where somebody put it into maintenance it is out already, and is told nothing.
         """
         end = self._clock.monotonic_s() + deadline_s
-        told = self._set(pools, server, "drain", check, around=True)
-        with suppress(HostError):  # who drained it is remembered without the note, only not everywhere
-            for pool in told:
-                self._exchange(notes.taking(_word(pool), _word(server), run))
+        self._set(pools, server, "drain", check, around=True, run=run)
         self._await(pools, server, _gets_nothing_new, 1, end=end, what="kept out")
 
     def undrain(
@@ -140,8 +135,15 @@ class HAProxy:
                     raise
                 self._clock.wait(SILENT_S)
 
+    def forget(self, pools: Sequence[str], server: str) -> None:
+        """Raises BalancerFailed."""
+        places = [(pool, server) for pool in pools]
+        for place, note in notes.read(self._exchange, places).items():
+            if not note.paid:
+                self._exchange(notes.write(place, Note(note.run, paid=True)))
+
     def _of(self, pools: Sequence[str], server: str) -> tuple[PoolMember, ...]:
-        members = tuple(member for member in self._members(pools) if member.server == server)
+        members = tuple(member for member in self.members(pools) if member.server == server)
         lacking = sorted(set(pools) - {member.pool for member in members})
         if lacking:
             raise self._failed(f"{server} is no server of {', '.join(lacking)}", "mend `balancer.server` of the host")
@@ -156,11 +158,11 @@ class HAProxy:
         *,
         told: bool = False,
         around: bool = False,
-    ) -> list[str]:
-        """The pools in which it was told. Raises InMaintenance where the server is so in any of them, unless the way
-        goes ``around`` those. ``told`` is whether HAProxy was told something before.
+        run: str = "",
+    ) -> None:
+        """Raises InMaintenance where the server is so in any of the pools, unless the way goes ``around`` those.
+        ``told`` is whether HAProxy was told something before, ``run`` whose the order is, where that is to be noted.
         """
-        done = []
         for pool in pools:
             check()
             held = _in_maintenance(self._of(pools, server))
@@ -169,17 +171,23 @@ class HAProxy:
             if pool in held:
                 continue
             command = f"set server {_word(pool)}/{_word(server)} state {state}"
-            if state == "ready" and notes.read(self._exchange, [(pool, server)]).get((pool, server)):
-                # In one exchange: a note that outlived its drain would be believed of the next one.
-                command = f"{notes.taking(pool, server)}; {command}"
-            reply = self._exchange(command).strip()
+            note = self._due(pool, server, state, run)
+            # In one exchange, so that there is neither a drain without its note nor a note that outlives its drain.
+            reply = self._exchange(f"{notes.write((pool, server), note)}; {command}" if note else command).strip()
             told = True
-            done.append(pool)
+            if reply and note and not note.paid:
+                self.forget([pool], server)
             if reply:
                 raise self._failed(
                     f"HAProxy refused {command!r}: {shortened(reply, 200)}", "the socket must be of level admin"
                 )
-        return done
+
+    def _due(self, pool: str, server: str, state: str, run: str) -> Note | None:
+        """The note that goes with an order."""
+        if run:
+            return Note(run) if notes.are_kept(self._exchange, (pool, server)) else None
+        there = notes.read(self._exchange, [(pool, server)]).get((pool, server)) if state == "ready" else None
+        return Note(there.run, paid=True) if there and not there.paid else None
 
     def _await(
         self,
@@ -222,23 +230,12 @@ class HAProxy:
         head, *lines = self._exchange("show servers state").strip().partition("# ")[2].splitlines() or [""]
         rows = [dict(zip(head.split(), line.split(), strict=False)) for line in lines]
         flags = {
-            (row["be_name"], row["srv_name"]): _number(row.get("srv_admin_state"))
+            (row["be_name"], row["srv_name"]): statistics.number(row.get("srv_admin_state"))
             for row in rows
             if {"be_name", "srv_name"} <= row.keys()
         }
         ordered = _MAINT_FLAGS | _DRAIN_FLAGS
         return {key: "MAINT" if told & _MAINT_FLAGS else "DRAIN" for key, told in flags.items() if told & ordered}
-
-    def _member(self, row: Mapping[str, str], status: str) -> PoolMember:
-        sessions = _number(row.get("scur")) + _number(row.get("qcur"))
-        return PoolMember(
-            pool=row["pxname"],
-            server=row["svname"],
-            traffic=_traffic(status, sessions),
-            sessions=sessions,
-            weight=_number(row.get("weight")),
-            address=row.get("addr") or "",
-        )
 
     def _held(self, pools: Sequence[str], server: str, *, told: bool) -> InMaintenance:
         ready = "; ".join(f"set server {pool}/{server} state ready" for pool in pools)
@@ -251,37 +248,6 @@ class HAProxy:
 
     def _failed(self, message: str, hint: str) -> BalancerFailed:
         return BalancerFailed(message, where=self._host, hint=hint)
-
-
-def _load(row: Mapping[str, str]) -> PoolLoad:
-    """What HAProxy counted in one pool.
-
-    In mode ``http`` a session of a backend is one request; errors are those answered with 5xx, by a server or by
-    HAProxy itself where none could be reached, and those whose answer was cut off. A gRPC error is no error there: it
-    travels as 200 with its status behind the answer. In mode ``tcp`` requests are connections, and errors those that
-    no server took or that a server broke off; how long answers take is not known. Retries that a client does not notice
-    are no errors. Times are means over the last 1024 requests, in whole milliseconds.
-    """
-    requests = _number(row.get("stot"))
-    if row.get("mode") == "tcp":
-        return PoolLoad(requests, _number(row.get("econ")) + _number(row.get("eresp")))
-    errors = _number(row.get("hrsp_5xx")) + _number(row.get("srv_abrt"))
-    answer_ms = sum(_number(row.get(name)) for name in ("qtime", "ctime", "rtime"))
-    return PoolLoad(requests, errors, answer_ms / 1000 or None)
-
-
-def _traffic(status: str, sessions: int) -> Traffic:
-    """HAProxy's status column: UP, UP 1/3 (going down), DOWN, DOWN 1/2, NOLB, MAINT, MAINT (via x), DRAIN, no check."""
-    word = _first(status)
-    if word in {"DRAIN", "NOLB"}:
-        return Traffic.DRAINING if sessions else Traffic.DRAINED
-    if word in {"UP", "no"}:
-        return Traffic.UP
-    return Traffic.MAINTENANCE if word == "MAINT" and status != _NO_ADDRESS else Traffic.DOWN
-
-
-def _first(status: str) -> str:
-    return status.split(maxsplit=1)[0] if status.strip() else ""
 
 
 def _drained(member: PoolMember) -> bool:
@@ -299,10 +265,6 @@ def _in_maintenance(members: Sequence[PoolMember]) -> list[str]:
 
 def _up(member: PoolMember) -> bool:
     return member.traffic is Traffic.UP
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0
 
 
 def _word(name: str) -> str:

@@ -4,7 +4,8 @@ balancer has of it, which runs of other controllers leave there as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
@@ -18,18 +19,22 @@ _DRAINED = frozenset({Traffic.DRAINING, Traffic.DRAINED})
 
 @dataclass(frozen=True)
 class Drains:
-    """``noted`` is what balancers said, by the hosts' addresses; "" where a run has put the host back since. Their word
-    counts more than the ledger's: another controller's run may have paid what that still remembers.
+    """What balancers said, by the hosts' addresses: ``kept_out`` the run that keeps a host out, ``paid`` runs whose
+    debts somebody has paid since, so that a ledger that still has them is not believed. ``stale`` are notes of servers
+    that somebody put back by hand: pools of one server each.
     """
 
     ledger: Debts
-    noted: dict[str, str] = field(default_factory=dict)
+    kept_out: dict[str, str] = field(default_factory=dict)
+    paid: dict[str, frozenset[str]] = field(default_factory=dict)
+    stale: list[tuple[BalancerWish, tuple[str, ...]]] = field(default_factory=list)
 
     def by(self, host: Host) -> str:
         """The run; empty where none did. Raises InputError for a debt that cannot be read."""
-        debt = self.ledger.of(host)
-        known = debt.run if debt is not None and debt.drained else ""
-        return self.noted.get(address_of(host), known)
+        address, debt = address_of(host), self.ledger.of(host)
+        if debt is not None and debt.drained and debt.run not in self.paid.get(address, ()):
+            return debt.run
+        return self.kept_out.get(address, "")
 
     def hear(self, hosts: Iterable[Host], fleet: Fleet) -> frozenset[str]:
         """The names of those of whom the balancers' notes tell something that was not known. Asks each balancer once.
@@ -44,29 +49,48 @@ class Drains:
                 behind.setdefault(wish.place, []).append((host, wish))
         news = set()
         for place, its in behind.items():
-            try:
-                members = fleet.balancer(its[0][1]).members(tuple(sorted(pools[place])))
-            except HostError:
-                continue
             of: dict[str, list[PoolMember]] = {}
-            for member in members:
-                of.setdefault(member.server, []).append(member)
+            with suppress(HostError):
+                for member in fleet.balancer(its[0][1]).noted(tuple(sorted(pools[place]))):
+                    of.setdefault(member.server, []).append(member)
             for host, wish in its:
-                said = _said(item for item in of.get(wish.server, ()) if item.pool in wish.all_pools)
-                if said is not None and said != self.by(host):
-                    self.noted[address_of(host)] = said
+                before = self.by(host)
+                self._note(host, wish, [item for item in of.get(wish.server, ()) if item.pool in wish.all_pools])
+                if self.by(host) != before:
                     news.add(host.name)
         return frozenset(news)
 
+    def _note(self, host: Host, wish: BalancerWish, members: Iterable[PoolMember]) -> None:
+        members = tuple(members)
+        self.paid[address_of(host)] = frozenset(item.note.run for item in members if item.note and item.note.paid)
+        drained = [item for item in members if item.traffic in _DRAINED]
+        runs = {item.note.run if item.note and not item.note.paid else "" for item in drained}
+        if runs and "" not in runs:  # in a pool without a note it may be a person's
+            self.kept_out[address_of(host)] = max(runs)
+        if stale := tuple(_outlived(members)):
+            self.stale.append((wish, stale))
+
+    def strike(self, fleet: Fleet) -> None:
+        """Take back notes that outlived their drains, so that the next drain, a person's, is not taken for a run's.
+
+        Where that fails they are met again.
+        """
+        for wish, pools in self.stale:
+            with suppress(HostError):
+                fleet.balancer(wish).forget(pools, wish.server)
+        self.stale.clear()
+
     def forget(self, host: Host) -> str:
-        """For good. The run of the note that there was, or "". Raises OSError."""
+        """For good. The run that a note told of, or "". Raises OSError."""
         self.ledger.forget(host)
-        return self.noted.pop(address_of(host), "")
+        return self.kept_out.pop(address_of(host), "")
 
 
-def _said(members: Iterable[PoolMember]) -> str | None:
-    """Of one server that is drained somewhere: None where a drain has no note, and may be a person's."""
-    notes = [member.noted for member in members if member.traffic in _DRAINED]
-    if not notes or None in notes:
-        return None
-    return max(filter(None, notes), default="")
+def _outlived(members: Iterable[PoolMember]) -> Iterator[str]:
+    """Pools in which a server gets requests, or would if it were healthy, although a note says that it is kept out.
+
+    In maintenance a drain may lie beneath.
+    """
+    for item in members:
+        if item.note and not item.note.paid and item.traffic in {Traffic.UP, Traffic.DOWN}:
+            yield item.pool

@@ -113,6 +113,8 @@ def _read(path: Path) -> Debt | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         pools = {str(name): tuple(map(str, pools)) for name, pools in content.pop("pools", {}).items()}
         debt = Debt(**content, pools=pools)
+        if not re.fullmatch(r"\w[\w.:-]*", debt.run, re.ASCII):
+            raise ValueError
         texts = (debt.host, debt.address, debt.run, debt.since, debt.why, debt.balancer)
         if not isinstance(debt.drained, bool) or not all(isinstance(text, str) for text in texts):
             raise ValueError

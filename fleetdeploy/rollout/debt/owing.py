@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 
 from fleetdeploy.domain.events import Kind
-from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.observed import Traffic
 from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.errors import HostError, InputError
+from fleetdeploy.errors import BalancerSilent, HostError, InputError
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.in_service import OUT_BY_ORDER, traffic_of
 from fleetdeploy.rollout.debt.drains import Drains
@@ -43,11 +44,12 @@ class Owing:
         """What this controller remembers."""
         return self.drains.ledger
 
-    def read(self, plays: Iterable[BoundPlay]) -> None:
-        """Raises InputError for the first host whose debt cannot be read, before a run makes more of them."""
+    def begin(self, plays: Iterable[BoundPlay]) -> None:
+        """Before a run makes more debts. Raises InputError for the first host whose debt cannot be read."""
         for bound in plays:
             for name in bound.hosts:
                 self.debts.of(bound.everyone[name])
+        self.drains.strike(self.fleet)
 
     def make_all(
         self,
@@ -121,8 +123,19 @@ class Owing:
             if self.debts.of(host) is None:
                 self.debts.write(replace(self._debt(host, why), drained=True))
                 self._tell(host.name, "", drained=True)
+                self._note(host)
         except (InputError, OSError) as error:
             self.emit(Kind.STEP_FAILED, f"what it owes cannot be remembered: {error}", host=host.name)
+
+    def _note(self, host: Host) -> None:
+        """For other controllers: whose drain it is. Without the note they refuse to touch it."""
+        if (wish := host.balancer) is not None:
+            with suppress(HostError):
+                self._keep_out(host, wish, self.emit.run)
+
+    def _keep_out(self, host: Host, wish: BalancerWish, run: str) -> None:
+        balancer, check = self.fleet.balancer(wish), partial(self.check, host.name)
+        balancer.keep_out(wish.all_pools, wish.server, run=run, deadline_s=KEEP_OUT_S, check=check)
 
     def _make(self, host: Host, outcome: HostOutcome, seen: frozenset[Traffic], *, ours: bool, why_not: str) -> bool:
         """Whether the host may still get requests. ``why_not`` it is not drained, where it is known that it cannot."""
@@ -146,12 +159,11 @@ class Owing:
             if debt != before:
                 self.debts.write(debt)
             if drains and wish is not None:
-                check = partial(self.check, host.name)
-                balancer = self.fleet.balancer(wish)
-                balancer.keep_out(wish.all_pools, wish.server, run=debt.run, deadline_s=KEEP_OUT_S, check=check)
+                self._keep_out(host, wish, debt.run)
         except HostError as error:
             why_not = f"it could not be drained: {error.message}"
-            self._rewrite(replace(debt, drained=False))
+            if not isinstance(error, BalancerSilent):  # it may be out all the same, and whose that is must be known
+                self._rewrite(replace(debt, drained=False))
         except OSError as error:
             why_not = f"nothing can be remembered: {error.strerror} ({self.debts.directory})"
         if drains or debt != before or why_not:
@@ -177,6 +189,8 @@ class Owing:
 
     def pay(self, plan: HostPlan, done: Sequence[Work]) -> None:
         """A part that went well: the debt is paid where it put every service back that was to be put back."""
+        if not {item.name for item in plan.host.services} <= {item.desired.name for item in plan.services}:
+            return  # a run of some services: what the others owe is not paid
         back = {work.plan.desired.name for work in done if work.name == "undrain"}
         wanted = {service.desired.name for service in plan.services if service.undrain}
         if back >= wanted and (wanted or any(work.name == "activate" for work in done)):
@@ -202,7 +216,7 @@ class Owing:
         if debt is not None:
             self.emit(Kind.DEBT_SETTLED, f"has what it owed since {debt.since}", host=host.name, made_by=debt.run)
         elif noted:
-            text = f"has what it owed since run {noted} of another controller"
+            text = f"has what it owed since run {noted}"
             self.emit(Kind.DEBT_SETTLED, text, host=host.name, made_by=noted)
 
 

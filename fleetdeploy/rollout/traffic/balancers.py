@@ -9,7 +9,24 @@ from dataclasses import dataclass, field
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.rollout.traffic.source import Counted, Patience, Told
+from fleetdeploy.rollout.traffic.source import EVERY_S, Counted, Told
+
+MOST_PAUSE_S = 60.0
+
+
+@dataclass
+class Patience:
+    """Somebody is not asked before ``again_s``; who does not answer is asked less often."""
+
+    pause_s: float = 0.0
+    again_s: float = 0.0
+
+    def failed(self, now_s: float) -> None:
+        self.pause_s = min(MOST_PAUSE_S, 2 * self.pause_s or 2 * EVERY_S)
+        self.again_s = now_s + self.pause_s
+
+    def answered(self) -> None:
+        self.pause_s = 0.0
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """What the servers of services without a balancer count themselves.
 
-They are asked over connections that the run has anyway. What a server counted between the last look and its end is
-lost, and golden requests are among what is counted: a server cannot tell who asks.
+They are asked over connections that the run has anyway. What a server counted between the last look and its end, or
+while it did not answer, is not told, and golden requests are among what is counted: a server cannot tell who asks.
 """
 
 from __future__ import annotations
@@ -16,23 +16,27 @@ from fleetdeploy.domain.plan import HostPlan
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.planning.container import METRICS_FLAG, REST_PORT
 from fleetdeploy.planning.host import is_balanced
-from fleetdeploy.rollout.traffic.source import EVERY_S, Counted, Patience, Told
+from fleetdeploy.rollout.traffic.source import EVERY_S, Counted, Told
 
 MOST_A_ROUND = 32
 """So many are asked in one round; of a larger fleet the others have their turn in the next ones."""
 ANSWER_S = 2.0
+PAUSE_S = 10.0
+"""So long one that did not answer is left alone: a server that is restarted, as by this run, is there again by then."""
 
 
 @dataclass
 class Server:
-    """One service on one host. ``seen`` is what it had counted when it was asked last."""
+    """One service on one host. ``seen`` is what it had counted when it was asked last; it is not asked before
+    ``again_s``.
+    """
 
     service: str
     host: Host
     address: str
     port: int
     seen: ServerLoad | None = None
-    patience: Patience = field(default_factory=Patience)
+    again_s: float = 0.0
 
     def ask(self, fleet: Fleet, clock: Clock) -> ServerLoad | None:
         """What it has counted; None where nobody has connected to its host, or it does not answer."""
@@ -42,9 +46,10 @@ class Server:
         try:
             load = session.counted(self.address, self.port, deadline_s=ANSWER_S)
         except Exception:  # noqa: BLE001  as with balancers: the run's connections may be closed meanwhile
-            self.patience.failed(clock.monotonic_s())
+            self.again_s = clock.monotonic_s() + PAUSE_S
+            # Whatever it counts until it answers again came in a longer time than is told of the others.
+            self.seen = None
             return None
-        self.patience.answered()
         return load
 
 
@@ -81,7 +86,7 @@ class OfServers:
                 return
             server = self.servers[0]
             self.servers.rotate(-1)
-            if clock.monotonic_s() >= server.patience.again_s:
+            if clock.monotonic_s() >= server.again_s:
                 asked += 1
                 yield server
 

@@ -1,4 +1,4 @@
-"""Who is asked what was counted, and how often one that does not answer."""
+"""Who is asked what was counted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.protocols import Clock, Fleet
 
 EVERY_S = 5.0
-MOST_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,3 @@ class Source(Protocol):
         """What was counted since they were asked last. Nobody is asked any more once it ``is_over``; failures are
         silent.
         """
-
-
-@dataclass
-class Patience:
-    """Somebody is not asked before ``again_s``; who does not answer is asked less often."""
-
-    pause_s: float = 0.0
-    again_s: float = 0.0
-
-    def failed(self, now_s: float) -> None:
-        self.pause_s = min(MOST_PAUSE_S, 2 * self.pause_s or 2 * EVERY_S)
-        self.again_s = now_s + self.pause_s
-
-    def answered(self) -> None:
-        self.pause_s = 0.0

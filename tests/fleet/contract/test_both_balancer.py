@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from fleetdeploy.domain.balancer import Balancer
-from fleetdeploy.domain.observed import Traffic
+from fleetdeploy.domain.observed import Note, Traffic
 from fleetdeploy.errors import BalancerFailed, InMaintenance
 from tests.fleet.contract.places import HOST, IDLE, Place, Server
 from tests.simulation.world import POOLS
@@ -27,9 +27,9 @@ def way_of(balancer: Balancer, way: str) -> Callable[..., None]:
     return partial(found, run="r1") if way == "keep_out" else found
 
 
-def noted(balancer: Balancer) -> list[str | None]:
+def noted(balancer: Balancer) -> list[Note | None]:
     """Pool by pool."""
-    found = {member.pool: member.noted for member in balancer.members(POOLS) if member.server == HOST}
+    found = {member.pool: member.note for member in balancer.noted([*POOLS, "nowhere"]) if member.server == HOST}
     return [found[pool] for pool in POOLS]
 
 
@@ -139,18 +139,28 @@ def test_maintenance_that_comes_between_is_left_too(place: Place, balancer: Bala
 
 
 def test_who_keeps_a_server_out_is_noted_there(place: Place, balancer: Balancer) -> None:
-    """By the last run that does, in every pool, until the server is put back; a drain by hand or by a run that has the
-    host's own word for it has no note, and after a note was taken away that is told of the next drain.
+    """By the last run that does, in every pool; once the server is put back the note says that this is over. Neither a
+    drain by hand nor one by a run that has the host's own word for it changes a note.
     """
     place.operator(HOST, "drain")
-    assert not any(noted(balancer))
+    assert not any(note and not note.paid for note in noted(balancer))
     for run in ("r1", "r2"):
         balancer.keep_out(POOLS, HOST, run=run, deadline_s=20)
-        assert noted(balancer) == [run, run]
+        assert noted(balancer) == [Note(run)] * 2
     balancer.undrain(POOLS, HOST, deadline_s=20)
-    assert noted(balancer) == [None, None]
+    assert noted(balancer) == [Note("r2", paid=True)] * 2
     balancer.drain(POOLS, HOST, deadline_s=20)
-    assert noted(balancer) == ["", ""]
+    assert noted(balancer) == [Note("r2", paid=True)] * 2
+
+
+def test_a_note_of_a_server_that_a_person_put_back_is_struck(place: Place, balancer: Balancer) -> None:
+    """By who meets it; nothing else changes by that."""
+    balancer.keep_out(POOLS, HOST, run="r1", deadline_s=20)
+    place.operator(HOST, "ready")
+    assert noted(balancer) == [Note("r1")] * 2
+    balancer.forget(POOLS, HOST)
+    assert noted(balancer) == [Note("r1", paid=True)] * 2
+    assert traffic(balancer) == [Traffic.UP] * 2
 
 
 def test_who_is_in_maintenance_is_out_already(place: Place, balancer: Balancer) -> None:

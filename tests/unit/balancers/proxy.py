@@ -24,6 +24,17 @@ class Proxy:
         self.notes: dict[str, str] = {}
         self.keeps_notes = True
 
+    def part(self, command: str) -> str:
+        """One of several commands in a line."""
+        if not command.startswith(("experimental-mode", "set var")):
+            return self.exchange(command)
+        if not self.keeps_notes:
+            return UNKNOWN
+        if command.startswith("set var"):
+            _, _, name, value = command.split()
+            self.notes[name] = value.removeprefix("str(").removesuffix(")")
+        return "\n"
+
     def noted(self, name: str) -> str:
         if not self.keeps_notes:
             return UNKNOWN
@@ -37,12 +48,7 @@ class Proxy:
         if command.startswith("get var "):
             return "".join(self.noted(part.split()[-1]) for part in command.split("; "))
         if command.startswith("experimental-mode on; set var "):
-            _, note, *rest = command.split("; ")
-            if self.keeps_notes:
-                _, _, name, value = note.split()
-                self.notes[name] = value.removeprefix("str(").removesuffix(")")
-            reply = "\n\n" if self.keeps_notes else UNKNOWN * 2
-            return "".join([reply, *map(self.exchange, rest)])
+            return "".join(map(self.part, command.split("; ")))
         self.commands.append(command)
         if self.refuse:
             return f"{self.refuse}\n\n"

@@ -2,69 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from fleetdeploy.balancers.haproxy import HAProxy, notes
-from fleetdeploy.domain.observed import Traffic
+from fleetdeploy.domain.observed import Note, Traffic
+from fleetdeploy.errors import BalancerFailed
 from tests.simulation.clock import VirtualClock
 
 from .proxy import POOLS, Proxy, traffic
 
-
-def noted(balancer: HAProxy, server: str) -> list[str | None]:
-    return [member.noted for member in balancer.members(POOLS) if member.server == server]
+RUN = "20261123T010203Z-ab12"
 
 
-def test_a_note_is_taken_away_together_with_the_drain(proxy: Proxy, balancer: HAProxy) -> None:
-    """In one exchange with the order that puts the server back, so that nothing can come between the two."""
-    asked: list[str] = []
-    exchange = proxy.exchange
-    watched = HAProxy(lambda command: (asked.append(command), exchange(command))[1], host="lb", clock=VirtualClock())
-    watched.keep_out(POOLS, "h1", run="20261123T0102-ab", deadline_s=1)
-    assert noted(balancer, "h1") == ["20261123T0102-ab"] * 2
-    assert noted(balancer, "h2") == [None] * 2
-    asked.clear()
-    watched.undrain(POOLS, "h1", deadline_s=1)
-    ready = [command for command in asked if "state ready" in command]
-    assert [command.partition("; ")[0] for command in ready] == ["experimental-mode on"] * 2
-    proxy.admin["rest", "h1"] = proxy.admin["grpc", "h1"] = "drain"
-    assert noted(balancer, "h1") == ["", ""]
+def of(balancer: HAProxy, server: str) -> list[Note | None]:
+    """Pool by pool."""
+    return [member.note for member in balancer.noted(POOLS) if member.server == server]
+
+
+def overheard(proxy: Proxy) -> tuple[HAProxy, list[str]]:
+    """A client, and every line that it sends."""
+    lines: list[str] = []
+    return HAProxy(lambda line: (lines.append(line), proxy.exchange(line))[1], host="lb", clock=VirtualClock()), lines
+
+
+def test_a_note_comes_and_ends_together_with_its_drain(proxy: Proxy) -> None:
+    """In one exchange with the order, so that a controller may die between any two of them."""
+    balancer, lines = overheard(proxy)
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    assert (of(balancer, "h1"), of(balancer, "h2")) == ([Note(RUN)] * 2, [None] * 2)
+    balancer.undrain(POOLS, "h1", deadline_s=1)
+    assert of(balancer, "h1") == [Note(RUN, paid=True)] * 2
+    orders = [line for line in lines if "set server" in line]
+    assert len(orders) == 4
+    assert all(line.startswith("experimental-mode on; ") and "set var" in line for line in orders)
+    balancer.undrain(POOLS, "h1", deadline_s=1)
+    assert sum("set var" in line for line in lines) == 4, "once is enough"
 
 
 def test_a_haproxy_without_variables_does_all_the_same_without_notes(proxy: Proxy, balancer: HAProxy) -> None:
     """One before 2.4 keeps a server out and puts it back; what it says about commands that it lacks is no error."""
     proxy.keeps_notes = False
-    balancer.keep_out(POOLS, "h1", run="r1", deadline_s=1)
-    assert (traffic(balancer, "h1"), noted(balancer, "h1")) == ([Traffic.DRAINED] * 2, [None] * 2)
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    assert (traffic(balancer, "h1"), of(balancer, "h1")) == ([Traffic.DRAINED] * 2, [None] * 2)
     balancer.undrain(POOLS, "h1", deadline_s=1)
+    assert traffic(balancer, "h1") == [Traffic.UP] * 2
+    assert proxy.commands == [f"set server {pool}/h1 state {state}" for state in ("drain", "ready") for pool in POOLS]
+
+
+def test_what_was_refused_is_not_noted(proxy: Proxy, balancer: HAProxy) -> None:
+    """HAProxy sets the variable and refuses the order behind it: whoever drains that server later is not that run."""
+    proxy.refuse = "Permission denied"
+    with pytest.raises(BalancerFailed):
+        balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    assert of(balancer, "h1") == [Note(RUN, paid=True), None]
+
+
+def test_who_is_asked_for_members_alone_is_asked_once(proxy: Proxy) -> None:
+    """A drain is waited for in many such looks."""
+    balancer, lines = overheard(proxy)
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    lines.clear()
+    assert {member.note for member in balancer.members(POOLS)} == {None}
+    assert lines == ["show stat"]
+
+
+def test_a_note_that_outlived_its_drain_is_struck(proxy: Proxy, balancer: HAProxy) -> None:
+    """It says from then on that its debt is over; a server without one gets none."""
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    for pool in POOLS:
+        proxy.admin[pool, "h1"] = "ready"
+    for server in ("h1", "h2"):
+        balancer.forget(POOLS, server)
+    assert (of(balancer, "h1"), of(balancer, "h2")) == ([Note(RUN, paid=True)] * 2, [None] * 2)
     assert traffic(balancer, "h1") == [Traffic.UP] * 2
 
 
-def test_where_nobody_is_drained_nothing_more_is_asked(proxy: Proxy) -> None:
-    """Who serves is one question."""
-    asked: list[str] = []
-    watched = HAProxy(
-        lambda command: (asked.append(command), proxy.exchange(command))[1], host="lb", clock=VirtualClock()
-    )
-    watched.members(POOLS)
-    assert asked == ["show stat"]
+def many(noted: bool) -> tuple[Callable[[str], str], list[str]]:
+    """A HAProxy with a note of every server that it is asked about, or that never had one."""
+    lines: list[str] = []
+
+    def exchange(line: str) -> str:
+        lines.append(line)
+        if not noted:
+            return "Variable not found.\n\n" * len(line.split("; "))
+        return "".join(f"{part.split()[-1]}: type=str value=<r1>\n" for part in line.split("; "))
+
+    return exchange, lines
+
+
+PLACES = [(f"a_pool_with_a_long_name_{at}", f"server-{at}.example.org") for at in range(1000)]
 
 
 def test_notes_of_many_are_asked_for_in_lines_that_haproxy_reads() -> None:
-    """Its buffer holds 16 KiB: a thousand drained servers are more than one line."""
-    places = [(f"a_pool_with_a_long_name_{at}", f"server-{at}.example.org") for at in range(1000)]
-    asked: list[str] = []
-
-    def exchange(command: str) -> str:
-        asked.append(command)
-        return "".join(f"{part.split()[-1]}: type=str value=<r1>\n" for part in command.split("; "))
-
-    assert notes.read(exchange, places) == dict.fromkeys(places, "r1")
-    assert max(map(len, asked)) < 16_000
+    """Its buffer holds 16 KiB: a thousand servers are more than one line."""
+    exchange, lines = many(noted=True)
+    assert notes.read(exchange, PLACES) == dict.fromkeys(PLACES, Note("r1"))
+    assert max(map(len, lines)) < 16_000
 
 
-@pytest.mark.parametrize("run", ["r1); set server rest/h1 state ready; x(", "a b", "ü"])
+def test_where_nothing_was_ever_noted_one_question_is_enough() -> None:
+    """However many servers there are."""
+    exchange, lines = many(noted=False)
+    assert notes.read(exchange, PLACES) == {}
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("run", ["r1); set server rest/h1 state ready; x(", "a b", "ü", "", "-r1"])
 def test_nothing_but_a_run_is_noted(run: str) -> None:
-    """What could be a command of its own never becomes part of one."""
+    """What could be a command of its own, or another note, never becomes part of one."""
     with pytest.raises(ValueError, match="is no run"):
-        notes.taking("rest", "h1", run)
+        notes.write(("rest", "h1"), Note(run))

@@ -12,12 +12,11 @@ from simulation.debts import SimDebts
 from simulation.model_server import Quality
 from simulation.rollback import back_plays, rollback
 from simulation.wire import Killed, Trouble
-from simulation.world import POOLS, SERVICE, Serving, World, converged
+from simulation.world import SERVICE, Serving, World, converged
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.playbook import Quantity
 from fleetdeploy.domain.service import DesiredService
-from fleetdeploy.rollout.debt.drains import Drains
 
 from .fleets import NEW_IMAGE, V1, V2, dangers, new, settled, spoil
 
@@ -267,8 +266,10 @@ class Cut:
         proven = proven and files.release is not None and files.release.container["image"] == goal.wish.image
         wanted = tuple((model.name, model.wanted) for model in goal.models)
         there = (now.versions, now.image, files.config_text) == (wanted, goal.wish.image, goal.config_text)
-        remembered = Drains(place.debts).by(sim_host(name)) or any(world.noted(pool, name) for pool in POOLS)
-        marked = files.drained_by is not None or bool(remembered)
+        debt = place.debts.of(sim_host(name))
+        paid = {note.run for (_, server), note in world.notes.items() if server == name and note.paid}
+        owes = debt is not None and debt.drained and debt.run not in paid
+        marked = files.drained_by is not None or owes or world.kept_out(name)
         if proven and there:
             return [("undrain",)] if marked else [()]
         if there and not marked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -84,7 +85,8 @@ def not_told(run: Run, maintained: Collection[str]) -> list[str]:
     return [
         f"{name} is {ended[name].state.value} and was left in maintenance: {run.last_line}"
         for name in met & set(maintained) & set(ended)
-        if ended[name].state not in FAILURES or f"{name} left in maintenance" not in run.last_line
+        if ended[name].state not in FAILURES
+        or not re.search(rf"{name} left (drained or )?in maintenance", run.last_line)
     ]
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
 from simulation.controller import sim_host
 from simulation.debts import SimDebts
 from simulation.world import POOLS
 
-from fleetdeploy.domain.observed import PoolMember, Traffic
+from fleetdeploy.domain.observed import Note, PoolMember, Traffic
 from fleetdeploy.errors import BalancerFailed
 from fleetdeploy.rollout.debt.drains import Drains
 from fleetdeploy.rollout.debt.ledger import Debt, address_of
@@ -26,23 +27,33 @@ class Balancers:
     said: Sequence[PoolMember] = ()
     silent: bool = False
     asked: int = 0
+    struck: list[tuple[str, str]] = field(default_factory=list)
 
     def balancer(self, _: object) -> Balancers:
         return self
 
-    def members(self, _: Sequence[str]) -> Sequence[PoolMember]:
+    def noted(self, _: Sequence[str]) -> Sequence[PoolMember]:
         self.asked += 1
         if self.silent:
             raise BalancerFailed("the socket is gone")
         return self.said
+
+    def forget(self, pools: Sequence[str], server: str) -> None:
+        self.struck += [(pool, server) for pool in pools]
 
 
 def hear(drains: Drains, balancers: Balancers, *hosts: Any) -> frozenset[str]:
     return drains.hear(hosts or (HOST,), balancers)  # type: ignore[arg-type]
 
 
-def member(noted: str | None, *, pool: str = POOLS[0], traffic: Traffic = Traffic.DRAINED) -> PoolMember:
-    return PoolMember(pool, "gpu1", traffic, 0, 100, noted=noted)
+def member(note: str | None, *, pool: str = POOLS[0], traffic: Traffic = Traffic.DRAINED) -> PoolMember:
+    """``note`` is a run, behind a minus where its debt is paid."""
+    told = Note(note.removeprefix("-"), note.startswith("-")) if note else None
+    return PoolMember(pool, "gpu1", traffic, 0, 100, note=told)
+
+
+def owing(run: str = "mine") -> Drains:
+    return Drains(SimDebts(kept={OWED.address: replace(OWED, run=run)}))
 
 
 def test_what_is_noted_is_forgotten_with_the_debt() -> None:
@@ -56,34 +67,58 @@ def test_what_is_noted_is_forgotten_with_the_debt() -> None:
 
 def test_a_silent_balancer_says_nothing() -> None:
     """Then the ledger's word stands, and whoever needs the balancer tells of it."""
-    drains = Drains(SimDebts(kept={OWED.address: OWED}))
+    drains = owing()
     assert hear(drains, Balancers(silent=True)) == frozenset()
     assert drains.by(HOST) == "mine"
 
 
 def test_pools_that_are_not_the_hosts_say_nothing() -> None:
     """A server of that name in another pool may be anybody's."""
-    drains = Drains(SimDebts())
-    assert hear(drains, Balancers([member("theirs"), member(None, pool="batch")])) == {"gpu1"}
+    assert hear(Drains(SimDebts()), Balancers([member("theirs"), member(None, pool="batch")])) == {"gpu1"}
     assert hear(Drains(SimDebts()), Balancers([member("theirs", pool="batch")])) == frozenset()
 
 
-def test_only_a_drain_has_a_note_that_counts() -> None:
-    """One that outlived its drain is no word on a host that gets its requests."""
-    assert hear(Drains(SimDebts()), Balancers([member("theirs", traffic=Traffic.UP)])) == frozenset()
+@pytest.mark.parametrize("other", [None, "-theirs"], ids=["no note", "a paid one"])
+def test_a_drain_without_a_note_of_its_own_may_be_a_persons(other: str | None) -> None:
+    """In one of its pools is enough: a host is put back in all of them. One that is up elsewhere is no such case."""
+    members = [member("theirs"), member(other, pool=POOLS[1])]
+    assert hear(Drains(SimDebts()), Balancers(members)) == frozenset()
+    up = [members[0], replace(members[1], traffic=Traffic.UP)]
+    assert hear(Drains(SimDebts()), Balancers(up)) == {"gpu1"}
 
 
-def test_a_note_that_was_taken_away_ends_what_the_ledger_says() -> None:
-    """A drain of today is not the one that was remembered."""
-    drains = Drains(SimDebts(kept={OWED.address: OWED}))
-    assert hear(drains, Balancers([member("")])) == {"gpu1"}
-    assert drains.by(HOST) == ""
+@pytest.mark.parametrize("traffic", [Traffic.UP, Traffic.DOWN])
+def test_a_note_that_outlived_its_drain_is_struck(traffic: Traffic) -> None:
+    """It is no word on a host that somebody put back, and shall be none on the next drain, which is a person's."""
+    drains, balancers = Drains(SimDebts()), Balancers([member("theirs", traffic=traffic)])
+    assert hear(drains, balancers) == frozenset()
+    drains.strike(balancers)  # type: ignore[arg-type]
+    assert balancers.struck == [(POOLS[0], "gpu1")]
+    drains.strike(balancers)  # type: ignore[arg-type]
+    assert len(balancers.struck) == 1
+
+
+@pytest.mark.parametrize("traffic", [Traffic.MAINTENANCE, Traffic.DRAINED])
+def test_a_note_whose_drain_is_there_or_may_be_is_not_struck(traffic: Traffic) -> None:
+    """Beneath a person's maintenance a drain may lie."""
+    drains, balancers = Drains(SimDebts()), Balancers([member("theirs", traffic=traffic)])
+    hear(drains, balancers)
+    drains.strike(balancers)  # type: ignore[arg-type]
+    assert balancers.struck == []
+
+
+def test_a_paid_note_ends_only_its_own_debt() -> None:
+    """The ledger is not believed of a run whose debt somebody paid; of any other, which may be a newer one, it is."""
+    for run, by in (("mine", ""), ("newer", "newer")):
+        drains = owing(run)
+        hear(drains, Balancers([member("-mine")]))
+        assert drains.by(HOST) == by
 
 
 def test_what_is_known_already_is_no_news() -> None:
-    """The controller that made the debt looks at no host twice."""
-    assert hear(Drains(SimDebts(kept={OWED.address: OWED})), Balancers([member("mine")])) == frozenset()
-    assert hear(Drains(SimDebts()), Balancers([member("")])) == frozenset()
+    """The controller that made the debt plans no host twice."""
+    assert hear(owing(), Balancers([member("mine")])) == frozenset()
+    assert hear(Drains(SimDebts()), Balancers([member("-mine")])) == frozenset()
 
 
 def test_each_balancer_is_asked_once() -> None:

@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 from simulation.controller import Run, deploy, desired, plays
 from simulation.debts import SimDebts
+from simulation.model_server import Quality
 from simulation.wire import Killed, Trouble
 from simulation.world import POOLS, World, converged
 
 from fleetdeploy.domain.events import Event, Kind
-from fleetdeploy.domain.playbook import Quantity
+from fleetdeploy.domain.playbook import OnFailure, Quantity
 
 from .fleets import V1, V2, V3, dangers, settled
 
@@ -158,7 +159,7 @@ def test_a_plan_foresees_what_a_run_does() -> None:
     (service,) = run.plan.hosts["gpu2"].services
     assert service.undrain
     assert (debts.kept, world.notes) == ({}, before)
-    assert first.events[0].run in set(before.values())
+    assert {note.run for note in before.values()} == {first.events[0].run}
 
 
 def test_version_1_is_never_served_again_by_who_was_left_behind() -> None:
@@ -167,3 +168,99 @@ def test_version_1_is_never_served_again_by_who_was_left_behind() -> None:
     run = deploy(world, V1, debts=SimDebts())
     assert run.code == 0, run.last_line
     assert (converged(world, V1), drained(world)) == ([], set())
+
+
+def gone_back(debts: SimDebts) -> World:
+    """The fleet left version 2 again while gpu2 was away: gpu2 has what it shall have, and is out all the same."""
+    world, _ = left_behind(debts)
+    world.hosts["gpu2"].reachable = False
+    assert deploy(world, V1, debts=debts, allow_unreachable=True, run_plays=TWO_OUT).code == 8
+    world.hosts["gpu2"].reachable = True
+    return world
+
+
+def test_who_is_out_with_nothing_else_to_do_comes_back() -> None:
+    """Another controller's run that finds everything as it is wanted sees the note all the same."""
+    world = gone_back(SimDebts())
+    run = deploy(world, V1, debts=SimDebts())
+    assert run.code == 0, run.last_line
+    assert drained(world) == set()
+    assert deploy(world, V1, debts=SimDebts()).acts == []
+
+
+def test_without_a_drain_of_its_own_a_dead_run_leaves_the_note() -> None:
+    """Where the playbook drains nobody the host never gets a mark: whatever call the paying run died at, one that knows
+    nothing of it finds the note.
+    """
+    bound = tuple(
+        replace(play, calls=tuple(call for call in play.calls if call.task.name != "drain")) for play in plays(THREE)
+    )
+    start, _ = left_behind(SimDebts())
+    calls = deploy(start.copy(), V2, debts=SimDebts(), run_plays=bound).calls
+    wrong = []
+    for at in range(1, len(calls) + 1):
+        world = start.copy()
+        with pytest.raises(Killed):
+            deploy(world, V2, debts=SimDebts(), run_plays=bound, trouble=Trouble("kill", at), owner="second@there")
+        world.clock.skip(600.0)
+        run = deploy(world, V2, debts=SimDebts(), run_plays=bound, owner="third@there")
+        if run.code or drained(world) or converged(world, V2):
+            wrong.append((at, calls[at - 1], run.last_line, drained(world)))
+    assert wrong == []
+
+
+def test_a_note_that_a_person_ended_is_no_word_on_the_next_drain() -> None:
+    """Maintenance and `ready` end our drain and leave the note: the next run strikes it, and a drain days later is the
+    person's whose it is.
+    """
+    world = gone_back(SimDebts())
+    world.drained.clear()
+    assert deploy(world, V1, debts=SimDebts()).code == 0
+    by_hand(world, "gpu2")
+    run = deploy(world, V2, debts=SimDebts())
+    assert run.code == 5
+    assert drained(world) == {"gpu2"}
+
+
+def test_a_plan_strikes_no_note() -> None:
+    """It changes nothing anywhere."""
+    world = gone_back(SimDebts())
+    world.drained.clear()
+    before = dict(world.notes)
+    run = deploy(world, V1, debts=SimDebts(), check=True)
+    assert (world.notes, run.acts) == (before, [])
+
+
+@pytest.mark.parametrize("keeps_notes", [True, False])
+def test_a_debt_made_anew_is_believed_whatever_was_paid_before(*, keeps_notes: bool) -> None:
+    """Also where its own note could not be written, and the balancer still has that of the debt that was paid."""
+    debts = SimDebts()
+    world, _ = left_behind(debts)
+    assert deploy(world, V2, debts=debts).code == 0
+    world.hosts["gpu2"].reachable = False
+    world.keeps_notes = keeps_notes
+    assert deploy(world, V3, debts=debts, allow_unreachable=True, run_plays=TWO_OUT).code == 8
+    world.hosts["gpu2"].reachable, world.keeps_notes = True, True
+    assert deploy(world, V3, debts=debts).code == 0
+    assert drained(world) == set()
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same controller", "another one"])
+def test_who_was_taken_back_to_what_is_old_gets_no_request_with_it(*, same: bool) -> None:
+    """It paid, was taken back by `revert_all`, and fails once more: it stays out, whoever tries, as the others have
+    left its release.
+    """
+    debts = SimDebts()
+    world, _ = left_behind(debts)
+    world.hosts["gpu3"].quality["ranker", 3] = Quality.WRONG
+    back = plays(THREE, on_failure=OnFailure.REVERT_ALL, max_unavailable=Quantity(2))
+    assert deploy(world, V3, debts=debts, run_plays=back).code in {3, 4}
+    assert drained(world) == {"gpu2"}
+    world.hosts["gpu3"].quality.clear()
+    world.hosts["gpu2"].quality["ranker", 2] = Quality.WRONG
+    run = deploy(world, V2, debts=debts if same else SimDebts())
+    assert run.code != 0
+    assert not world.gets_requests("gpu2")
+    world.hosts["gpu2"].quality.clear()
+    assert deploy(world, V2, debts=SimDebts()).code == 0
+    assert (converged(world, V2), drained(world)) == ([], set())

@@ -95,8 +95,10 @@ def test_a_server_that_began_anew_counts_from_nothing() -> None:
     assert told["requests"] == 10
 
 
-def test_a_silent_server_is_asked_less_often_and_nothing_is_lost() -> None:
-    """Its failure is silent and keeps nobody else's numbers back; the next sample that works tells all that came."""
+def test_a_silent_server_is_asked_less_often_and_is_no_spike_later() -> None:
+    """Its failure is silent and keeps nobody else's numbers back; what came meanwhile is not told as if it had come
+    within one round.
+    """
     watch = Watch("gpu1", "gpu2")
     watch.sample()
     watch.world.hosts["gpu1"].reachable = False
@@ -108,7 +110,10 @@ def test_a_silent_server_is_asked_less_often_and_nothing_is_lost() -> None:
     assert (watch.asked.count("gpu1"), watch.asked.count("gpu2")) == (1 + 2, 5)
     watch.world.hosts["gpu1"].reachable = True
     (told,) = watch.sample(60)
-    assert told["requests"] == 100
+    assert told["requests"] == 0
+    watch.server("gpu1").serve(7)
+    (told,) = watch.sample(60)
+    assert told["requests"] == 7
 
 
 def test_nobody_is_connected_to_for_it() -> None:
