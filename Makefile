@@ -41,8 +41,8 @@ seeded: packages $(DEV) ## known bugs put into the product, each of which the te
 upstream: packages $(DEV) ## tensorflow/serving's own test against the stand-in; TFS_CHECKOUT=DIR names a checkout
 	$(BIN)/python -m pytest tests/upstream
 
-fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy; two labs at a time (root)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/fleet
+fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy; three labs at a time (root)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/fleet
 
 soak: export FLEETDEPLOY_EXAMPLES ?= 40
 soak: packages $(DEV) ## 2,000 examples of each property, 500 lives of a fleet, 120 races of two controllers (root); hours; FLEETDEPLOY_EXAMPLES=40 scales them
