@@ -27,8 +27,8 @@ class HostOutcome:
     """``untouched`` is true while nothing was changed on the host; ``activated`` once it serves something new;
     ``mixed`` when what it serves is not what it served before and not what it shall serve, or is not known. One that
     went well is ``taken_back`` where it was reverted, or could not be, because another one failed; one that was skipped
-    is ``as_wanted`` where it serves what it shall all the same. One that the run could not take out or put back because
-    somebody else keeps it out of its balancer is ``withheld``: by what, as in "left in maintenance".
+    or failed is ``as_wanted`` where it serves what it shall all the same. One that the run could not take out or put
+    back because somebody else keeps it out of its balancer is ``withheld``: by what, as in "left in maintenance".
     """
 
     host: str

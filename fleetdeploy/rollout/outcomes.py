@@ -66,21 +66,24 @@ def closed(
     """A host's outcome at the end of a run that ended early, and ``why`` it did, "" for one that did not: hosts that it
     never came to, or only put files on, were skipped. By what was ``planned`` as the run began one that needed nothing
     is fine, whether the run came to it or not; so is one that had nothing to be switched over, once it has its files
-    and was ``put_back`` into its balancer. One that lacked neither, but was to be tidied up, was skipped as it serves.
+    and was ``put_back`` into its balancer. One that lacked neither, but was to be tidied up, was skipped as it serves,
+    or failed at that.
     """
     found = outcome or HostOutcome(name, HostState.OK)
-    if not why:
-        return found
     services = planned.services if planned else ()
     switches = any(item.activation is not Activation.NOTHING for item in services)
     out = any(item.undrain for item in services) and not put_back
+    lacks_nothing = bool(services) and not switches and not out
+    if found.state is HostState.FAILED:
+        return replace(found, as_wanted=lacks_nothing and not found.mixed)
+    if not why:
+        return found
     if found.state is HostState.OK and planned is not None and planned.changed:
         found = replace(found, state=HostState.SKIPPED, reason=why)
     elif found.state is HostState.CHANGED and not found.activated and (switches or out):
         found = replace(found, state=HostState.SKIPPED, reason=f"prepared, not switched over: {why}")
     elif found.state is HostState.SKIPPED and put_back and not switches:
         found = replace(found, state=HostState.CHANGED, reason="")
-    lacks_nothing = bool(services) and not switches and not out
     return replace(found, as_wanted=found.state is HostState.SKIPPED and lacks_nothing)
 
 

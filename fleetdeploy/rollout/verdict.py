@@ -73,8 +73,12 @@ class _Ended:
     @property
     def behind(self) -> list[str]:
         """Those that were to be switched over, or put back, and are not."""
-        left_out = self.those(lambda item: item.state is HostState.SKIPPED and not item.as_wanted)
-        return [name for name in (*self.failed, *left_out) if not self.hosts[name].activated]
+        left_out = self.those(lambda item: item.state is HostState.SKIPPED)
+        return [
+            name
+            for name in (*self.failed, *left_out)
+            if not self.hosts[name].activated and not self.hosts[name].as_wanted
+        ]
 
     @property
     def blame(self) -> str:
@@ -165,7 +169,7 @@ _ENDS: tuple[tuple[Callable[[_Ended], object], Callable[[_Ended], _End]], ...] =
     (lambda run: run.interrupted, _interrupted),
     (lambda run: run.held and not run.failed, _held),
     (lambda run: run.behind and run.activated, _mixed),
-    (lambda run: run.behind, _as_before),
+    (lambda run: run.behind or (run.failed and not run.activated), _as_before),
     (lambda run: run.failed or (run.stopped and run.activated), _late),
     (lambda run: run.stopped, _stopped),
     (lambda _: True, _well),

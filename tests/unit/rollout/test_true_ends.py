@@ -246,6 +246,24 @@ def test_who_was_only_to_be_tidied_up_does_not_make_the_fleet_mixed() -> None:
     assert (run.code, run.last_line) == (4, f"{said}mend it, then: fleetdeploy deploy")
 
 
+@pytest.mark.parametrize(("others", "code"), [(V1, 4), (V2, 3)], ids=["one is switched over", "nobody is"])
+def test_who_fails_while_it_is_tidied_up_does_not_make_the_fleet_mixed(others: DesiredService, code: int) -> None:
+    """It serves what it shall: the run failed after every host was switched over, or with every host as it was."""
+    world = settled(*THREE)
+    assert deploy(world, {**dict.fromkeys(THREE, V2), "gpu1": others}).code == 0
+    there = world.hosts["gpu3"].directory(SERVICE).versions["ranker"]
+    there[9] = replace(there[2], number=9)
+    bad = Trouble("bug", 1, count="files.remove_versions")
+    run = deploy(world, V2, trouble=bad)
+    assert states(run)["gpu3"] is HostState.FAILED
+    assert run.code == code, run.last_line
+    told = (
+        "gpu3, after every host was switched over; mend it" if code == 4 else "every host serves what it served before"
+    )
+    assert told in run.last_line
+    assert "mixed" not in run.last_line
+
+
 OTHER, OTHER_POOLS = "tagging", ("tagging_rest",)
 
 
