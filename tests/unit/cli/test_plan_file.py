@@ -317,4 +317,4 @@ def test_the_wire_is_idle_while_a_file_is_refused(project: Project) -> None:
     refused(project, path)
     (wire,) = project.wires
     assert isinstance(wire, Wire)
-    assert {method for _, method in wire.calls} <= {"observe", "balancer.members"}
+    assert {method for _, method in wire.calls} <= {"observe", "balancer.members", "balancer.noted"}
