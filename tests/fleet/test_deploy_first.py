@@ -140,14 +140,18 @@ def test_the_same_deploy_again_changes_nothing(lab: Lab, done: Project) -> None:
 
 
 def test_a_run_without_work_costs_one_connection_and_one_command_a_host(lab: Lab, done: Project) -> None:
-    """A run with nothing to do logs in to each host once, runs one command there, and leaves the balancer alone."""
+    """A run with nothing to do logs in to each host once and runs one command there; of the balancer's host it asks the
+    balancer alone, who serves and whom it keeps out for a run.
+    """
     logs = {host: SshdLog(lab, host) for host in lab.hosts}
     done.deploy()
     for host in machines(lab):
         log = logs[host].read()
         assert (log.connections, log.logins, log.commands) == (1, 1, 1), log.text
         assert log.channels == ["session"], log.text
-    assert logs["lb"].read().text == ""
+    log = logs["lb"].read()
+    assert (log.connections, log.logins, log.commands) == (1, 1, 0), log.text
+    assert log.channels == ["direct-streamlocal@openssh.com"] * 2, log.text
 
 
 def test_a_quiet_run_without_work_prints_nothing_but_failures(done: Project) -> None:
