@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from fleetdeploy.domain.inventory import BalancerWish, Host
-from fleetdeploy.domain.observed import Absent, ObservedHost, PoolMember, Present, Traffic, Unknown
+from fleetdeploy.domain.inventory import Host
+from fleetdeploy.domain.observed import Absent, ObservedHost, Present, Traffic, Unknown
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.planning.host import out_of_service
+from fleetdeploy.rollout.pool_members import members_of
 
 
 @dataclass(frozen=True)
@@ -94,22 +95,5 @@ def traffic_of(hosts: Mapping[str, Host], fleet: Fleet) -> Mapping[str, frozense
 
     Raises BalancerFailed or Unreachable when one cannot be asked.
     """
-    pools: dict[tuple[str, ...], set[str]] = {}
-    wishes: dict[tuple[str, ...], BalancerWish] = {}
-    for host in hosts.values():
-        if wish := host.balancer:
-            wishes.setdefault(wish.place, wish)
-            pools.setdefault(wish.place, set()).update(wish.all_pools)
-    members: dict[tuple[tuple[str, ...], str], list[PoolMember]] = {}
-    for key, wish in wishes.items():
-        for member in fleet.balancer(wish).members(tuple(sorted(pools[key]))):
-            members.setdefault((key, member.server), []).append(member)
-    return {
-        name: frozenset(
-            member.traffic
-            for wish in filter(None, [host.balancer])
-            for member in members.get((wish.place, wish.server), ())
-            if member.pool in wish.all_pools
-        )
-        for name, host in hosts.items()
-    }
+    members = members_of(hosts, lambda wish, pools: fleet.balancer(wish).members(pools))
+    return {name: frozenset(member.traffic for member in own) for name, own in members.items()}

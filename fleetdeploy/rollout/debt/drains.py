@@ -4,7 +4,7 @@ balancer has of it, which runs of other controllers leave there as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from fleetdeploy.domain.observed import PoolMember, Traffic
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.errors import HostError
 from fleetdeploy.rollout.debt.ledger import Debts, address_of
+from fleetdeploy.rollout.pool_members import members_of
 
 _DRAINED = frozenset({Traffic.DRAINING, Traffic.DRAINED})
 
@@ -41,34 +42,26 @@ class Drains:
 
         One that cannot be asked says nothing here; whoever needs it tells of that.
         """
-        pools: dict[tuple[str, ...], set[str]] = {}
-        behind: dict[tuple[str, ...], list[tuple[Host, BalancerWish]]] = {}
-        for host in hosts:
-            if (wish := host.balancer) is not None:
-                pools.setdefault(wish.place, set()).update(wish.all_pools)
-                behind.setdefault(wish.place, []).append((host, wish))
-        news = set()
-        for place, its in behind.items():
-            of: dict[str, list[PoolMember]] = {}
-            with suppress(HostError):
-                for member in fleet.balancer(its[0][1]).noted(tuple(sorted(pools[place]))):
-                    of.setdefault(member.server, []).append(member)
-            for host, wish in its:
-                before = self.by(host)
-                self._note(host, wish, [item for item in of.get(wish.server, ()) if item.pool in wish.all_pools])
-                if self.by(host) != before:
-                    news.add(host.name)
-        return frozenset(news)
 
-    def _note(self, host: Host, wish: BalancerWish, members: Iterable[PoolMember]) -> None:
-        members = tuple(members)
+        def ask(wish: BalancerWish, pools: Sequence[str]) -> Sequence[PoolMember]:
+            with suppress(HostError):
+                return fleet.balancer(wish).noted(pools)
+            return ()
+
+        by_name = {host.name: host for host in hosts if host.balancer is not None}
+        before = {name: self.by(host) for name, host in by_name.items()}
+        for name, members in members_of(by_name, ask).items():
+            self._note(by_name[name], members)
+        return frozenset(name for name, host in by_name.items() if self.by(host) != before[name])
+
+    def _note(self, host: Host, members: Sequence[PoolMember]) -> None:
         self.paid[address_of(host)] = frozenset(item.note.run for item in members if item.note and item.note.paid)
         drained = [item for item in members if item.traffic in _DRAINED]
         runs = {item.note.run if item.note and not item.note.paid else "" for item in drained}
         if runs and "" not in runs:  # in a pool without a note it may be a person's
             self.kept_out[address_of(host)] = max(runs)
-        if stale := tuple(_outlived(members)):
-            self.stale.append((wish, stale))
+        if host.balancer and (stale := tuple(_outlived(members))):
+            self.stale.append((host.balancer, stale))
 
     def strike(self, fleet: Fleet) -> None:
         """Take back notes that outlived their drains, so that the next drain, a person's, is not taken for a run's.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fleetdeploy.domain.inventory import BalancerWish, Host
 from fleetdeploy.domain.measured import PoolLoad
 from fleetdeploy.domain.protocols import Clock, Fleet
+from fleetdeploy.rollout.pool_members import each_balancer
 from fleetdeploy.rollout.traffic.source import EVERY_S, Counted, Told
 
 MOST_PAUSE_S = 60.0
@@ -62,16 +63,12 @@ class OfBalancer:
 
 def balancers_of(hosts: Iterable[Host]) -> tuple[OfBalancer, ...]:
     """The balancers of these hosts. A pool of which several have one of that name is told with its balancer's."""
-    pools: dict[tuple[str, str, str], dict[str, str]] = {}
-    wishes: dict[tuple[str, str, str], BalancerWish] = {}
-    for host in hosts:
-        if (wish := host.balancer) is not None and wish.all_pools:
-            key = wish.place
-            wishes.setdefault(key, wish)
-            pools.setdefault(key, {}).update((name, name) for name in wish.all_pools)
-    times = Counter(name for names in pools.values() for name in names)
-    ambiguous = len({place for _, place, _ in pools}) < len(pools)
-    for (_, place, socket), names in pools.items():
-        balancer = f"{place}:{socket}" if ambiguous else place
-        names.update((name, f"{name} on {balancer}") for name in names if times[name] > 1)
-    return tuple(OfBalancer(wishes[key], names) for key, names in pools.items())
+    found = [(wish, pools) for wish, pools in each_balancer(hosts) if pools]
+    times = Counter(name for _, pools in found for name in pools)
+    ambiguous = len({wish.host for wish, _ in found}) < len(found)
+
+    def told(name: str, wish: BalancerWish) -> str:
+        balancer = f"{wish.host}:{wish.socket}" if ambiguous else wish.host
+        return f"{name} on {balancer}" if times[name] > 1 else name
+
+    return tuple(OfBalancer(wish, {name: told(name, wish) for name in pools}) for wish, pools in found)
