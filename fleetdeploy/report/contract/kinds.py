@@ -222,8 +222,8 @@ KINDS: Mapping[Kind, Shape] = {
     ),
     Kind.TRAFFIC_SAMPLED: Shape(
         "What balancers have counted, and servers that have no balancer and tell their metrics, about every 5 seconds "
-        "of a run that changes such hosts, and at its end. Who does not answer is left out; what they count meanwhile "
-        "is in their next sample.",
+        "of a run that changes such hosts, and at its end. Who does not answer is left out; what a balancer counts "
+        "meanwhile is in its next sample, what a server does is not told.",
         data={"pools": by_name(_POOL, "by the pool's name; behind it its balancer where several have such a pool")},
         more={"services": by_name(_SERVERS, "by the service's name, golden requests of the run included")},
     ),
