@@ -140,7 +140,7 @@ class HAProxy:
         places = [(pool, server) for pool in pools]
         for place, note in notes.read(self._exchange, places).items():
             if not note.paid:
-                self._exchange(notes.write(place, Note(note.run, paid=True)))
+                self._exchange(notes.write(place, replace(note, paid=True)))
 
     def _of(self, pools: Sequence[str], server: str) -> tuple[PoolMember, ...]:
         members = tuple(member for member in self.members(pools) if member.server == server)
@@ -175,8 +175,8 @@ class HAProxy:
             # In one exchange, so that there is neither a drain without its note nor a note that outlives its drain.
             reply = self._exchange(f"{notes.write((pool, server), note)}; {command}" if note else command).strip()
             told = True
-            if reply and note and not note.paid:
-                self.forget([pool], server)
+            if reply and note:  # HAProxy has it although it refused the order
+                self._exchange(notes.write((pool, server), replace(note, paid=not note.paid)))
             if reply:
                 raise self._failed(
                     f"HAProxy refused {command!r}: {shortened(reply, 200)}", "the socket must be of level admin"
@@ -187,7 +187,7 @@ class HAProxy:
         if run:
             return Note(run) if notes.are_kept(self._exchange, (pool, server)) else None
         there = notes.read(self._exchange, [(pool, server)]).get((pool, server)) if state == "ready" else None
-        return Note(there.run, paid=True) if there and not there.paid else None
+        return replace(there, paid=True) if there and not there.paid else None
 
     def _await(
         self,

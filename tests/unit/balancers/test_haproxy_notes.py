@@ -59,6 +59,15 @@ def test_what_was_refused_is_not_noted(proxy: Proxy, balancer: HAProxy) -> None:
     assert of(balancer, "h1") == [Note(RUN, paid=True), None]
 
 
+def test_what_is_refused_to_be_put_back_is_kept_out_as_before(proxy: Proxy, balancer: HAProxy) -> None:
+    """Its note says so: its run's ledger is believed, and another controller finds it."""
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    proxy.refuse = "Permission denied"
+    with pytest.raises(BalancerFailed):
+        balancer.undrain(POOLS, "h1", deadline_s=1)
+    assert of(balancer, "h1") == [Note(RUN)] * 2
+
+
 def test_who_is_asked_for_members_alone_is_asked_once(proxy: Proxy) -> None:
     """A drain is waited for in many such looks."""
     balancer, lines = overheard(proxy)
