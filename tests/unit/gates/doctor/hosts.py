@@ -158,3 +158,7 @@ def told(name: str, facts: HostFacts) -> tuple[Finding, ...]:
 def wrong(name: str, facts: HostFacts) -> list[tuple[Health, str]]:
     """State and sentence of everything that is not fine by one check."""
     return [(item.health, item.what) for item in told(name, facts) if item.health is not Health.OK]
+
+
+Rows = dict[str, tuple[str, HostFacts, list[tuple[Health, str]]]]
+"""By what is wrong: the check that tells it, the host, and what it tells."""
