@@ -23,12 +23,14 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(_modules()))
 
 
-def make_balancer(kind: str, exchange: Exchange, *, host: str, clock: Clock) -> Balancer:
-    """The client of a balancer on ``host``. Raises InputError for a kind that does not exist."""
+def make_balancer(kind: str, exchange: Exchange, *, host: str, clock: Clock, noting: bool = True) -> Balancer:
+    """The client of a balancer on ``host``; with ``noting`` it may keep notes there. Raises InputError for a kind that
+    does not exist.
+    """
     modules = _modules()
     if kind not in modules:
         raise InputError(f"there is no balancer kind {kind!r}", hint=f"there is {', '.join(sorted(modules))}")
-    balancer: Balancer = modules[kind].make(exchange, host=host, clock=clock)
+    balancer: Balancer = modules[kind].make(exchange, host=host, clock=clock, noting=noting)
     return balancer
 
 

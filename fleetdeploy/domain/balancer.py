@@ -41,11 +41,19 @@ class Balancer(Protocol):
         """Send no new requests to the server and wait until it has none in flight. Raises BalancerFailed."""
 
     def keep_out(
-        self, pools: Sequence[str], server: str, *, run: str, deadline_s: float, check: Callable[[], None] = nothing
+        self,
+        pools: Sequence[str],
+        server: str,
+        *,
+        run: str,
+        deadline_s: float,
+        ours: bool = False,
+        check: Callable[[], None] = nothing,
     ) -> None:
         """Send no new requests to a server that is lost; those in flight there may never end, and are not waited for.
 
-        A balancer that can, notes in the same step that ``run`` did so. Raises BalancerFailed.
+        A balancer that can, notes in the same step that ``run`` did so. A pool in which the server is drained already
+        is left as it is, for that may be a person's order, unless the drain is ``ours``. Raises BalancerFailed.
         """
 
     def undrain(
@@ -55,5 +63,7 @@ class Balancer(Protocol):
         out says from then on that this is over.
         """
 
-    def forget(self, pools: Sequence[str], server: str) -> None:
-        """Say so in the notes of a server that somebody else has put back. Raises BalancerFailed."""
+    def forget(self, pools: Sequence[str], server: str, *, run: str) -> None:
+        """Where somebody else has put the server back, say so in the notes that ``run`` left of it. Raises
+        BalancerFailed.
+        """

@@ -42,7 +42,8 @@ class DeclaredGpus:
 class BalancerWish:
     """Who sends a host its traffic: a balancer on ``host``, and the pools (backends) of each service.
 
-    ``kind`` names a file of ``fleetdeploy/balancers``; ``server`` is this host's name in every pool.
+    ``kind`` names a file of ``fleetdeploy/balancers``; ``server`` is this host's name in every pool; ``notes`` is
+    whether the balancer may keep notes of who keeps it out.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class BalancerWish:
     socket: str
     server: str
     pools: Mapping[str, tuple[str, ...]]
+    notes: bool = True
 
     @property
     def place(self) -> tuple[str, str, str]:

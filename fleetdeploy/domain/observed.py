@@ -252,3 +252,11 @@ class PoolMember:
     weight: int
     address: str = ""
     note: Note | None = None
+
+    @property
+    def outlived(self) -> bool:
+        """Whether the server gets requests, or would if it were healthy, although a note says that it is kept out.
+
+        In maintenance a drain may lie beneath.
+        """
+        return self.note is not None and not self.note.paid and self.traffic in {Traffic.UP, Traffic.DOWN}

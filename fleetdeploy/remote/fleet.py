@@ -204,7 +204,11 @@ class SshFleet:
                 f"the balancer's host {wish.host!r} is not among the fleet's hosts", hint="set `balancer.host`"
             )
         return make_balancer(
-            wish.kind, lambda command: self._exchange(host, wish.socket, command), host=wish.host, clock=self._clock
+            wish.kind,
+            lambda command: self._exchange(host, wish.socket, command),
+            host=wish.host,
+            clock=self._clock,
+            noting=wish.notes,
         )
 
     def outside(self) -> Outside:

@@ -76,6 +76,8 @@ class Executor:
         besides = {name for bound, busy in at_work for name in kept(self.plan, bound, busy)}
         if gone := self.leases.take({name for _, busy in at_work for name in busy}, besides):
             self._begin(plays, replace(found, out=found.out | gone))
+        if self.owing:
+            self.owing.go_on(self.plan, changing=any(busy for _, busy in at_work))
         for bound in plays:
             if not self._over:
                 self._guarded(bound)

@@ -37,7 +37,7 @@ def judge(
     """
     ended = _Ended(hosts, allowed, interrupted, again, stopped, held, pending, deed)
     code, text = next(told(ended) for holds, told in _ENDS if holds(ended))
-    if code in {MIXED, SOME_SKIPPED}:
+    if code != FAILED:
         text += _exposed(exposed, hosts)
     return RunOutcome(run, code, text, hosts, again if code else "")
 

@@ -45,9 +45,16 @@ class SimBalancer:
         self.wire.call(self.name, "balancer.drain", act, about=server)
 
     def keep_out(
-        self, pools: Sequence[str], server: str, *, run: str, deadline_s: float, check: Callable[[], None] = nothing
+        self,
+        pools: Sequence[str],
+        server: str,
+        *,
+        run: str,
+        deadline_s: float,
+        ours: bool = False,
+        check: Callable[[], None] = nothing,
     ) -> None:
-        act = lambda: self._keep_out(pools, server, run, deadline_s, check)  # noqa: E731
+        act = lambda: self._keep_out(pools, server, run, deadline_s, check, ours=ours)  # noqa: E731
         self.wire.call(self.name, "balancer.keep_out", act, about=server)
 
     def undrain(
@@ -56,9 +63,14 @@ class SimBalancer:
         act = lambda: self._undrain(pools, server, deadline_s, check)  # noqa: E731
         self.wire.call(self.name, "balancer.undrain", act, about=server)
 
-    def forget(self, pools: Sequence[str], server: str) -> None:
-        act = lambda: [self._settle(pool, server) for pool in pools]  # noqa: E731
+    def forget(self, pools: Sequence[str], server: str, *, run: str) -> None:
+        act = lambda: self._forget(pools, server, run)  # noqa: E731
         self.wire.call(self.name, "balancer.forget", act, about=server)
+
+    def _forget(self, pools: Sequence[str], server: str, run: str) -> None:
+        for member in self._members(pools):
+            if member.server == server and member.outlived and member.note == Note(run):
+                self._settle(member.pool, server)
 
     def _settle(self, pool: str, server: str) -> None:
         note = self.world.notes.get((pool, server))
@@ -92,10 +104,11 @@ class SimBalancer:
             raise InMaintenance(text, where=self.name, hint="set server POOL/SERVER state ready", told=told)
 
     def _keep_out(
-        self, pools: Sequence[str], server: str, run: str, deadline_s: float, check: Callable[[], None]
+        self, pools: Sequence[str], server: str, run: str, deadline_s: float, check: Callable[[], None], *, ours: bool
     ) -> None:
         self._known(pools, server)
-        for pool in pools:
+        out = [] if ours else [pool for pool in pools if self.world.traffic(pool, server) is Traffic.DRAINED]
+        for pool in [pool for pool in pools if pool not in out]:
             check()
             if not self._in_maintenance([pool], server) and "drain" not in self.world.lies:
                 self.world.take_out(server)

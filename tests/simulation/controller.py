@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
@@ -240,8 +240,11 @@ def deploy(
     prepare: Callable[[Targets, SimFleet], Targets] = lambda targets, _: targets,
     deed: str = CHANGED,
     check: bool = False,
+    left_behind: Collection[str] = (),
 ) -> Run:
-    """What ``fleetdeploy deploy`` does after it has read its input; ``check`` only plans. Lets :class:`Killed` pass."""
+    """What ``fleetdeploy deploy`` does after it has read its input; ``check`` only plans. ``left_behind`` are hosts of
+    a run before it that was cut off. Lets :class:`Killed` pass.
+    """
     with _workers(threads=threads):
         by_host = dict.fromkeys(world.hosts, wanted) if isinstance(wanted, DesiredService) else dict(wanted)
         interrupts = Interrupts(lambda _: None)
@@ -249,7 +252,7 @@ def deploy(
             trouble = replace(trouble, on_signal=lambda: setattr(interrupts, "requested", int(signal.SIGINT)))
         wire = Wire(world, trouble or Trouble())
         fleet, events = SimFleet(world, wire), list[Event]()
-        stamp = f"T{world.clock.monotonic_s():.0f}"
+        stamp = f"T{world.clock.monotonic_s():08.0f}"  # by their ids runs are told apart, and which is the newer one
         found = {name: Target(sim_host(name, balanced=balanced), (item,)) for name, item in by_host.items()}
         bound = run_plays or plays(list(by_host), balanced=balanced)
         targets = Targets(found, stamp, allow_remove, again=again, undecided=partial(fact_refusals, bound))
@@ -275,7 +278,9 @@ def deploy(
                 return Run(None, None, wire.calls, events, plan)
             executor = Executor(targets, plan, fleet, emit, world.clock, interrupts, 8, approve, ask)
             executor.leases = leases
-            executor.owing = Owing(drains, fleet, emit, world.clock, leases.check) if drains else None
+            executor.owing = (
+                Owing(drains, fleet, emit, world.clock, leases.check, lambda: left_behind) if drains else None
+            )
             hosts = executor.run(bound)
         except FleetdeployError as error:
             return Run(None, error, wire.calls, events, plan)

@@ -34,9 +34,7 @@ def in_directory(sim: SimHost, service: str, wire: Wire, method: str, act: Calla
 def _resumable(files: ServiceDirectory, name: str) -> bool:
     """Whether what an interrupted run left is a copy worth going on with: MODEL-VERSION-DIGEST, not yet in place."""
     found = re.fullmatch(r"(?P<model>.+)-(?P<number>[1-9]\d*)-[0-9a-f]{12}", name)
-    return bool(
-        found and not name.startswith("removed-") and int(found["number"]) not in files.versions.get(found["model"], {})
-    )
+    return bool(found and int(found["number"]) not in files.versions.get(found["model"], {}))
 
 
 @dataclass

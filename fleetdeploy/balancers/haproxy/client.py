@@ -37,20 +37,22 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 _MAINT_FLAGS = 0x01 | 0x02  # SRV_ADMF_FMAINT, SRV_ADMF_IMAINT
 _DRAIN_FLAGS = 0x08 | 0x10  # SRV_ADMF_FDRAIN, SRV_ADMF_IDRAIN
 _SUMMARY_ROWS = {"FRONTEND", "BACKEND"}
+_OUT = frozenset({Traffic.DRAINING, Traffic.DRAINED})
 
 
-def make(exchange: Callable[[str], str], *, host: str, clock: Clock) -> HAProxy:
-    """The client of the HAProxy that ``exchange`` talks to."""
-    return HAProxy(exchange, host=host, clock=clock)
+def make(exchange: Callable[[str], str], *, host: str, clock: Clock, noting: bool = True) -> HAProxy:
+    """The client of the HAProxy that ``exchange`` talks to; without ``noting`` nothing is kept in its variables."""
+    return HAProxy(exchange, host=host, clock=clock, noting=noting)
 
 
 class HAProxy:
     """:class:`fleetdeploy.domain.balancer.Balancer` for HAProxy 2.0 and newer."""
 
-    def __init__(self, exchange: Callable[[str], str], *, host: str, clock: Clock) -> None:
+    def __init__(self, exchange: Callable[[str], str], *, host: str, clock: Clock, noting: bool = True) -> None:
         self._exchange = exchange
         self._clock = clock
         self._host = host
+        self._noting = noting
 
     def members(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
         """Every server of the pools. Raises BalancerFailed for a pool that HAProxy does not have."""
@@ -63,10 +65,16 @@ class HAProxy:
         return found
 
     def noted(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
-        """One more question, or one for each hundred servers once there was a note since HAProxy began."""
-        found = {(member.pool, member.server): member for member in self._servers(pools)}
-        there = notes.read(self._exchange, list(found))
-        return tuple(replace(member, note=there.get(place)) for place, member in found.items())
+        """One more question, or one for each hundred servers once there was a note since HAProxy began.
+
+        A drain that came between two questions does not look as if its note had outlived it.
+        """
+        found = self._servers(pools)
+        if not self._noting:
+            return found
+        there = notes.read(self._exchange, [(member.pool, member.server) for member in found])
+        noted = notes.put_on(found, there)
+        return notes.put_on(self._servers(pools), there) if any(member.outlived for member in noted) else noted
 
     def _servers(self, pools: Sequence[str]) -> tuple[PoolMember, ...]:
         rows = [row for row in self._rows() if row["pxname"] in pools and row["svname"] not in _SUMMARY_ROWS]
@@ -106,14 +114,22 @@ class HAProxy:
             raise
 
     def keep_out(
-        self, pools: Sequence[str], server: str, *, run: str, deadline_s: float, check: Callable[[], None] = nothing
+        self,
+        pools: Sequence[str],
+        server: str,
+        *,
+        run: str,
+        deadline_s: float,
+        ours: bool = False,
+        check: Callable[[], None] = nothing,
     ) -> None:
         """Raises BalancerFailed; the server may have been told all the same.
 
         Where somebody put it into maintenance it is out already, and is told nothing.
         """
         end = self._clock.monotonic_s() + deadline_s
-        self._set(pools, server, "drain", check, around=True, run=run)
+        out = [] if ours else [item.pool for item in self._of(pools, server) if item.traffic in _OUT]
+        self._set([pool for pool in pools if pool not in out], server, "drain", check, around=True, run=run)
         self._await(pools, server, _gets_nothing_new, 1, end=end, what="kept out")
 
     def undrain(
@@ -135,12 +151,12 @@ class HAProxy:
                     raise
                 self._clock.wait(SILENT_S)
 
-    def forget(self, pools: Sequence[str], server: str) -> None:
+    def forget(self, pools: Sequence[str], server: str, *, run: str) -> None:
         """Raises BalancerFailed."""
-        places = [(pool, server) for pool in pools]
-        for place, note in notes.read(self._exchange, places).items():
-            if not note.paid:
-                self._exchange(notes.write(place, replace(note, paid=True)))
+        there = notes.read(self._exchange, [(pool, server) for pool in pools]) if self._noting else {}
+        for member in notes.put_on(self._servers(pools), there):
+            if member.outlived and member.note == Note(run):
+                self._exchange(notes.write((member.pool, member.server), Note(run, paid=True)))
 
     def _of(self, pools: Sequence[str], server: str) -> tuple[PoolMember, ...]:
         members = tuple(member for member in self.members(pools) if member.server == server)
@@ -164,6 +180,7 @@ class HAProxy:
         ``told`` is whether HAProxy was told something before, ``run`` whose the order is, where that is to be noted.
         """
         for pool in pools:
+            before, note = self._notes(pool, server, state, run)
             check()
             held = _in_maintenance(self._of(pools, server))
             if held and not around:
@@ -171,23 +188,31 @@ class HAProxy:
             if pool in held:
                 continue
             command = f"set server {_word(pool)}/{_word(server)} state {state}"
-            note = self._due(pool, server, state, run)
             # In one exchange, so that there is neither a drain without its note nor a note that outlives its drain.
             reply = self._exchange(f"{notes.write((pool, server), note)}; {command}" if note else command).strip()
             told = True
-            if reply and note:  # HAProxy has it although it refused the order
-                self._exchange(notes.write((pool, server), replace(note, paid=not note.paid)))
+            if reply and note:
+                if self._is(pool, server, state):
+                    continue  # it is the note that was refused
+                self._exchange(notes.write((pool, server), before or replace(note, paid=True)))
             if reply:
                 raise self._failed(
                     f"HAProxy refused {command!r}: {shortened(reply, 200)}", "the socket must be of level admin"
                 )
 
-    def _due(self, pool: str, server: str, state: str, run: str) -> Note | None:
-        """The note that goes with an order."""
+    def _notes(self, pool: str, server: str, state: str, run: str) -> tuple[Note | None, Note | None]:
+        """The note that is there, and the one that goes with an order."""
+        place = (pool, server)
+        if not self._noting or (not run and state != "ready"):
+            return None, None
+        before = notes.read(self._exchange, [place]).get(place)
         if run:
-            return Note(run) if notes.are_kept(self._exchange, (pool, server)) else None
-        there = notes.read(self._exchange, [(pool, server)]).get((pool, server)) if state == "ready" else None
-        return replace(there, paid=True) if there and not there.paid else None
+            return before, Note(run) if before or notes.are_kept(self._exchange, place) else None
+        return before, replace(before, paid=True) if before and not before.paid else None
+
+    def _is(self, pool: str, server: str, state: str) -> bool:
+        """Whether the order has been carried out, whatever was said about it."""
+        return all((member.traffic in _OUT) == (state == "drain") for member in self._of([pool], server))
 
     def _await(
         self,
@@ -255,7 +280,7 @@ def _drained(member: PoolMember) -> bool:
 
 
 def _gets_nothing_new(member: PoolMember) -> bool:
-    return member.traffic in {Traffic.DRAINING, Traffic.DRAINED, Traffic.MAINTENANCE}
+    return member.traffic in _OUT | {Traffic.MAINTENANCE}
 
 
 def _in_maintenance(members: Sequence[PoolMember]) -> list[str]:

@@ -7,15 +7,19 @@ starts anew. It is the id of the run, behind a minus once a run has put the serv
 ``get var`` and ``set var`` are of HAProxy 2.4 and newer (management.txt, section 9.3); older ones say that they do not
 know them, and have no notes. ``set var`` is behind ``experimental-mode``: HAProxy then says of itself that it is
 ``tainted`` (``show info``), which has no other effect.
+
+A HAProxy that is given little memory for variables (``tune.vars.proc-max-size``, ``tune.vars.global-max-size``) ends
+itself when that is used up: 2.6 was seen to. ``balancer.notes: false`` is for those; by default there is no limit.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from fleetdeploy.domain.observed import Note
+from fleetdeploy.domain.observed import Note, PoolMember
 
 _AT_ONCE = 100
 """Questions in one line: HAProxy reads one of up to 16 KiB."""
@@ -39,6 +43,11 @@ def read(exchange: Callable[[str], str], places: Sequence[Place]) -> Mapping[Pla
         reply = exchange("; ".join(f"get var {name}" for name in list(names)[begin : begin + _AT_ONCE]))
         found |= {names[name]: Note(run, bool(paid)) for name, paid, run in _FOUND.findall(reply) if name in names}
     return found
+
+
+def put_on(members: Iterable[PoolMember], there: Mapping[Place, Note]) -> tuple[PoolMember, ...]:
+    """The servers with their notes."""
+    return tuple(replace(member, note=there.get((member.pool, member.server))) for member in members)
 
 
 def are_kept(exchange: Callable[[str], str], place: Place) -> bool:

@@ -273,6 +273,11 @@ class BalancerFields(Fields):
     socket: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.-]+)+$")] = Field(description="its runtime socket there")
     pools: dict[Name, list[PoolName]] = Field(min_length=1, description="the pools that feed each service")
     server: PoolName = Field(default="", description="this host's name in every pool; the inventory's name by default")
+    notes: bool = Field(
+        default=True,
+        description="whether it may be told, in a variable of its own process, which run keeps a lost host out;"
+        " false where tune.vars.proc-max-size or tune.vars.global-max-size are set: HAProxy ends when they are used up",
+    )
 
     @model_validator(mode="after")
     def _pools_are_named(self) -> BalancerFields:

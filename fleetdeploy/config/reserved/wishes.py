@@ -90,4 +90,5 @@ def balancer_wish(fields: BalancerFields, host: str) -> BalancerWish:
         socket=fields.socket,
         server=fields.server or host,
         pools={service: tuple(pools) for service, pools in fields.pools.items()},
+        notes=fields.notes,
     )

@@ -275,7 +275,6 @@ case $verb in
       model=${version%-*}
       version=${version##*-}
       case $name in
-        removed-*) ;;
         *-[1-9]*-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f])
           if [ -d "$root/staging/$name" ] && [ ! -e "$root/models/$model/$version" ] &&
             [ -z "$(find "$root/staging/$name" -prune -mtime +7)" ]; then

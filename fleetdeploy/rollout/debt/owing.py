@@ -30,7 +30,8 @@ KEEP_OUT_S = 20.0
 class Owing:
     """Makes and settles debts. The file of a debt is written before the balancer is told anything.
 
-    ``check`` raises LeaseLost for a host that is known to be another run's by now.
+    ``check`` raises LeaseLost for a host that is known to be another run's by now. ``left_behind`` names the hosts of a
+    run of this controller that was cut off after it had switched some over: it made no debts.
     """
 
     drains: Drains
@@ -38,6 +39,7 @@ class Owing:
     emit: Emitter
     clock: Clock
     check: Callable[[str], None] = lambda _: None
+    left_behind: Callable[[], Collection[str]] = tuple
 
     @property
     def debts(self) -> Debts:
@@ -49,7 +51,15 @@ class Owing:
         for bound in plays:
             for name in bound.hosts:
                 self.debts.of(bound.everyone[name])
-        self.drains.strike(self.fleet)
+
+    def go_on(self, plan: Plan, *, changing: bool) -> None:
+        """Once no other run can change the hosts. Raises PreflightRefused where what was heard of drains, before that,
+        does not hold any longer for a run that is ``changing`` something.
+        """
+        hosts = [item.host for item in plan.hosts.values()]
+        if changing:
+            self.drains.hear_again(hosts, self.fleet)
+        self.drains.strike(hosts, self.fleet)
 
     def make_all(
         self,
@@ -74,8 +84,8 @@ class Owing:
         drained: Collection[str],
         but: Collection[str] = (),
     ) -> tuple[str, ...]:
-        """A debt for each host of the play that could not be reached, if others were switched over, or if it was itself
-        and did not go back with them.
+        """A debt for each host of the play that could not be reached, if others were switched over, by this run or one
+        before it, or if it was itself and did not go back with them.
 
         ``out`` are hosts that count as out of service, ``drained`` those that this run drained itself, ``but`` those
         that an earlier play's debts were told of as exposed.
@@ -83,8 +93,9 @@ class Owing:
         """
         ended = [outcomes[name] for name in bound.hosts if name in outcomes]
         lost = [item for item in ended if item.state is HostState.UNREACHABLE and item.host not in but]
-        if not any(item.activated for item in ended):
-            lost = [item for item in lost if item.taken_back]
+        if lost and not any(item.activated for item in ended):
+            behind = self._behind(bound)
+            lost = [item for item in lost if item.taken_back or item.host in behind]
         if not lost or not bound.touches_traffic:
             return ()
         word: Mapping[str, frozenset[Traffic]] = {}
@@ -104,6 +115,17 @@ class Owing:
                 exposed.append(host.name)
         return tuple(exposed)
 
+    def _behind(self, bound: BoundPlay) -> frozenset[str]:
+        """Those of the play's hosts that earlier runs of this controller left behind the others."""
+        left = self.left_behind()
+        return frozenset(name for name in bound.hosts if name in left or self._owes(bound.everyone[name]))
+
+    def _owes(self, host: Host) -> bool:
+        try:
+            return self.debts.of(host) is not None
+        except InputError:
+            return True
+
     def _debt(self, host: Host, why: str) -> Debt:
         since = f"{datetime.fromtimestamp(self.clock.now_s(), tz=timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
         wish = host.balancer
@@ -118,24 +140,26 @@ class Owing:
         )
 
     def owe_again(self, host: Host, why: str) -> None:
-        """A host that had what it owed, and was taken back from it: it is out of its balancer and stays there."""
+        """A host that had what it owed, and was taken back from it: it is out of its balancer and stays there.
+
+        Where that was known it is a debt of this run all the same: on the way the balancer may have been told that the
+        one before is paid.
+        """
         try:
-            if self.debts.of(host) is None:
-                self.debts.write(replace(self._debt(host, why), drained=True))
+            known = self.debts.of(host)
+            self.debts.write(replace(self._debt(host, why), drained=True))
+            if known is None:
                 self._tell(host.name, "", drained=True)
-                self._note(host)
         except (InputError, OSError) as error:
             self.emit(Kind.STEP_FAILED, f"what it owes cannot be remembered: {error}", host=host.name)
-
-    def _note(self, host: Host) -> None:
-        """For other controllers: whose drain it is. Without the note they refuse to touch it."""
         if (wish := host.balancer) is not None:
-            with suppress(HostError):
-                self._keep_out(host, wish, self.emit.run)
+            with suppress(HostError):  # without the note other controllers refuse to touch it
+                self._keep_out(host, wish, ours=True)
 
-    def _keep_out(self, host: Host, wish: BalancerWish, run: str) -> None:
+    def _keep_out(self, host: Host, wish: BalancerWish, *, ours: bool) -> None:
+        """With a note of this run, for other controllers; where the drain is ``ours`` alone it is noted as well."""
         balancer, check = self.fleet.balancer(wish), partial(self.check, host.name)
-        balancer.keep_out(wish.all_pools, wish.server, run=run, deadline_s=KEEP_OUT_S, check=check)
+        balancer.keep_out(wish.all_pools, wish.server, run=self.emit.run, deadline_s=KEEP_OUT_S, ours=ours, check=check)
 
     def _make(self, host: Host, outcome: HostOutcome, seen: frozenset[Traffic], *, ours: bool, why_not: str) -> bool:
         """Whether the host may still get requests. ``why_not`` it is not drained, where it is known that it cannot."""
@@ -149,21 +173,26 @@ class Owing:
             return exposed
         wish = host.balancer
         debt = before or self._debt(host, outcome.reason)
-        told = not seen.isdisjoint(OUT_BY_ORDER)
-        drains = bool(seen) and not told and not why_not
+        out = not seen.isdisjoint(OUT_BY_ORDER)
+        drains = not seen <= OUT_BY_ORDER and not why_not
         # Where the balancer says nothing of the host, what was known of it stands.
-        debt = replace(debt, drained=drains or (ours and told) or (debt.drained and (told or not seen)))
+        was = (ours and out) or (debt.drained and (out or not seen))
+        # One of its pools may be a person's to put back, and then all are.
+        debt = replace(debt, drained=was or (drains and not out))
+        if drains or ours:
+            debt = replace(debt, run=self.emit.run)
         if drains:  # announced, and done all the same where no record can be written: the host is behind the others
             self.emit(Kind.DEBT_MAKING, outcome.reason, host=host.name)
         try:
             if debt != before:
                 self.debts.write(debt)
-            if drains and wish is not None:
-                self._keep_out(host, wish, debt.run)
+            if (drains or (ours and out)) and wish is not None:
+                self._keep_out(host, wish, ours=was)
         except HostError as error:
-            why_not = f"it could not be drained: {error.message}"
-            if not isinstance(error, BalancerSilent):  # it may be out all the same, and whose that is must be known
-                self._rewrite(replace(debt, drained=False))
+            if drains:
+                why_not = f"it could not be drained: {error.message}"
+                if not isinstance(error, BalancerSilent):  # it may be out all the same, and whose that is must be known
+                    self._rewrite(replace(debt, drained=was))
         except OSError as error:
             why_not = f"nothing can be remembered: {error.strerror} ({self.debts.directory})"
         if drains or debt != before or why_not:
@@ -189,8 +218,8 @@ class Owing:
 
     def pay(self, plan: HostPlan, done: Sequence[Work]) -> None:
         """A part that went well: the debt is paid where it put every service back that was to be put back."""
-        if not {item.name for item in plan.host.services} <= {item.desired.name for item in plan.services}:
-            return  # a run of some services: what the others owe is not paid
+        if not _is_whole(plan):
+            return
         back = {work.plan.desired.name for work in done if work.name == "undrain"}
         wanted = {service.desired.name for service in plan.services if service.undrain}
         if back >= wanted and (wanted or any(work.name == "activate" for work in done)):
@@ -200,7 +229,7 @@ class Owing:
         """Hosts that were found to owe nothing, having what they shall and their requests."""
         for name, host in plan.hosts.items():
             fine = name in outcomes and outcomes[name].state is HostState.OK
-            if fine and not host.changed and not host.refusals:
+            if fine and not host.changed and not host.refusals and _is_whole(host):
                 self._settle(host.host)
 
     def _settle(self, host: Host) -> None:
@@ -218,6 +247,11 @@ class Owing:
         elif noted:
             text = f"has what it owed since run {noted}"
             self.emit(Kind.DEBT_SETTLED, text, host=host.name, made_by=noted)
+
+
+def _is_whole(plan: HostPlan) -> bool:
+    """Whether it is about all services of its host. A run of some does not pay what the others owe."""
+    return {item.name for item in plan.host.services} <= {item.desired.name for item in plan.services}
 
 
 def _no_room(name: str, bound: BoundPlay, out: AbstractSet[str]) -> str:

@@ -139,13 +139,14 @@ def test_maintenance_that_comes_between_is_left_too(place: Place, balancer: Bala
 
 
 def test_who_keeps_a_server_out_is_noted_there(place: Place, balancer: Balancer) -> None:
-    """By the last run that does, in every pool; once the server is put back the note says that this is over. Neither a
-    drain by hand nor one by a run that has the host's own word for it changes a note.
+    """By the last run whose drain it is, in every pool; once the server is put back the note says that this is over.
+    Neither a drain by hand nor one by a run that has the host's own word for it changes a note.
     """
     place.operator(HOST, "drain")
-    assert not any(note and not note.paid for note in noted(balancer))
+    balancer.keep_out(POOLS, HOST, run="r0", deadline_s=20)
+    assert not any(note and not note.paid for note in noted(balancer)), "it may be a person's"
     for run in ("r1", "r2"):
-        balancer.keep_out(POOLS, HOST, run=run, deadline_s=20)
+        balancer.keep_out(POOLS, HOST, run=run, deadline_s=20, ours=True)
         assert noted(balancer) == [Note(run)] * 2
     balancer.undrain(POOLS, HOST, deadline_s=20)
     assert noted(balancer) == [Note("r2", paid=True)] * 2
@@ -154,11 +155,13 @@ def test_who_keeps_a_server_out_is_noted_there(place: Place, balancer: Balancer)
 
 
 def test_a_note_of_a_server_that_a_person_put_back_is_struck(place: Place, balancer: Balancer) -> None:
-    """By who meets it; nothing else changes by that."""
+    """By who meets that very note, and only then; nothing else changes by that."""
     balancer.keep_out(POOLS, HOST, run="r1", deadline_s=20)
+    balancer.forget(POOLS, HOST, run="r1")
     place.operator(HOST, "ready")
+    balancer.forget(POOLS, HOST, run="r0")
     assert noted(balancer) == [Note("r1")] * 2
-    balancer.forget(POOLS, HOST)
+    balancer.forget(POOLS, HOST, run="r1")
     assert noted(balancer) == [Note("r1", paid=True)] * 2
     assert traffic(balancer) == [Traffic.UP] * 2
 

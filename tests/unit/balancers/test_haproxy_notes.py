@@ -8,12 +8,13 @@ import pytest
 
 from fleetdeploy.balancers.haproxy import HAProxy, notes
 from fleetdeploy.domain.observed import Note, Traffic
-from fleetdeploy.errors import BalancerFailed
+from fleetdeploy.errors import BalancerFailed, LeaseLost
 from tests.simulation.clock import VirtualClock
 
 from .proxy import POOLS, Proxy, traffic
 
 RUN = "20261123T010203Z-ab12"
+OTHER = "20261123T010204Z-cd34"
 
 
 def of(balancer: HAProxy, server: str) -> list[Note | None]:
@@ -83,9 +84,85 @@ def test_a_note_that_outlived_its_drain_is_struck(proxy: Proxy, balancer: HAProx
     for pool in POOLS:
         proxy.admin[pool, "h1"] = "ready"
     for server in ("h1", "h2"):
-        balancer.forget(POOLS, server)
+        balancer.forget(POOLS, server, run=RUN)
     assert (of(balancer, "h1"), of(balancer, "h2")) == ([Note(RUN, paid=True)] * 2, [None] * 2)
     assert traffic(balancer, "h1") == [Traffic.UP] * 2
+
+
+@pytest.mark.parametrize("run", [OTHER, RUN])
+def test_nobody_strikes_a_note_of_another_run_or_of_a_drain_that_is_there(
+    proxy: Proxy, balancer: HAProxy, run: str
+) -> None:
+    """It may have been made since a run heard of one that outlived its drain."""
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    if run == OTHER:
+        for pool in POOLS:
+            proxy.admin[pool, "h1"] = "ready"
+    balancer.forget(POOLS, "h1", run=run)
+    assert of(balancer, "h1") == [Note(RUN)] * 2
+
+
+def test_a_drain_that_comes_between_two_questions_does_not_look_outlived(proxy: Proxy) -> None:
+    """HAProxy is asked for servers and notes one after the other."""
+    other, came = HAProxy(proxy.exchange, host="lb", clock=VirtualClock()), list[str]()
+
+    def exchange(line: str) -> str:
+        if line.startswith("get var") and not came:
+            came.append(line)
+            other.keep_out(POOLS, "h1", run=OTHER, deadline_s=1)
+        return proxy.exchange(line)
+
+    found = HAProxy(exchange, host="lb", clock=VirtualClock()).noted(POOLS)
+    assert [(member.note, member.outlived) for member in found if member.server == "h1"] == [(Note(OTHER), False)] * 2
+
+
+def test_a_pool_that_is_drained_already_is_left_as_it_is(proxy: Proxy, balancer: HAProxy) -> None:
+    """That may be a person's; where the drain is the run's own it is noted."""
+    proxy.admin["rest", "h1"] = "drain"
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    assert (traffic(balancer, "h1"), of(balancer, "h1")) == ([Traffic.DRAINED] * 2, [None, Note(RUN)])
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1, ours=True)
+    assert of(balancer, "h1") == [Note(RUN)] * 2
+
+
+def test_an_order_that_was_carried_out_is_not_said_to_be_refused(proxy: Proxy, balancer: HAProxy) -> None:
+    """It is one line with its note, and HAProxy goes on in a line behind a command that failed."""
+    real = proxy.part
+    failed = "Failed to set the variable.\n\n"
+    proxy.part = lambda command: failed if command.startswith("set var") else real(command)  # type: ignore[method-assign]
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    assert (traffic(balancer, "h1"), of(balancer, "h1")) == ([Traffic.DRAINED] * 2, [None] * 2)
+
+
+def test_who_has_lost_the_lease_by_then_gives_no_order(proxy: Proxy) -> None:
+    """The lease is asked for when nothing but the last look is left before the order."""
+    lost = list[str]()
+
+    def exchange(line: str) -> str:
+        if line.startswith("get var"):  # here the controller stood still for longer than its lease holds
+            lost.append(line)
+        return proxy.exchange(line)
+
+    def check() -> None:
+        if lost:
+            raise LeaseLost("another run has it")
+
+    with pytest.raises(LeaseLost):
+        HAProxy(exchange, host="lb", clock=VirtualClock()).undrain(POOLS, "h1", deadline_s=1, check=check)
+    assert proxy.commands == []
+
+
+def test_where_no_notes_are_wanted_no_variable_is_touched(proxy: Proxy) -> None:
+    """``balancer.notes: false``, for a HAProxy that would not survive it."""
+    lines: list[str] = []
+    exchange = lambda line: (lines.append(line), proxy.exchange(line))[1]  # noqa: E731
+    balancer = HAProxy(exchange, host="lb", clock=VirtualClock(), noting=False)
+    balancer.keep_out(POOLS, "h1", run=RUN, deadline_s=1)
+    assert of(balancer, "h1") == [None] * 2
+    balancer.undrain(POOLS, "h1", deadline_s=1)
+    balancer.forget(POOLS, "h1", run=RUN)
+    assert traffic(balancer, "h1") == [Traffic.UP] * 2
+    assert not [line for line in lines if " var " in line]
 
 
 def many(noted: bool) -> tuple[Callable[[str], str], list[str]]:

@@ -193,3 +193,13 @@ def test_only_versions_with_a_manifest_of_ours_are_removed(tmp_path: Path) -> No
     done(verb("remove", home, "ranker", "1", "2"))
     assert sorted(path.name for path in (home / "models/ranker").iterdir()) == ["2"]
     assert list((home / "manifests/ranker").iterdir()) == []
+
+
+def test_a_copy_that_can_be_resumed_is_kept_whatever_its_model_is_called(tmp_path: Path) -> None:
+    """Also where it is called as what a removal left behind, which goes."""
+    staging = tmp_path / "staging"
+    done(verb("write", tmp_path, "config/model.config", "2"), b"x\n")
+    for name in ("ranker-3-0123456789ab", "removed-x-3-0123456789ab", "removed-ranker-2-77"):
+        (staging / name).mkdir(parents=True)
+    done(verb("sweep", tmp_path))
+    assert sorted(path.name for path in staging.iterdir()) == ["ranker-3-0123456789ab", "removed-x-3-0123456789ab"]

@@ -14,6 +14,7 @@ from simulation.world import SERVICE, Serving, World, converged
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.outcome import FAILURES, HostState
 from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.rollout.debt.ledger import Debts
 
 from .fleet_faults import CANARY, EVERYTHING, FIRST
 from .fleets import untrue
@@ -124,6 +125,20 @@ def left_out(world: World, before: Mapping[str, Serving], run: Run, *, withheld:
         if whole and not now.traffic and touched:
             found.append(f"{name} is healthy and out after exit {run.code}: {run.last_line}")
     return found
+
+
+def let_in(world: World, debts: Debts, run: Run) -> list[str]:
+    """I6: hosts that this controller had drained as the others left them behind, and that get requests again, untold,
+    after a run that did not reach them either.
+    """
+    if run.outcome is None or run.code in UNTOUCHED:
+        return []
+    away = {name for name, item in run.outcome.hosts.items() if item.state is HostState.UNREACHABLE}
+    return [
+        f"{debt.host} owes what run {debt.run} brought the others, and gets requests after: {run.last_line}"
+        for _, debt in debts.everybodys()
+        if debt.host in away and debt.drained and world.gets_requests(debt.host) and debt.host not in run.last_line
+    ]
 
 
 def kept_leases(world: World, who: str) -> list[str]:

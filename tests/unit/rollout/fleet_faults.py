@@ -15,6 +15,7 @@ from fleetdeploy.domain.observed import VersionOnDisk
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.secret import Secret
 from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.planning.container import previous_name
 
 HOSTS = ("gpu1", "gpu2", "gpu3")
@@ -122,6 +123,12 @@ def strange_container(world: World, host: str) -> str:
     made = Container(replace(ours.spec, name=name), {}, id=f"{host}-foreign-{sim.made}", status="exited")
     sim.containers[name] = made
     return made.id
+
+
+def is_armed(world: World, host: str) -> bool:
+    """Whether its watchdog counts down."""
+    watch = world.hosts[host].directory(SERVICE).watch
+    return watch is not None and watch.state is WatchState.ARMED
 
 
 def ours_to_put_back(world: World, host: str) -> bool:

@@ -23,6 +23,7 @@ from .fleet_checks import (
     interleaved,
     kept_leases,
     left_out,
+    let_in,
     not_told,
     not_true,
     retried_blindly,
@@ -116,6 +117,8 @@ class FleetLife(RuleBasedStateMachine):
             self.wrong.add("I7", kept_leases(self.world, who))
             if alone:
                 self.wrong.add("I6", left_out(self.world, before, run, withheld=self.by_hand | self.debtors))
+        if alone and not out and not self.world.balancer_down and not self.world.lies:
+            self.wrong.add("I6", let_in(self.world, self.debts[how.owner], run))
         if alone:
             goal = None if back else wanted
             self.wrong.add("I9", not_true(self.world, before, goal, run, withheld=self.by_hand))
@@ -207,7 +210,7 @@ class FleetLife(RuleBasedStateMachine):
     @invariant()
     def no_request_and_no_good_version_was_lost(self) -> None:
         """I3: nothing that served ended under traffic, or left memory before its successor had answered."""
-        assert self.world.lost == []
+        assert self.world.lost == [], self.world.lost
 
     @invariant()
     def the_last_good_versions_are_still_on_disk(self) -> None:
@@ -224,7 +227,7 @@ class FleetLife(RuleBasedStateMachine):
     @invariant()
     def no_healthy_host_is_left_out(self) -> None:
         """I6: after a run that ended by itself and reached everything, whoever answers gets requests."""
-        assert self.wrong.of("I6") == []
+        assert self.wrong.of("I6") == [], self.wrong.of("I6")
 
     @invariant()
     def leases_end_and_runs_never_interleave(self) -> None:

@@ -27,7 +27,7 @@ class Balancers:
     said: Sequence[PoolMember] = ()
     silent: bool = False
     asked: int = 0
-    struck: list[tuple[str, str]] = field(default_factory=list)
+    struck: list[tuple[str, str, str]] = field(default_factory=list)
 
     def balancer(self, _: object) -> Balancers:
         return self
@@ -38,8 +38,8 @@ class Balancers:
             raise BalancerFailed("the socket is gone")
         return self.said
 
-    def forget(self, pools: Sequence[str], server: str) -> None:
-        self.struck += [(pool, server) for pool in pools]
+    def forget(self, pools: Sequence[str], server: str, *, run: str) -> None:
+        self.struck += [(pool, server, run) for pool in pools]
 
 
 def hear(drains: Drains, balancers: Balancers, *hosts: Any) -> frozenset[str]:
@@ -92,10 +92,8 @@ def test_a_note_that_outlived_its_drain_is_struck(traffic: Traffic) -> None:
     """It is no word on a host that somebody put back, and shall be none on the next drain, which is a person's."""
     drains, balancers = Drains(SimDebts()), Balancers([member("theirs", traffic=traffic)])
     assert hear(drains, balancers) == frozenset()
-    drains.strike(balancers)  # type: ignore[arg-type]
-    assert balancers.struck == [(POOLS[0], "gpu1")]
-    drains.strike(balancers)  # type: ignore[arg-type]
-    assert len(balancers.struck) == 1
+    drains.strike([HOST], balancers)  # type: ignore[arg-type]
+    assert balancers.struck == [(POOLS[0], "gpu1", "theirs")]
 
 
 @pytest.mark.parametrize("traffic", [Traffic.MAINTENANCE, Traffic.DRAINED])
@@ -103,16 +101,26 @@ def test_a_note_whose_drain_is_there_or_may_be_is_not_struck(traffic: Traffic) -
     """Beneath a person's maintenance a drain may lie."""
     drains, balancers = Drains(SimDebts()), Balancers([member("theirs", traffic=traffic)])
     hear(drains, balancers)
-    drains.strike(balancers)  # type: ignore[arg-type]
+    drains.strike([HOST], balancers)  # type: ignore[arg-type]
     assert balancers.struck == []
 
 
-def test_a_paid_note_ends_only_its_own_debt() -> None:
-    """The ledger is not believed of a run whose debt somebody paid; of any other, which may be a newer one, it is."""
-    for run, by in (("mine", ""), ("newer", "newer")):
-        drains = owing(run)
-        hear(drains, Balancers([member("-mine")]))
-        assert drains.by(HOST) == by
+@pytest.mark.parametrize(("run", "by"), [("r1", ""), ("r2", ""), ("r3", "r3")], ids=["older", "same", "newer"])
+@pytest.mark.parametrize("traffic", [Traffic.DRAINED, Traffic.UP])
+def test_a_note_ends_debts_that_are_as_old(run: str, by: str, traffic: Traffic) -> None:
+    """The ledger is believed of a newer one alone: its note may not have come about."""
+    drains = owing(run)
+    hear(drains, Balancers([member("-r2", traffic=traffic)]))
+    assert drains.by(HOST) == by
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_in_one_pool_a_persons_drain_is_heeded_where_a_run_noted_the_other(place: int) -> None:
+    """Whatever the ledger says: a host is put back in all of its pools."""
+    drains = owing("r1")
+    pools = POOLS if place else POOLS[::-1]
+    hear(drains, Balancers([member("r1", pool=pools[0]), member(None, pool=pools[1])]))
+    assert drains.by(HOST) == ""
 
 
 def test_what_is_known_already_is_no_news() -> None:

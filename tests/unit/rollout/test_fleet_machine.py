@@ -37,6 +37,7 @@ from .fleet_faults import (
     Point,
     by_hand,
     full_from,
+    is_armed,
     maintenance,
     ours_to_put_back,
     reboot_whole,
@@ -181,6 +182,17 @@ class FleetMachine(FleetLife):
     @rule(down=st.booleans())
     def the_balancer_is_out_of_reach(self, down: bool) -> None:
         self.world.balancer_down = down
+
+    @rule()
+    def the_balancer_begins_anew(self) -> None:
+        """It knows of no drain, maintenance or note any longer, whoever they were of. A watchdog that goes off then
+        restarts what gets requests: it is none of the balancer's.
+        """
+        if any(is_armed(self.world, name) for name in HOSTS):
+            return
+        self.world.drained, self.world.maintenance, self.world.notes = set(), set(), {}
+        self.withheld, self.maintained = set(), set()
+        self.world.record()
 
     @rule(host=ANY_HOST, number=st.sampled_from(GOOD))
     def a_version_rots(self, host: str, number: int) -> None:

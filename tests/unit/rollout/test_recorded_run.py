@@ -93,7 +93,7 @@ def test_a_run_that_was_killed_anywhere_can_be_read(tmp_path: Path, wanted: obje
     for at in (1, 15, 25, 35, 500):
         world = start("gpu1", "gpu2")
         spoil(world, 2, Quality.NO_VARIABLES)
-        run = f"run-T{world.clock.monotonic_s():.0f}"
+        run = f"run-T{world.clock.monotonic_s():08.0f}"
         journal = open_run(tmp_path / str(at), run)
         try:
             deploy(world, wanted, trouble=Trouble("kill", at), sinks=[journal])  # type: ignore[arg-type]
