@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install --no-dep
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit simulation browser ansible contract seeded upstream fleet soak crash-table bench recordings lint man lock packages clean
+.PHONY: help demo test unit simulation browser ansible contract seeded upstream fleet long soak crash-table bench recordings lint man lock packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,7 +18,7 @@ help: ## list the targets
 demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (root)
 	@$(BIN)/python -m fleetdeploy demo
 
-test: unit simulation browser ansible contract seeded fleet ## every test (root, for the fleet tests)
+test: unit simulation browser ansible contract seeded fleet ## every test but the long ones (root, for the fleet tests)
 
 unit: packages $(DEV) ## no network, a minute or two
 	$(BIN)/python -m pytest --numprocesses 2 -m 'not simulation' tests/unit
@@ -41,8 +41,11 @@ seeded: packages $(DEV) ## known bugs put into the product, each of which the te
 upstream: packages $(DEV) ## tensorflow/serving's own test against the stand-in; TFS_CHECKOUT=DIR names a checkout
 	$(BIN)/python -m pytest tests/upstream
 
-fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy; three labs at a time (root)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile tests/fleet
+fleet: packages $(DEV) ## real hosts: sshd, rsync, Docker, HAProxy; three labs at a time; a quarter of an hour (root)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m 'not long' tests/fleet
+
+long: packages $(DEV) ## the fleet's long forms: faults at other moments, other turns of the same; half an hour (root)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m long tests/fleet
 
 soak: export FLEETDEPLOY_EXAMPLES ?= 40
 soak: packages $(DEV) ## 2,000 examples of each property, 500 lives of a fleet, 120 races of two controllers (root); hours; FLEETDEPLOY_EXAMPLES=40 scales them

@@ -35,6 +35,7 @@ def test_an_unreachable_host_under_serial_with_max_fail_percentage_0_stops_the_r
     serves(lab, 1, hosts=["gpu3"])
     assert identity(lab, "gpu3") == later
 
+    served.edit("soak: 5s", "soak: 0s", file=PLAYBOOK)  # it was there for the moment
     lab.power_on("gpu2")
     wait_until(lambda: available(lab, "gpu2") == [1], "gpu2 has what it had", deadline_s=60)
     # It serves what the others are to leave: no request reaches it before it has what it owes.
@@ -50,7 +51,8 @@ def test_a_drained_host_that_drops_comes_back_into_its_balancer(lab: Lab, served
     the release and into its balancer. It gets no request meanwhile, so that none at all is lost.
     """
     assert "always: [undrain]" in (served.root / PLAYBOOK).read_text(encoding="utf-8")
-    served.edit("    - drain:\n", "    - drain:\n    - pause: {seconds: 5s}\n", file=PLAYBOOK)
+    pause = "    - pause: {seconds: 5s}\n"
+    served.edit("    - drain:\n", f"    - drain:\n{pause}", file=PLAYBOOK)
     served.want(version=2)
     started = served.deploy_until("--timeout", "4s", kind="step_finished", task="drain", host="gpu1")
     with partitioned(lab, "gpu1"):
@@ -60,6 +62,7 @@ def test_a_drained_host_that_drops_comes_back_into_its_balancer(lab: Lab, served
     wait_until(lambda: traffic(lab)["gpu1"] == {"DRAIN"}, "the balancer keeps gpu1 out", deadline_s=30)
     touched = {event["host"] for event in served.events() if event.get("task") == "drain"}
     assert touched == {"gpu1"}
+    served.edit(pause, "", file=PLAYBOOK)  # it was there for the moment
     served.deploy()
     serves(lab, 2)
     assert drained(lab) == []

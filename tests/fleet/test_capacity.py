@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from tests.fleet.load import lost_only_on
@@ -32,6 +34,7 @@ def test_a_host_that_an_operator_drains_between_waves_stops_the_rollout(lab: Lab
     serves(lab, 2)
 
 
+@pytest.mark.long
 def test_a_server_that_ends_while_soaking_is_taken_back(lab: Lab, served: Project) -> None:
     """A server that was proven and ends during the soak is a failure, although Docker starts it again: its host goes
     back, the rollout stops, exit 3.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from tests.fleet.load import POWER, load, lost_only_on, nothing_failed
@@ -11,6 +13,7 @@ from tests.fleet.project import PLAYBOOK, Project
 WORDS = ("--allow-unreachable", "--timeout", "3s")
 
 
+@pytest.mark.long
 def test_a_host_that_was_away_serves_nothing_old_when_it_is_back(lab: Lab, served: Project) -> None:
     """Back on power it has the old release and gets no request; `status` names it, and the next run makes it good,
     wherever that keeps its journal.

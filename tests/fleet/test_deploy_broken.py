@@ -69,6 +69,7 @@ def test_a_broken_version_is_taken_back_by_reload(lab: Lab, served: Project) -> 
     assert versions(lab, "gpu2") == {1: "AVAILABLE"}
 
 
+@pytest.mark.long
 def test_after_a_revert_the_old_inventory_has_nothing_to_do(lab: Lab, served: Project) -> None:
     """When the edit that failed is taken back, as in git, all there is to do is to remove what was never proven."""
     served.want(version=3)
@@ -91,6 +92,7 @@ def only_prunes(project: Project) -> None:
     assert project.deploy().last_line == "OK: 3 hosts, nothing to do"
 
 
+@pytest.mark.long
 @pytest.mark.fault("F17")
 def test_a_broken_version_is_taken_back_by_the_kept_container(lab: Lab, served: Project) -> None:
     """A broken version that comes with a new image is taken back by starting the very container that was replaced."""
@@ -110,6 +112,7 @@ def test_a_broken_version_is_taken_back_by_the_kept_container(lab: Lab, served: 
     assert configurations(lab) == written
 
 
+@pytest.mark.long
 def test_a_container_that_ends_at_start_is_taken_back(lab: Lab, served: Project) -> None:
     """A server that does not even start, for a file that a flag names, is known at once and taken back."""
     kept = container(lab, "gpu1")
@@ -129,6 +132,7 @@ def test_a_container_that_ends_at_start_is_taken_back(lab: Lab, served: Project)
     assert again["Id"] == kept["Id"]
 
 
+@pytest.mark.long
 def test_a_first_deploy_that_fails_leaves_no_container(lab: Lab, project: Project) -> None:
     """Where nothing was served before, a failed first deploy leaves nothing running and exits 3."""
     project.want(version=3)
@@ -152,6 +156,7 @@ def second_fails(served: Project) -> Project:
     return served
 
 
+@pytest.mark.long
 def test_a_failure_on_a_later_wave_leaves_a_mixed_fleet_and_says_so(lab: Lab, second_fails: Project) -> None:
     """`on_failure: revert` puts the failed host back and leaves finished ones: exit 4, and the last line names them."""
     result = second_fails.deploy("--json", expect=None)
@@ -183,6 +188,7 @@ def test_revert_all_puts_the_finished_hosts_back_too(lab: Lab, second_fails: Pro
     only_prunes(second_fails)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F17")
 def test_a_wrong_answer_is_as_good_as_none(lab: Lab, served: Project) -> None:
     """A version that loads and answers something else than was recorded is taken back like one that cannot answer."""
@@ -219,6 +225,7 @@ def asked_by_label(lab: Lab, host: str) -> Iterator[list[str]]:
         thread.join(20)
 
 
+@pytest.mark.long
 def test_a_host_without_a_balancer_goes_back_by_reload_under_traffic(lab: Lab, project: Project) -> None:
     """Nobody can be kept from a host that has no balancer: a switch that is taken back there costs no request, whether
     it asks for the newest version or for a label.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy.lab.fleet import Lab
+from tests.fleet.faults.means import rounds
 from tests.fleet.load import load, nothing_failed
 from tests.fleet.onlooker import (
     POOLS,
@@ -160,7 +161,9 @@ def test_a_quiet_run_without_work_prints_nothing_but_failures(done: Project) -> 
     assert (result.stdout, result.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("words", [["plan"], ["deploy", "--check"], ["plan", "--json"], ["status"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", rounds([["plan"], ["deploy", "--check"], ["status"], ["plan", "--json"]], in_ci=3), ids=" ".join
+)
 def test_looking_changes_nothing_anywhere(lab: Lab, done: Project, tmp_path: Path, words: list[str]) -> None:
     """With a new version, image and template waiting, `plan`, `--check` and `status` change no byte and no state."""
     waiting = Project(lab, tmp_path)

@@ -14,6 +14,7 @@ import pytest
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from tests.fleet.at_a_terminal import ended, hang_up, shell
+from tests.fleet.faults.means import rounds
 from tests.fleet.onlooker import available, drained, identities, machines, most_out, on, serves, tell, traffic
 from tests.fleet.project import DIRECTORY, Project, Result
 
@@ -36,6 +37,7 @@ def stopped(lab: Lab, result: Result, *, told: str) -> None:
     assert drained(lab) == []
 
 
+@pytest.mark.long
 @pytest.mark.fault("F2")
 def test_an_interrupt_while_staging_changes_nothing_that_serves(lab: Lab, served: Project) -> None:
     """Ctrl-C while files are copied ends the run with exit 130 before a host is drained; the next run converges."""
@@ -91,6 +93,7 @@ def _in_flight(lab: Lab) -> Mapping[str, int]:
     return {row[1]: int(row[4]) for row in rows if row[0] == "ranking_rest" and row[1].startswith("gpu")}
 
 
+@pytest.mark.long
 @pytest.mark.fault("F2")
 def test_an_interrupt_while_draining_puts_the_host_back(lab: Lab, served: Project) -> None:
     """Ctrl-C while a drain waits for a request in flight ends with the host undrained and serving what it did."""
@@ -132,6 +135,7 @@ def test_a_second_interrupt_ends_the_run_at_once(lab: Lab, served: Project) -> N
     converges(lab, served, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F2")
 @pytest.mark.parametrize("task", ["drain", "activate"])
 def test_a_terminal_that_is_closed_leaves_no_host_out(lab: Lab, served: Project, task: str) -> None:
@@ -189,10 +193,10 @@ def kill_somewhere(project: Project, chance: random.Random) -> str:
 
 
 @pytest.mark.fault("F1")
-@pytest.mark.parametrize(("change", "seed"), [("reload", 1), ("replace", 2), ("both", 3)])
-def test_a_killed_run_is_made_good_by_the_next(lab: Lab, served: Project, change: str, seed: int) -> None:
+@pytest.mark.parametrize("change", rounds(["replace", "reload", "both"], in_ci=1))
+def test_a_killed_run_is_made_good_by_the_next(lab: Lab, served: Project, change: str) -> None:
     """SIGKILL at two random points, then the same command: converged, no request lost, never two hosts out."""
-    chance = random.Random(seed)
+    chance = random.Random(change)
     served.want(**CHANGES[change])  # type: ignore[arg-type]
     with most_out(lab) as out:
         places = [kill_somewhere(served, chance) for _ in range(2)]
@@ -202,6 +206,7 @@ def test_a_killed_run_is_made_good_by_the_next(lab: Lab, served: Project, change
         assert len(on(lab, host, "docker", "ps", "--quiet").split()) == 1
 
 
+@pytest.mark.long
 @pytest.mark.fault("F1")
 def test_what_a_killed_run_drained_comes_back(lab: Lab, served: Project) -> None:
     """A host that was done but for the undrain is put back into its balancer by the next run, and nothing else is done.
@@ -221,6 +226,7 @@ def test_what_a_killed_run_drained_comes_back(lab: Lab, served: Project) -> None
     assert traffic(lab) == {"gpu1": {"UP"}, "gpu2": {"DRAIN"}, "gpu3": {"UP"}}
 
 
+@pytest.mark.long
 @pytest.mark.fault("F26")
 def test_a_second_run_at_the_same_time_is_turned_away(lab: Lab, served: Project) -> None:
     """While a run is under way another one ends with exit 6 and without a wait, names the first, and harms nothing."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.tfserving import model_config
@@ -94,6 +96,7 @@ def test_a_new_image_is_rolled_by_replacement(lab: Lab, served: Project) -> None
     assert (container(lab, "gpu1", "theirs"), docker_images(lab, "gpu1")) == (theirs, images)
 
 
+@pytest.mark.long
 def test_a_version_and_an_image_at_once_are_one_replacement(lab: Lab, served: Project) -> None:
     """A version that comes with a new image is not reloaded first: each host is taken out once, and then is new."""
     served.want(version=4, image="fleetdeploy/standin:1.1")
@@ -106,6 +109,7 @@ def test_a_version_and_an_image_at_once_are_one_replacement(lab: Lab, served: Pr
         assert versions(lab, host) == {4: "AVAILABLE"}
 
 
+@pytest.mark.long
 def test_waves_follow_serial_and_max_unavailable(lab: Lab, served: Project) -> None:
     """With `serial: [1, 100%]` and `max_unavailable: 2` two hosts are out at once in the second wave, never three."""
     served.edit("serial: [1, 10%, 50%]", "serial: [1, 100%]", file=PLAYBOOK)
@@ -119,6 +123,7 @@ def test_waves_follow_serial_and_max_unavailable(lab: Lab, served: Project) -> N
     serves(lab, 2)
 
 
+@pytest.mark.long
 def test_max_unavailable_holds_where_serial_would_allow_more(lab: Lab, served: Project) -> None:
     """With all hosts in one wave, `max_unavailable: 1` still lets one host at a time out of service."""
     served.want(version=2)
@@ -128,6 +133,7 @@ def test_max_unavailable_holds_where_serial_would_allow_more(lab: Lab, served: P
     serves(lab, 2)
 
 
+@pytest.mark.long
 def test_a_limit_leaves_the_other_hosts_as_they_are(lab: Lab, served: Project) -> None:
     """`--limit` changes the hosts it names and contacts no other."""
     before = identities(lab)

@@ -73,6 +73,7 @@ def started(lab: Lab, host: str) -> str:
 # Reloads that hang
 
 
+@pytest.mark.long
 @pytest.mark.fault("F19")
 def test_a_hung_server_is_restarted_while_it_is_drained(lab: Lab, served: Project) -> None:
     """A server whose reload lock somebody's reload holds for ever (serving#1565) is restarted once, and serves the new
@@ -102,6 +103,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.fault("F31")
 def test_lists_that_were_refused_do_not_stand_in_the_way(lab: Lab, served: Project) -> None:
     """After bad lists of somebody else, each refused, a deploy goes through in the same processes."""
@@ -130,6 +132,7 @@ def test_a_server_that_refuses_every_list_is_restarted_on_the_way_back(lab: Lab,
     serves(lab, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F31")
 def test_labels_are_asked_of_the_server_and_move_after_a_refusal(lab: Lab, served: Project) -> None:
     """A label that somebody points to a version which is not loaded is refused; ours moves with the next deploy."""
@@ -155,6 +158,7 @@ def between(project: Project, script: str) -> None:
     project.edit(line, f"    - run: {{argv: {command}, changes: false}}\n{line}", file=PLAYBOOK)
 
 
+@pytest.mark.long
 def test_a_file_that_something_else_writes_is_found(lab: Lab, served: Project) -> None:
     """What lies on disk is read back after the activation: a server that restarts would serve something else."""
     between(served, f"sed -i 's/versions: 2/versions: 1/' {DIRECTORY}/config/model.config")
@@ -201,6 +205,7 @@ def test_a_container_that_loses_its_gpu_is_found(lab: Lab, served: Project) -> N
     assert on(lab, "gpu1", "docker", "exec", CONTAINER, "nvidia-smi", "-L").startswith("GPU 0: ")
 
 
+@pytest.mark.long
 @pytest.mark.fault("F19")
 @pytest.mark.fault("F18")
 def test_a_version_that_answers_too_slowly_is_taken_back(lab: Lab, served: Project) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.faults.means import rounds
 from tests.fleet.load import ENGINE, POWER, lost_only_on
 from tests.fleet.onlooker import (
     SshdLog,
@@ -50,6 +51,7 @@ def powered_off(lab: Lab, served: Project, host: str) -> Iterator[None]:
         lab.power_on(host)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F28")
 def test_a_host_that_is_down_at_start_stops_the_run(lab: Lab, served: Project) -> None:
     """One host that cannot be reached is exit 5 with nothing touched; `--allow-unreachable` heeds max_unavailable."""
@@ -152,6 +154,7 @@ def _versions_there(lab: Lab, host: str) -> tuple[list[str], list[str]]:
             on(lab, host, "ls", "-A", f"{DIRECTORY}/staging").split())  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.fault("F10")
 def test_a_full_disk_is_found_before_anything_is_copied(lab: Lab, small_disk: str, served: Project) -> None:
     """A host without room for the new version is exit 5 with the numbers, and nothing is copied to any host."""
@@ -205,7 +208,9 @@ def test_a_port_that_is_taken_stops_a_first_deploy(lab: Lab, project: Project) -
 
 @pytest.mark.fault("F32")
 @pytest.mark.parametrize("name", [CONTAINER, f"{CONTAINER}.previous"])
-@pytest.mark.parametrize("image", ["fleetdeploy/standin:1.0", "fleetdeploy/standin:1.1"], ids=["start", "replace"])
+@pytest.mark.parametrize(
+    "image", rounds(["fleetdeploy/standin:1.0", "fleetdeploy/standin:1.1"], in_ci=1), ids=["start", "replace"]
+)
 def test_a_container_that_is_not_ours_is_never_touched(lab: Lab, project: Project, name: str, image: str) -> None:
     """A container without our label under one of our names stops the run, and is not stopped, renamed or removed."""
     replaces = image.endswith("1.1")

@@ -85,6 +85,7 @@ def serve(lab: Lab, version: int) -> None:
     assert set(map(frozenset, traffic(lab).values())) == {frozenset({"UP"})}
 
 
+@pytest.mark.long
 def test_a_lab_is_served_by_what_init_wrote(lab: Lab, empty: Directory) -> None:
     """Each of the commands that it names goes well as it stands, and a new number below models/ is a new version."""
     ended = empty.as_told(empty.run("init", "fleet", "--lab", lab.name), directory="fleet")

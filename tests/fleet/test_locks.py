@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy.lab.fleet import Lab
-from tests.fleet.faults.means import without_ssh
+from tests.fleet.faults.means import rounds, without_ssh
 from tests.fleet.onlooker import everything, machines, on, serves
 from tests.fleet.project import DIRECTORY, Project, Result, Started
 
-ROUNDS = 3 * int(os.environ.get("FLEETDEPLOY_EXAMPLES", "1"))
-"""Races of two controllers: a few in CI, over 100 in a night, where that is 40."""
+RACES = 3 * int(os.environ.get("FLEETDEPLOY_EXAMPLES", "1"))
+"""Those of two controllers in a row: a few where one is too little, over 100 in a night, where that is 40."""
 
 TTL_S = 6
 KILLED_TTL_S = 15
@@ -71,9 +71,10 @@ def owner() -> str:
 
 
 @pytest.mark.fault("F24")
-def test_of_two_controllers_one_works(lab: Lab, served: Project, other: Project) -> None:
+@pytest.mark.parametrize("races", rounds([1, RACES], in_ci=1))
+def test_of_two_controllers_one_works(lab: Lab, served: Project, other: Project, races: int) -> None:
     """Started at once, one converges and the other ends with exit 6 and harms nothing; no host saw two at work."""
-    for number in range(ROUNDS):
+    for number in range(races):
         wanted = 2 if number % 2 == 0 else 1
         for each in (served, other):
             each.want(version=wanted)
@@ -89,7 +90,7 @@ def test_of_two_controllers_one_works(lab: Lab, served: Project, other: Project)
 
 
 @pytest.mark.fault("F25")
-@pytest.mark.parametrize("task", ["stage", "activate"])
+@pytest.mark.parametrize("task", rounds(["activate", "stage"], in_ci=1))
 def test_a_holder_that_was_late_changes_nothing_more(lab: Lab, served: Project, other: Project, task: str) -> None:
     """Stopped in the middle past its TTL, overtaken, and let go on: it exits 4, says who took over, and leaves every
     host as the other one made it.
@@ -136,6 +137,7 @@ def test_overlapping_runs_print_one_line(lab: Lab, served: Project, other: Proje
     serves(lab, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F26")
 def test_a_host_that_does_not_answer_keeps_nobody_waiting_for_the_owners_name(
     lab: Lab, served: Project, other: Project
@@ -152,6 +154,7 @@ def test_a_host_that_does_not_answer_keeps_nobody_waiting_for_the_owners_name(
     serves(lab, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F25")
 def test_a_killed_holder_holds_for_its_time_and_no_longer(lab: Lab, served: Project, other: Project) -> None:
     """After a SIGKILL another controller is told who held it and for how long still; then it works without a hand."""
@@ -167,6 +170,7 @@ def test_a_killed_holder_holds_for_its_time_and_no_longer(lab: Lab, served: Proj
     serves(lab, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F1")
 def test_a_killed_run_is_followed_at_once_on_its_controller(lab: Lab, served: Project) -> None:
     """The lock that died with the run proves to the next one here that nobody holds the lease: it does not wait."""
@@ -180,6 +184,7 @@ def test_a_killed_run_is_followed_at_once_on_its_controller(lab: Lab, served: Pr
         one_at_a_time(lab, host)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F25")
 def test_a_broken_lease_fences_its_holder(lab: Lab, served: Project, other: Project) -> None:
     """`lock show` names the holder, `lock break` ends its hold for a reason that it is told, and it changes nothing."""
@@ -205,6 +210,7 @@ def test_a_broken_lease_fences_its_holder(lab: Lab, served: Project, other: Proj
     serves(lab, 2)
 
 
+@pytest.mark.long
 def test_a_run_with_nothing_to_do_takes_no_lease(lab: Lab, served: Project) -> None:
     """It leaves the hosts exactly as they were, their locks included."""
     before = everything(lab)

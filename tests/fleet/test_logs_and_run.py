@@ -11,6 +11,7 @@ from fleetdeploy.cli.changing.on_hosts import STOPPED_NOW
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+from tests.fleet.faults.means import rounds
 from tests.fleet.load import POWER, lost_only_on
 from tests.fleet.onlooker import container, machines, no_session_left, on
 from tests.fleet.project import CONTAINER, Project, Started
@@ -41,6 +42,7 @@ def test_logs_of_all_hosts_come_as_one(served: Project) -> None:
     assert len(lines) == 5 * len(machines(served.lab))
 
 
+@pytest.mark.long
 def test_following_goes_on_in_the_container_that_takes_the_place(served: Project) -> None:
     """With its first line, and nothing is shown twice; Ctrl-C ends it with 130."""
     following = served.start("logs", "gpu1", "-f", "--json")
@@ -61,6 +63,7 @@ def test_following_goes_on_in_the_container_that_takes_the_place(served: Project
     assert next(line["line"] for line in lines if line["container"] == short) == first
 
 
+@pytest.mark.long
 def test_a_host_whose_power_is_cut_is_told_once_and_followed_on_when_it_is_back(served: Project) -> None:
     """The other hosts' logs go on meanwhile."""
     lab = served.lab
@@ -122,6 +125,7 @@ def test_a_second_ctrl_c_stops_at_once_and_leaves_nothing_on_the_hosts(project: 
     assert project.run("resume").stderr.startswith(f"nothing to resume: run {run.id} was a command of your own, ")
 
 
+@pytest.mark.long
 def test_a_second_signal_stops_an_exec_at_once(served: Project) -> None:
     """No connection is left, whatever goes on in the container, and the last line says that it may."""
     lab = served.lab
@@ -134,6 +138,7 @@ def test_a_second_signal_stops_an_exec_at_once(served: Project) -> None:
         assert ended.last_line.startswith(f"{STOPPED_NOW}; to give it again: fleetdeploy ")
 
 
+@pytest.mark.long
 def test_ctrl_c_says_of_an_exec_what_may_go_on(served: Project) -> None:
     """Docker cannot end what it began; nothing else is left."""
     lab = served.lab
@@ -146,7 +151,7 @@ def test_ctrl_c_says_of_an_exec_what_may_go_on(served: Project) -> None:
         assert ended.last_line.startswith("INTERRUPTED: done on 0 of 1 host, not well on gpu1; continue with: ")
 
 
-@pytest.mark.parametrize("often", [False, True], ids=["once", "often"])
+@pytest.mark.parametrize("often", rounds([False, True], in_ci=1), ids=["once", "often"])
 def test_following_ends_without_a_word_however_often_it_is_asked_to(served: Project, *, often: bool) -> None:
     """With 130, and nobody is connected to any host any longer."""
     lab = served.lab
@@ -190,6 +195,7 @@ def test_a_command_is_run_in_the_containers(served: Project) -> None:
     assert "gpu1/ranking: FAILED: ended with status 127" in ended.stdout
 
 
+@pytest.mark.long
 def test_a_lock_keeps_a_deploy_away_for_as_long_as_the_command_runs(served: Project) -> None:
     """And is gone with it."""
     started = served.start("run", "gpu", "--lock", "--", "sleep", LONG)

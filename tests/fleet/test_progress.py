@@ -56,6 +56,7 @@ def test_a_copy_over_a_slow_link_is_told_second_by_second(
     assert 0 < min(copy.bytes_per_s for copy in told if copy.bytes_per_s) < 2 * 24_000_000 / 8, told
 
 
+@pytest.mark.long
 def test_traffic_is_told_from_what_the_balancer_counts(lab: Lab, served: Project) -> None:
     """Of the requests sent during a rollout most are in its samples, none twice, and none of them an error."""
     served.want(version=2)
@@ -77,6 +78,7 @@ def test_traffic_is_told_from_what_the_balancer_counts(lab: Lab, served: Project
     serves(lab, 2)
 
 
+@pytest.mark.long
 def test_without_a_balancer_traffic_is_told_from_what_servers_count(lab: Lab, project: Project) -> None:
     """Of the requests sent to a server during a rollout most are in its service's samples, none twice and none of them
     an error, and on the report's page; before `metrics` is set there is no sample.
@@ -106,6 +108,7 @@ def test_without_a_balancer_traffic_is_told_from_what_servers_count(lab: Lab, pr
     assert [available(lab, name) for name in machines(lab)] == [[2]] * 3
 
 
+@pytest.mark.long
 @pytest.mark.without_load("every host is taken out by hand: there is nobody to answer")
 def test_requests_that_nobody_answers_are_errors(lab: Lab, served: Project) -> None:
     """What the balancer answers with 503, as all its servers are out, is counted as requests and as errors."""

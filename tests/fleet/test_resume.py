@@ -53,6 +53,7 @@ def test_a_run_killed_within_a_host_is_carried_on_from_that_host(lab: Lab, serve
     assert "gpu1" not in begun
 
 
+@pytest.mark.long
 def test_a_run_ended_by_a_second_signal_is_carried_on(lab: Lab, served: Project) -> None:
     """After a second signal in the middle of gpu1's activation `resume` ends as an undisturbed run would have."""
     served.want(version=2)
@@ -65,6 +66,7 @@ def test_a_run_ended_by_a_second_signal_is_carried_on(lab: Lab, served: Project)
     everybody_is_back(lab, served)
 
 
+@pytest.mark.long
 def test_a_run_that_goes_on_is_not_resumed_beside_itself(lab: Lab, served: Project) -> None:
     """While the run is under way `resume` ends with exit 6 and harms nothing."""
     served.want(version=2)

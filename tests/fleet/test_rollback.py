@@ -61,10 +61,7 @@ def in_service(lab: Lab) -> None:
 
 
 def test_a_version_goes_back_by_reload(lab: Lab, served: Project) -> None:
-    """The old version is loaded into the running servers again, one host out at most and no request lost.
-
-    A deploy that still wants the new one is refused from then on, and brought back by `--again`.
-    """
+    """The old version is loaded into the running servers again, one host out at most and no request lost."""
     before, written = identities(lab), configurations(lab)
     served.want(version=2)
     served.deploy("playbooks/at_once.yml")
@@ -77,6 +74,14 @@ def test_a_version_goes_back_by_reload(lab: Lab, served: Project) -> None:
     assert configurations(lab) == written
     serves(lab, 1)
     in_service(lab)
+
+
+@pytest.mark.long
+def test_what_was_taken_back_comes_again_only_when_it_is_asked_for(lab: Lab, served: Project) -> None:
+    """A deploy that still wants the release is refused from then on, and brings it with `--again`."""
+    served.want(version=2)
+    served.deploy("playbooks/at_once.yml")
+    served.run("rollback")
     refused = served.deploy(expect=5)
     assert "was taken back by run " in refused.stderr
     assert "pass --again" in refused.stderr
@@ -86,6 +91,7 @@ def test_a_version_goes_back_by_reload(lab: Lab, served: Project) -> None:
     serves(lab, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F14")
 def test_an_image_goes_back_by_a_new_container(lab: Lab, served: Project) -> None:
     """Image, flags and version come back together, by the image's id, with no request lost."""
@@ -107,6 +113,7 @@ def test_an_image_goes_back_by_a_new_container(lab: Lab, served: Project) -> Non
         assert "--num_load_threads=2" in found["Config"]["Cmd"]
 
 
+@pytest.mark.long
 @pytest.mark.fault("F34")
 def test_one_host_without_the_version_stops_the_rollback(lab: Lab, served: Project) -> None:
     """What one host lacks is told before any host is touched: exit 5; with `--limit` the others go back."""
@@ -127,6 +134,7 @@ def test_one_host_without_the_version_stops_the_rollback(lab: Lab, served: Proje
     serves(lab, 2, hosts=["gpu2"])
 
 
+@pytest.mark.long
 @pytest.mark.fault("F14")
 def test_a_failed_deploy_needs_neither_source_nor_registry_to_go_back(lab: Lab, served: Project) -> None:
     """With models and image name gone in the middle of a deploy, configuration, version and container come back."""

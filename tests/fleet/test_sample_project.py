@@ -207,6 +207,7 @@ def test_the_example_is_deployed_in_parts(lab: Lab, sample: Sample) -> None:
     sample.unchanged()
 
 
+@pytest.mark.long
 def test_the_example_is_rolled_by_rack(lab: Lab, sample: Sample) -> None:
     """The canary's version for all, as its comment says: a failure takes all back and is told, then it is done."""
     sample.deploy()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fleetdeploy.lab.fleet import Lab
 from tests.fleet.onlooker import available, most_out
 from tests.fleet.project import Project
@@ -11,6 +13,7 @@ from tests.fleet.project import Project
 ROUNDS = 2
 
 
+@pytest.mark.long
 def test_two_controllers_take_out_one_host_between_them(lab: Lab, served: Project, tmp_path: Path) -> None:
     """Started at once on a host each, they never have two out: one ends with exit 6, or they take turns."""
     other = Project(served.lab, tmp_path / "other")

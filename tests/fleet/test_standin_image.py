@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fleetdeploy.lab import host as lab_host
 from fleetdeploy.lab.fleet import Lab
 
@@ -14,6 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 CASES = REPOSITORY / "tests" / "contract" / "test_contract_1_4_image.py"
 
 
+@pytest.mark.long
 def test_image_keeps_the_contract(lab: Lab, tmp_path: Path) -> None:
     """Every case of the contract's section on the image holds for the stand-in's, in the engine of one lab host."""
     socket = lab_host.path_on(lab.paths, lab.host("gpu1"), lab_host.DOCKER_SOCKET)

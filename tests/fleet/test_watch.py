@@ -15,6 +15,7 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
+from tests.fleet.faults.means import rounds
 from tests.fleet.load import POWER, lost_only_on
 from tests.fleet.onlooker import machines, no_session_left, tell
 from tests.fleet.project import REPOSITORY, Project
@@ -83,6 +84,7 @@ def has(host: str, *words: str) -> Callable[[list[str]], bool]:
     return lambda rows: all(word in line_of(host, rows) for word in words)
 
 
+@pytest.mark.long
 def test_on_a_terminal_it_follows_what_others_do(lab: Lab, served: Project, terminal: Callable[..., Terminal]) -> None:
     """A drained host, one without power and a whole rollout are seen at the same place, and the last look stays."""
     with no_session_left(lab):
@@ -110,6 +112,7 @@ def test_on_a_terminal_it_follows_what_others_do(lab: Lab, served: Project, term
         assert not any("Ctrl-C ends it" in row for row in rows), "\n".join(rows)
 
 
+@pytest.mark.long
 def test_it_ends_with_its_terminal(lab: Lab, terminal: Callable[..., Terminal]) -> None:
     """Nobody looks any longer: no session of SSH goes on."""
     with no_session_left(lab) as connected:
@@ -119,10 +122,8 @@ def test_it_ends_with_its_terminal(lab: Lab, terminal: Callable[..., Terminal]) 
         screen.tmux("kill-server")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_without_a_terminal_each_look_stands_below_the_last(
-    lab: Lab, served: Project, number: signal.Signals, code: int
-) -> None:
+@pytest.mark.parametrize("number", rounds([signal.SIGINT, signal.SIGTERM], in_ci=1))
+def test_without_a_terminal_each_look_stands_below_the_last(lab: Lab, served: Project, number: signal.Signals) -> None:
     """With its time and without a control character; a signal ends it with its code, and no look is cut short."""
     started = served.start(*WATCH)
     wait_until(lambda: started.shown().count("\nSTATUS: ") > 1, "two looks", deadline_s=60)
@@ -130,12 +131,13 @@ def test_without_a_terminal_each_look_stands_below_the_last(
     wait_until(lambda: "STATUS: 1 host not in service\n" in started.shown(), "the drain is told", deadline_s=60)
     started.signal(number)
     ended = started.end()
-    assert (ended.code, ended.stderr) == (code, "")
+    assert (ended.code, ended.stderr) == (128 + number, "")
     assert "\x1b" not in ended.stdout
     assert ended.stdout.count("\n-- 20") + 1 == ended.stdout.count("\nSTATUS: ")
     assert ended.last_line == "STATUS: 1 host not in service"
 
 
+@pytest.mark.long
 def test_it_waits_until_the_fleet_is_as_it_shall_be(lab: Lab, served: Project) -> None:
     """With --exit-code it ends by itself, and for programs each look is a line that its schema knows."""
     tell(lab, "gpu2", "drain")

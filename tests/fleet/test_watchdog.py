@@ -20,8 +20,8 @@ WINDOW_S = 15 + 1 + 6 + 4
 """What the playbook below gives an activation, its proof and the confirm."""
 DEADLINE_S = 150.0
 CHANGES: dict[str, dict[str, object]] = {
-    "replace": {"version": 2, "image": "fleetdeploy/standin:1.1"},
     "reload": {"version": 2},
+    "replace": {"version": 2, "image": "fleetdeploy/standin:1.1"},
 }
 
 
@@ -70,6 +70,7 @@ def converges(lab: Lab, project: Project, version: int) -> None:
     assert project.deploy().last_line == "OK: 3 hosts, nothing to do"
 
 
+@pytest.mark.long
 @pytest.mark.fault("F4")
 def test_what_goes_well_is_confirmed_and_leaves_nothing_behind(lab: Lab, watched: Project) -> None:
     """Every host hears over a connection of its own that all is well; no process is left, and none goes back."""
@@ -117,6 +118,7 @@ def test_a_dead_controller_s_host_goes_back_by_itself(lab: Lab, watched: Project
     converges(lab, watched, 2)
 
 
+@pytest.mark.long
 def test_a_host_that_lets_nobody_in_any_more_is_taken_back(lab: Lab, watched: Project) -> None:
     """Where no new SSH connection gets through after the activation there is no confirm: exit 3, all as before."""
     before = identities(lab)
@@ -133,6 +135,7 @@ def test_a_host_that_lets_nobody_in_any_more_is_taken_back(lab: Lab, watched: Pr
     none_left(lab)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F4")
 def test_a_controller_that_slept_too_long_changes_nothing_more(lab: Lab, watched: Project) -> None:
     """A run that is stopped until its host has gone back finds that it has lost the lease, and ends with exit 4."""
@@ -154,6 +157,7 @@ def test_a_controller_that_slept_too_long_changes_nothing_more(lab: Lab, watched
     converges(lab, watched, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F4")
 def test_a_newcomer_disarms_what_a_dead_run_has_armed(lab: Lab, watched: Project) -> None:
     """The next run comes before the time is over: it takes over, and nothing goes back behind it."""
@@ -213,6 +217,7 @@ def _systemd(lab: Lab) -> Iterator[None]:
             on(lab, host, "rm", "-rf", "/run/systemd", "/usr/local/bin/systemd-run", "/usr/local/bin/systemctl")
 
 
+@pytest.mark.long
 @pytest.mark.fault("F4")
 def test_where_systemd_runs_a_timer_of_its_counts_down(lab: Lab, watched: Project, timers: None) -> None:
     """One unit a run and service, stopped by its exact name when all is well, and going back when nobody says so."""

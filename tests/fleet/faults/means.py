@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from tests.fleet.onlooker import on
-from tests.fleet.project import Started
+from tests.fleet.project import REPOSITORY, Project, Started
 
 T = TypeVar("T")
 _REACHED, _GO_ON, _ONCE = "/srv/fault-reached", "/srv/fault-go-on", "/srv/fault-once"
+RSYNC = "fleetdeploy.remote.directory.rsync"
 _CHILDREN_OF_SSHD = 'cat "/proc/$(cat /run/sshd.pid)/task/"*/children'
 
 
-def rounds(values: Sequence[T], *, in_ci: int) -> Sequence[T]:
-    """The first ``in_ci`` of them; all in a night, where FLEETDEPLOY_EXAMPLES is more than 1."""
-    return values if int(os.environ.get("FLEETDEPLOY_EXAMPLES", "1")) > 1 else values[:in_ci]
+def rounds(values: Sequence[T], *, in_ci: int) -> Sequence[T | pytest.ParameterSet]:
+    """Values of one parameter: the first ``in_ci`` of them as they are, the others marked ``long``."""
+    return [*values[:in_ci], *(pytest.param(value, marks=pytest.mark.long) for value in values[in_ci:])]
+
+
+@contextmanager
+def constants(project: Project, module: str, **values: float) -> Iterator[None]:
+    """Commands of the project find these values in the module: a test need not wait for as long as a user may."""
+    place = project.root / "constants"
+    place.mkdir()
+    lines = [f"from {module.rpartition('.')[0]} import {module.rpartition('.')[2]} as module"]
+    lines += [f"module.{name} = {value!r}" for name, value in values.items()]
+    (place / "sitecustomize.py").write_text("\n".join(lines), encoding="utf-8")
+    project.environment = {"PYTHONPATH": f"{place}:{REPOSITORY}"}
+    try:
+        yield
+    finally:
+        project.environment = {}
+        shutil.rmtree(place)
 
 
 def is_on(lab: Lab, host: str) -> bool:

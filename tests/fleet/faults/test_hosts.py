@@ -9,7 +9,15 @@ import pytest
 
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
-from tests.fleet.faults.means import first_copy_spoiled, held_in_rsync, rounds, stopped_docker, without_ssh
+from tests.fleet.faults.means import (
+    RSYNC,
+    constants,
+    first_copy_spoiled,
+    held_in_rsync,
+    rounds,
+    stopped_docker,
+    without_ssh,
+)
 from tests.fleet.load import ENGINE, POWER, lost_only_on
 from tests.fleet.onlooker import (
     admin_state,
@@ -35,8 +43,9 @@ def test_a_host_that_loses_its_power_in_the_middle_of_a_copy(lab: Lab, served: P
     served.want(version=2)
     before = {host: identity(lab, host) for host in ("gpu1", "gpu3")}
     with lost_only_on(lab, served, "gpu2", rule=POWER), held_in_rsync(lab, "gpu2") as copy:
-        started = served.start("deploy", "--timeout", "4s")
-        copy.wait()
+        with constants(served, RSYNC, _ATTEMPTS=1):  # that a copy is tried again is another test's
+            started = served.start("deploy", "--timeout", "4s")
+            copy.wait()
         lab.power_off("gpu2")
         result = started.end()
         assert result.code == 3, str(result)
@@ -76,6 +85,7 @@ def few_files(lab: Lab, project: Project) -> Iterator[str]:
         on(lab, "gpu2", "sh", "-c", "docker ps -aq | xargs -r docker rm -f >/dev/null; umount -l /srv")
 
 
+@pytest.mark.long
 @pytest.mark.fault("F10")
 def test_a_host_without_room_for_more_files_is_refused(lab: Lab, few_files: str, served: Project) -> None:
     """A file system with room for bytes and none for files is exit 5 before a copy begins; the old version serves."""
@@ -89,6 +99,7 @@ def test_a_host_without_room_for_more_files_is_refused(lab: Lab, few_files: str,
     serves(lab, 1)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F12")
 def test_docker_that_dies_in_the_middle_leaves_what_serves(lab: Lab, served: Project) -> None:
     """When a host's engine is killed before its switch the host is put back, serving, and no other one is begun; what
@@ -110,6 +121,7 @@ def test_docker_that_dies_in_the_middle_leaves_what_serves(lab: Lab, served: Pro
     converges(lab, served, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F13")
 def test_docker_that_hangs_stops_the_run_before_it_begins(lab: Lab, served: Project) -> None:
     """An engine that does not answer is known in time, exit 5, and nothing was touched; then all is well."""
@@ -123,6 +135,7 @@ def test_docker_that_hangs_stops_the_run_before_it_begins(lab: Lab, served: Proj
     converges(lab, served, 1)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F13")
 def test_docker_that_pauses_in_a_replacement_is_waited_for(lab: Lab, served: Project) -> None:
     """An engine that stops answering for a while in the middle of a replacement costs time, and nothing else."""
@@ -136,6 +149,7 @@ def test_docker_that_pauses_in_a_replacement_is_waited_for(lab: Lab, served: Pro
     converges(lab, served, 1)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F18")
 def test_versions_that_do_not_fit_together_never_share_a_gpu(lab: Lab, served: Project) -> None:
     """Where a GPU has no room for old and new at once the plan says so, and each host gets a new process, drained."""
@@ -148,6 +162,7 @@ def test_versions_that_do_not_fit_together_never_share_a_gpu(lab: Lab, served: P
     assert [host for host in before if after[host] == before[host]] == []
 
 
+@pytest.mark.long
 @pytest.mark.fault("F27")
 def test_a_balancer_out_of_reach_leaves_hosts_where_they_are(lab: Lab, served: Project) -> None:
     """Where the balancer cannot be asked nobody knows who serves: exit 5, and no host is touched."""
@@ -160,6 +175,7 @@ def test_a_balancer_out_of_reach_leaves_hosts_where_they_are(lab: Lab, served: P
     converges(lab, served, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F27")
 def test_a_host_that_cannot_be_put_back_is_named(lab: Lab, served: Project) -> None:
     """When the balancer goes out of reach before the undrain, the run ends with 4, names the host, and stops."""
@@ -189,6 +205,7 @@ def test_a_version_that_rotted_on_its_host_is_told_before_anything_is_drained(la
     assert everything(lab) == before
 
 
+@pytest.mark.long
 @pytest.mark.fault("F30")
 def test_a_copy_with_a_flipped_bit_never_gets_in_place(lab: Lab, served: Project) -> None:
     """What arrives with one bit changed is found by its checksum, copied once more, and served only then."""

@@ -19,7 +19,7 @@ CUT_OFF = "requests are on their way to a host, or back, when its link falls sil
 
 
 @pytest.mark.fault("F5")
-@pytest.mark.parametrize("task", rounds(["activate", "undrain", "drain", "verify"], in_ci=2))
+@pytest.mark.parametrize("task", rounds(["activate", "undrain", "drain", "verify"], in_ci=1))
 def test_a_link_that_breaks_in_a_step(lab: Lab, served: Project, task: str) -> None:
     """When a host's sessions end in a step, what happened is read back: it goes on or goes back, and says which."""
     served.want(version=2, image="fleetdeploy/standin:1.1")
@@ -47,6 +47,7 @@ def test_a_copy_that_breaks_is_begun_again(lab: Lab, served: Project) -> None:
     serves(lab, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F22")
 def test_a_copy_that_never_arrives_whole_changes_nothing(lab: Lab, served: Project) -> None:
     """An rsync that breaks each time fails its host with rsync's own word for it, before anything is switched over."""
@@ -96,6 +97,7 @@ def test_half_the_fleet_out_of_reach_stops_the_run_before_it_begins(lab: Lab, se
     converges(lab, served, 2)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F29")
 def test_a_partition_between_waves_stops_the_rollout_and_the_next_run_goes_on_there(lab: Lab, served: Project) -> None:
     """A host that goes silent before its wave stops the rollout; what is finished stays, and is not done again."""
@@ -140,6 +142,7 @@ def test_a_host_whose_shells_talk_is_understood_all_the_same(lab: Lab, served: P
     assert served.deploy().last_line == "OK: 3 hosts, nothing to do"
 
 
+@pytest.mark.long
 @pytest.mark.fault("F36")
 def test_a_copy_through_a_shell_that_talks_says_what_to_mend(lab: Lab, served: Project, noisy: str) -> None:
     """rsync's own protocol does not survive a shell that prints; the error names its start-up files."""
@@ -149,6 +152,7 @@ def test_a_copy_through_a_shell_that_talks_says_what_to_mend(lab: Lab, served: P
     serves(lab, 1)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F36")
 def test_a_host_that_never_stops_talking_is_refused(lab: Lab, served: Project, noisy: str) -> None:
     """A host whose shells print without end is given up on in bounded memory, exit 5, and nothing is touched."""

@@ -55,6 +55,7 @@ def error_of(call: Future[Any]) -> HostError:
     return error
 
 
+@pytest.mark.long
 @pytest.mark.fault("F6")
 def test_a_command_on_a_silent_link(lab: Lab, session: SshSession, aside: Callable[..., Future[Any]]) -> None:
     """A command whose link goes silent ends by its deadline in the host's name, and the next one works again."""
@@ -72,6 +73,7 @@ def test_a_command_on_a_silent_link(lab: Lab, session: SshSession, aside: Callab
     assert link.run(["echo", "on"], deadline_s=60).text == "on\n"
 
 
+@pytest.mark.long
 @pytest.mark.fault("F6")
 def test_a_silent_link_is_given_up(lab: Lab, session: SshSession, aside: Callable[..., Future[Any]]) -> None:
     """A link whose other end answers no keepalive is lost long before a long command's deadline."""
@@ -83,6 +85,7 @@ def test_a_silent_link_is_given_up(lab: Lab, session: SshSession, aside: Callabl
     assert link.run(["echo", "on"], deadline_s=60).text == "on\n"
 
 
+@pytest.mark.long
 @pytest.mark.fault("F6")
 def test_a_jump_hosts_silent_link_is_given_up(
     lab: Lab, fleet: SshFleet, aside: Callable[..., Future[Any]], tmp_path: Path
@@ -135,6 +138,7 @@ def test_a_call_to_a_model_server_on_a_silent_link(
     wait_until(refused, "the host says that nothing listens there", deadline_s=END_S)
 
 
+@pytest.mark.long
 @pytest.mark.fault("F6")
 def test_a_balancer_on_a_silent_link(lab: Lab, aside: Callable[..., Future[Any]]) -> None:
     """A balancer whose host goes silent is an error with that host's name, and answers again afterwards."""
@@ -151,6 +155,7 @@ def test_a_balancer_on_a_silent_link(lab: Lab, aside: Callable[..., Future[Any]]
         fleet.close()
 
 
+@pytest.mark.long
 @pytest.mark.fault("F6")
 def test_a_copy_on_a_silent_link(
     lab: Lab, session: SshSession, wish: ServiceWish, aside: Callable[..., Future[Any]], monkeypatch: pytest.MonkeyPatch

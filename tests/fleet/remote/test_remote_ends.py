@@ -18,7 +18,7 @@ from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.remote.fleet import SshFleet
 from fleetdeploy.remote.ssh import guard
-from tests.fleet.faults.means import held_in_rsync
+from tests.fleet.faults.means import held_in_rsync, rounds
 from tests.fleet.remote.deploy_user import USER, deploy_user, lab_host, lab_user
 from tests.fleet.remote.private_sshd import PrivateSshd
 from tests.fleet.remote.staging_files import FILES, version
@@ -119,7 +119,7 @@ def controller(host: Host, what: str, word: str) -> Iterator[subprocess.Popen[by
         child.wait(END_S)
 
 
-@pytest.mark.parametrize("kind", ["root", "user", "become"])
+@pytest.mark.parametrize("kind", rounds(["become", "root", "user"], in_ci=1))
 def test_a_group_ends_with_its_deadline(
     hosts: Hosts, group: Group, fleet: SshFleet, kind: str, no_own_deadline: None
 ) -> None:
@@ -152,7 +152,7 @@ def test_a_signal_through_the_channel_is_enough_where_sshd_passes_it_on(
     group.await_end()
 
 
-@pytest.mark.parametrize("kind", ["root", "user", "become"])
+@pytest.mark.parametrize("kind", rounds(["become", "root", "user"], in_ci=1))
 def test_a_group_ends_with_its_controller(lab: Lab, hosts: Hosts, group: Group, kind: str) -> None:
     """A controller that is killed outright leaves nothing running behind its connections."""
     with controller(hosts(kind), "run", group.script()) as killed:
@@ -161,7 +161,7 @@ def test_a_group_ends_with_its_controller(lab: Lab, hosts: Hosts, group: Group, 
     group.await_end()
 
 
-@pytest.mark.parametrize("kind", ["root", "user", "become"])
+@pytest.mark.parametrize("kind", rounds(["become", "root", "user"], in_ci=1))
 def test_a_group_ends_on_a_host_without_setpriv(lab: Lab, hosts: Hosts, group: Group, kind: str) -> None:
     """Where the kernel cannot be asked to tell of a parent's death, a long command is watched instead."""
     lab.run_on("gpu1", ["mv", "/usr/bin/setpriv", "/usr/bin/setpriv.away"])
@@ -221,7 +221,7 @@ def test_what_left_its_session_is_not_ended(sshd: PrivateSshd, fleet: SshFleet, 
         subprocess.run(["kill", "-9", *pid.read_text().split()], check=False)
 
 
-@pytest.mark.parametrize("kind", ["root", "become"])
+@pytest.mark.parametrize("kind", rounds(["become", "root"], in_ci=1))
 def test_a_copy_ends_with_its_controller(lab: Lab, hosts: Hosts, tmp_path: Path, kind: str) -> None:
     """The host's end of a copy goes when the controller is killed."""
     source = version(tmp_path / "src", 7, FILES)
