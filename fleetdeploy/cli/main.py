@@ -18,8 +18,8 @@ from fleetdeploy.cli.changing import run as run_command
 from fleetdeploy.cli.failures import print_error
 from fleetdeploy.cli.showing import doctor, inventory, lock, logs, models, runs, status, validate
 from fleetdeploy.domain.redaction import Redactor
-from fleetdeploy.errors import FleetdeployError
-from fleetdeploy.report.redacted_output import redacted_output
+from fleetdeploy.errors import FleetdeployError, InputError
+from fleetdeploy.report.redacted_output import OutputLost, redacted_output
 
 EPILOG = """\
 first steps:
@@ -74,7 +74,10 @@ class Parser(argparse.ArgumentParser):
             message = f"unrecognized arguments: {first}"
         elif first.startswith("-"):
             return f"{first} stands before the command; options go behind it: {self.prog} COMMAND {first} ..."
-        elif found := _NO_CHOICE.search(message):
+        elif (found := _NO_CHOICE.search(message)) and found[1] == "help" and self._given[:1] == ("help",):
+            command = next((word for word in self._given[1:] if f"'{word}'" in found[2]), "COMMAND")
+            return f"there is no command help; it is an option: {self.prog} {command} --help"
+        elif found:
             close = nearest(found[1], re.findall(r"[\w.-]+", found[2]))
             message = message.replace(f" (choose from {found[2]})", "") if close else message
         else:
@@ -136,7 +139,10 @@ def _run(arguments: argparse.Namespace) -> int:
         with suppress(OSError):  # the exit code is true, whoever reads
             as_json, no_color = getattr(arguments, "json", False), getattr(arguments, "no_color", False)
             print_error(error, as_json=as_json, no_color=no_color)
+            sys.stdout.flush()
         return error.exit_code
+    except OutputLost:  # which has been told of, and which no run that has ended lets through
+        return InputError.exit_code
     except BrokenPipeError:
         # The reader of stdout went away; Python would complain again while flushing at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from fleetdeploy.domain.events import Event, Kind, Sink
 from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.domain.redaction import Redactor
-from fleetdeploy.errors import RolloutFailed
-from fleetdeploy.rollout.journal.writing import OnReserve
+from fleetdeploy.errors import FleetdeployError, PreflightRefused, RolloutFailed
+from fleetdeploy.rollout.journal.writing import OfEvents, OnReserve
 
 ANNOUNCING = frozenset(
     {
@@ -24,6 +24,8 @@ ANNOUNCING = frozenset(
     }
 )
 """What is told before it is done."""
+UNTOUCHED = frozenset({Kind.RUN_STARTED, Kind.PLAN_MADE, Kind.LEASES_TAKING})
+"""Who is stopped at one of these has touched nothing."""
 RETURNING = frozenset({Kind.STEP_FAILED, Kind.REVERT_STARTED})
 """After these a host is only got back into a safe state."""
 
@@ -35,10 +37,11 @@ class Emitter:
     """Thread-safe; one event at a time.
 
     Once a journal cannot be written, every event that announces what the rollout would do next raises RolloutFailed,
-    before the act; ``failure`` says why, and ends the run. What tells of something that has happened never raises, nor
-    does anything about a host that failed or is taken back: getting hosts back into a safe state goes on without a
-    journal. A view that fails, such as a terminal that went away, is only dropped. Secrets are taken out here, before
-    anybody is told anything. Behind the run's end journals alone are told, and only who was told of it: a look that
+    before the act, or PreflightRefused where nothing has been touched; ``failure`` says why, and ends the run. What
+    tells of something that has happened never raises, nor does anything about a host that failed or is taken back:
+    getting hosts back into a safe state goes on without a journal. A view that fails, such as a terminal that went
+    away, is only dropped. Secrets are taken out here, before anybody is told anything. Behind the run's end journals
+    alone are told, and only who was told of it: a look that
     nobody waits for any longer may still come to its own.
     """
 
@@ -53,6 +56,7 @@ class Emitter:
     ) -> None:
         self.run = run
         self.failure = ""
+        self._hint = ""
         self._redactor = redactor or Redactor()
         self._clock = clock
         self._journals = list(journals)
@@ -74,13 +78,13 @@ class Emitter:
                 self._feed(self._views, event)
             if error is not None and not self.failure:
                 self.failure = self._redactor.text(_cannot_be_written(error))
+                self._hint = _elsewhere(error)
             if kind in RETURNING and host:
                 self._returning.add(host)
             stops = bool(self.failure) and kind in ANNOUNCING and host not in self._returning
         if stops:
-            raise RolloutFailed(
-                self.failure, hint="free space there, or name another --state-dir or --events file; then run again"
-            ) from error
+            refused: type[FleetdeployError] = PreflightRefused if kind in UNTOUCHED else RolloutFailed
+            raise refused(self.failure, hint=self._hint) from error
 
     @staticmethod
     def _feed(sinks: list[Sink], event: Event) -> OSError | None:
@@ -98,4 +102,10 @@ class Emitter:
 
 def _cannot_be_written(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
-    return f"the journal cannot be written: {error.strerror or error}{where}"
+    what = "the file of --events" if isinstance(error, OfEvents) else "the journal"
+    return f"{what} cannot be written: {error.strerror or error}{where}"
+
+
+def _elsewhere(error: OSError) -> str:
+    other = "file with --events" if isinstance(error, OfEvents) else "--state-dir"
+    return f"free space there, or name another {other}; then run again"

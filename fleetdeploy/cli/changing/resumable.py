@@ -23,12 +23,23 @@ INTERRUPTED = (130, 143)
 OWN = "was a command of your own, which is not repeated by itself"
 
 
-def newest(runs: Path) -> tuple[RecordedRun | None, str]:
-    """The newest run that is not done with; without one, why there is none."""
+def left_behind(runs: Path, *, now: str) -> frozenset[str]:
+    """The hosts of the newest run that is not done with, if it was cut off after it had switched some over; ``now`` is
+    the run that asks.
+    """
+    found, _ = newest(runs, but=now)
+    cut_off = found is not None and found.activated and found.exit_code in {None, *INTERRUPTED}
+    return frozenset(hosts_of(found)) if found is not None and cut_off else frozenset()
+
+
+def newest(runs: Path, *, but: str = "") -> tuple[RecordedRun | None, str]:
+    """The newest run that is not done with, and is not ``but``; without one, why there is none."""
     from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
 
     done, settled, last = set[str](), _Settled(), ""
     for found in RecordedRuns.list(runs):
+        if found.id == but:
+            continue
         hosts = set(hosts_of(found))
         if found.exit_code == 0:
             last = last or f"run {found.id} ended well: {found.last_line}"

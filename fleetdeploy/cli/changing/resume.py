@@ -95,6 +95,7 @@ def _chosen(runs: Path, arguments: argparse.Namespace) -> RecordedRun | None:
     else:
         found = RecordedRuns.find(runs, arguments.run_id)
         why = f"run {found.id} ended well: {found.last_line}" if found.exit_code == 0 else ""
+        why = f"run {found.id} has no record: it began nothing" if found.is_blank else why
     if found is None or why:
         if not arguments.quiet:
             print(f"nothing to resume: {why}", file=sys.stderr)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Collection
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fleetdeploy.cli import options
-from fleetdeploy.cli.changing import foresight, run_end, wishes
+from fleetdeploy.cli.changing import foresight, resumable, run_end, wishes
 from fleetdeploy.cli.changing.asking import Asking
 from fleetdeploy.cli.changing.called import command_line, how_called
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fleetdeploy.cli.binding.project import Bound, Project
     from fleetdeploy.cli.changing.attempt import Attempt
     from fleetdeploy.cli.changing.plan_file import Planned
@@ -65,6 +67,7 @@ def carry_out(arguments: argparse.Namespace, bound: Bound, read: Callable[[], Ro
     from fleetdeploy.cli.binding.project import new_run, print_json
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.report import as_json, terminal
+    from fleetdeploy.report.redacted_output import OutputLost
     from fleetdeploy.report.story.run_story import RunStory
     from fleetdeploy.rollout.interrupt import Interrupts
     from fleetdeploy.rollout.locks import local
@@ -86,9 +89,12 @@ def carry_out(arguments: argparse.Namespace, bound: Bound, read: Callable[[], Ro
                 if rollout.prepare is None:
                     wishes.check(arguments, rollout.project)
             story = rollout.attempt.ending.story if rollout.attempt else RunStory()
-            outcome = _carried_out(rollout, held, interrupts, until_told, story, wait_s=left_s)
-        if arguments.json:
-            print_json(as_json.outcome(outcome))
+            outcome = _carried_out(rollout, held, interrupts, until_told, story, out, wait_s=left_s)
+        # What is lost has been told of, and is nothing that the run did; who went away is met once more by `main`.
+        with suppress(OutputLost, BrokenPipeError):
+            if arguments.json:
+                print_json(as_json.outcome(outcome))
+            sys.stdout.flush()
         if rollout.is_news(outcome, story) if rollout.is_news else not arguments.quiet or outcome.exit_code:
             with suppress(OSError):  # the exit code is true, whoever reads
                 terminal.recap(out, story, quiet=arguments.quiet, every_host=bool(arguments.verbose))
@@ -106,23 +112,26 @@ def _locked_hosts(bound: Bound) -> Collection[Host]:
 
 
 def _carried_out(
-    rollout: Rollout, held: Held, interrupts: Interrupts, until_told: ExitStack, story: RunStory, *, wait_s: float
+    rollout: Rollout,
+    held: Held,
+    interrupts: Interrupts,
+    until_told: ExitStack,
+    story: RunStory,
+    out: Console,
+    *,
+    wait_s: float,
 ) -> RunOutcome:
+    """``out`` is where a signal is answered as well: what another console prints, a board would write over."""
     from fleetdeploy.cli.binding.opening import environment_for_commands
     from fleetdeploy.cli.changing import run_view
     from fleetdeploy.domain.events import FORMAT, Kind
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
-    from fleetdeploy.report.terminal import console
     from fleetdeploy.rollout.emitter import Emitter
-    from fleetdeploy.rollout.journal import Journal, open_run
     from fleetdeploy.rollout.locks.leases import patiently
 
     arguments, project, clock, run_id = rollout.arguments, rollout.project, SystemClock(), held.run
-    out = console(stderr=True, no_color=arguments.no_color)
-    journals = [until_told.enter_context(closing(open_run(arguments.state_dir / "runs", run_id)))]
-    if arguments.events:
-        journals.append(until_told.enter_context(closing(Journal(arguments.events))))
+    journals = run_end.journals(arguments, run_id, until_told)
     view = run_view.chosen(out, arguments, clock)
     rollout.asking.meanwhile = view.paused
     emit = Emitter(run_id, clock, journals=journals, views=[story.tell, view], redactor=arguments.redactor)
@@ -136,10 +145,10 @@ def _carried_out(
     )
     interrupts.last_words = arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {rollout.again}\n")
     try:
-        called = how_called(arguments, project)
-        emit(Kind.RUN_STARTED, command_line(arguments), format=FORMAT, hosts=list(project.targets.by_name), **called)
         judged = partial(_judged, rollout, fleet, emit, interrupts, held)
+        called, names = how_called(arguments, project), list(project.targets.by_name)
         with run_end.told_where_it_fails(emit):
+            emit(Kind.RUN_STARTED, command_line(arguments), format=FORMAT, hosts=names, **called)
             outcome = patiently(judged, clock=clock, wait_s=wait_s, check=interrupts.check)
         run_end.tell(outcome, emit, interrupts, arguments.redactor)
         return outcome
@@ -206,7 +215,8 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
         project.targets, fleet, emit, executor.clock, held.holder_of, arguments.forks, arguments.lease_ttl
     )
     drains = project.targets.drains or Drains(debts_of(arguments))
-    executor.owing = Owing(drains, fleet, emit, executor.clock, leases.check)
+    left = partial(resumable.left_behind, arguments.state_dir / "runs", now=emit.run)
+    executor.owing = Owing(drains, fleet, emit, executor.clock, leases.check, left)
     # A run that changes nothing has no traffic to watch, and asks neither balancer nor server.
     watched = due.changing if any(bound.touches_traffic for bound in project.plays) else ()
     with leases.renewing(), sampling([plan.hosts[name] for name in watched], fleet, emit, executor.clock):

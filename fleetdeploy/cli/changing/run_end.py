@@ -1,9 +1,10 @@
-"""How a run's end is told: to its journals, and by whoever is ended by a signal that comes after it."""
+"""What a run is told to, and how its end is: to its journals, and by whoever is ended by a signal behind it."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from fleetdeploy.errors import FleetdeployError
@@ -13,9 +14,21 @@ if TYPE_CHECKING:
     from fleetdeploy.domain.redaction import Redactor
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.interrupt import Interrupts
+    from fleetdeploy.rollout.journal import Journal
 
 UNREAD = 141
 """The exit code where the reader of the output went away."""
+
+
+def journals(arguments: argparse.Namespace, run: str, until: ExitStack) -> list[Journal]:
+    """The run's own and that of ``--events``, until the stack is left. Raises InputError, or PreflightRefused.
+
+    That of ``--events`` is opened first: a run that it ends leaves no journal without a record.
+    """
+    from fleetdeploy.rollout.journal import Journal, open_run
+
+    asked_for = [until.enter_context(closing(Journal(arguments.events)))] if arguments.events else []
+    return [until.enter_context(closing(open_run(arguments.state_dir / "runs", run))), *asked_for]
 
 
 @contextmanager

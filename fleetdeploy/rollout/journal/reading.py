@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fleetdeploy.errors import InputError, Problem
-from fleetdeploy.rollout.journal.record import Record, record_of
+from fleetdeploy.rollout.journal.record import BEGINS, Record, record_of
 
 LINE_BYTES = 4 * 1024**2
 """No record is longer; an error of a host's with all its detail has some thousands."""
@@ -62,6 +62,8 @@ class Records:
                 if len(line) > LINE_BYTES or left < 0:
                     raise ValueError(f"longer than {LINE_BYTES} bytes" if left >= 0 else "the journal is too long")
                 if not whole:
+                    if not self.count and line[: len(BEGINS)] != BEGINS[: len(line)]:
+                        raise ValueError("it is no beginning of a journal")
                     self.torn = True
                     return
                 record, prev = record_of(line[:-1], n=self.count + 1, prev=prev)

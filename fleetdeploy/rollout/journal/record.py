@@ -23,6 +23,9 @@ from fleetdeploy.domain.events import Event
 JOURNAL = "events.jsonl"
 """The journal's name in a run's directory."""
 
+BEGINS = b'{"n": 1, '
+"""How every journal begins."""
+
 _LATEST_S = 253_402_300_799
 """The last second that a calendar can show."""
 _SHOWN = 32

@@ -78,7 +78,8 @@ class RecordedRun:
     the last record. ``torn`` says that its last line was cut off; ``damage`` tells the first record that is not what
     was written, or why there is none. ``plays`` are the names of the plays begun; ``kinds`` the kinds of event that
     only a newer version knows. ``changing`` are the hosts that it planned to change, None where it made no plan;
-    ``releases`` those that it was to bring, the hash of their content by host and service.
+    ``releases`` those that it was to bring, the hash of their content by host and service; ``activated`` is whether it
+    switched any host over.
     """
 
     id: str
@@ -96,6 +97,7 @@ class RecordedRun:
     plays: tuple[str, ...] = ()
     changing: tuple[str, ...] | None = None
     releases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    activated: bool = False
     kinds: frozenset[str] = frozenset()
     torn: bool = False
     damage: Problem | None = None
@@ -113,8 +115,13 @@ class RecordedRun:
             state=RunState.UNKNOWN if lost else story.state, exit_code=story.exit_code, last_line=story.last_line,
             refusal=story.refusal, command=story.command, started=story.started, started_s=story.first_s,
             ended_s=story.last_s, hosts=story.hosts, plays=tuple(story.plays), changing=story.changing,
-            releases=story.releases, kinds=frozenset(story.unknown),
+            releases=story.releases, activated=story.activated, kinds=frozenset(story.unknown),
         )  # fmt: skip
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it has no record at all: it ended before it began anything, or has only just been called."""
+        return not self.records and self.damage is None
 
     @property
     def resumes(self) -> tuple[str, ...]:
@@ -133,16 +140,19 @@ class RecordedRuns:
 
     @staticmethod
     def list(runs: Path) -> Iterator[RecordedRun]:
-        """Every run, newest first, each read when its turn comes. Whatever else lies there is passed over.
+        """Every run, newest first, each read when its turn comes. Whatever else lies there is passed over, and so is a
+        run without a record: it began nothing, not even to tell what it was called for.
 
         One whose journal cannot be read has ``damage`` and no records.
         """
         for directory in _directories(runs):
             try:
-                yield RecordedRun.read(directory)
+                found = RecordedRun.read(directory)
             except InputError as error:
                 damage = error.problems[0]
-                yield RecordedRun(directory.name, directory / JOURNAL, state=RunState.UNKNOWN, damage=damage)
+                found = RecordedRun(directory.name, directory / JOURNAL, state=RunState.UNKNOWN, damage=damage)
+            if not found.is_blank:
+                yield found
 
     @staticmethod
     def acting(runs: Path) -> Iterator[RecordedRun]:
@@ -151,9 +161,7 @@ class RecordedRuns:
         """
         for directory in _directories(runs):
             with suppress(InputError, OSError):
-                with open_regular(directory / JOURNAL) as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-                    acted = content.find(_BEGUN) >= 0
-                if acted:
+                if _acted(directory / JOURNAL):
                     yield RecordedRun.read(directory)
 
     @staticmethod
@@ -180,6 +188,13 @@ def _directories(runs: Path) -> list[Path]:
         return []
 
 
+def _acted(journal: Path) -> bool:
+    # What has no bytes, as after a kill before the first record, cannot be mapped: a ValueError.
+    with open_regular(journal) as file, suppress(ValueError), mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return content.find(_BEGUN) >= 0
+    return False
+
+
 def _is_there(journal: Path) -> bool:
     try:
         journal.lstat()
@@ -204,6 +219,7 @@ class _Story:
         self.plays: list[str] = []
         self.changing: tuple[str, ...] | None = None
         self.releases: Mapping[str, Mapping[str, str]] = {}
+        self.activated = False
         self.wave = 0
         self.unknown: set[str] = set()
 
@@ -247,6 +263,7 @@ class _Story:
             left = None if begun else host.begun
             step = begun or replace(self._step(record), summary="")
             if record.kind == Kind.STEP_FINISHED:
+                self.activated = self.activated or (step.task == "activate" and not step.undo)
                 return replace(host, finished=replace(step, ended_s=record.time_s), begun=left)
             return replace(host, failed=replace(step, ended_s=record.time_s, failed=record.message), begun=left)
         if record.kind == Kind.REVERT_STARTED:

@@ -100,12 +100,17 @@ def _may_go(directory: Path, *, idle: bool) -> bool:
     return not began and (ended or quiet_s > WAITS_S)
 
 
+class OfEvents(OSError):
+    """The file that ``--events`` names cannot be written; the run's own journal may well be."""
+
+
 class Journal:
     """A file of JSON lines (:mod:`.record`), mode 0600. A record is on the disk when the call returns.
 
     A journal that is a run's ``own`` is made anew and has room kept for the end of a run whose disk is full: the first
     record that needs it raises OnReserve, those behind go on. Any other file is appended to by one run after the other;
-    each begins a chain of its own. Another write that fails raises OSError; nothing can be written after it.
+    each begins a chain of its own, and what is wrong with it names ``--events``. Another write that fails raises
+    OSError; nothing can be written after it.
     """
 
     def __init__(self, path: Path, *, own: bool = False) -> None:
@@ -117,14 +122,11 @@ class Journal:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
             self._descriptor = os.open(path, flags | (os.O_EXCL if own else 0), 0o600)
         except OSError as error:
-            raise InputError(
-                f"the journal cannot be opened: {error.strerror}",
-                where=str(path),
-                hint="its directory must exist and be writable",
-            ) from error
+            hint = "its directory must exist and be writable"
+            raise self._refused(f"cannot be opened: {error.strerror}", hint) from error
         if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
             os.close(self._descriptor)
-            raise InputError("the journal is no regular file", where=str(path), hint="name a file")
+            raise self._refused("is no regular file", "name a file")
         self._reserve: IO[bytes] | None = None
         if own:
             try:
@@ -133,12 +135,19 @@ class Journal:
                 os.close(self._descriptor)
                 raise
 
+    def _refused(self, why: str, hint: str) -> InputError:
+        if self._own:
+            return InputError(f"the journal {why}", where=str(self.path), hint=hint)
+        return InputError(why, where=f"--events {self.path}", hint=hint)
+
     def __call__(self, event: Event) -> None:
         line, shown = line_of(event, n=self._n + 1, prev=self._prev)
         try:
             self._append(line)
         except OSError as error:
             error.filename = str(self.path)
+            if not self._own:
+                raise OfEvents(error.errno, error.strerror, error.filename) from error
             if error.errno not in _FULL or self._reserve is None:
                 raise
             self._reserve.close()

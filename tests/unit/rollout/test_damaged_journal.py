@@ -155,6 +155,31 @@ def test_a_journal_of_no_bytes_is_a_run_that_did_nothing() -> None:
     assert (run.records, run.state, run.torn, run.damage, dict(run.hosts)) == (0, RunState.UNFINISHED, False, None, {})
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b'{"n": 1, "time_s": 17'])
+def test_a_run_without_a_record_is_in_no_list(tmp_path: Path, content: bytes) -> None:
+    """It began nothing, so that nobody is told of it, nor stopped by it; found by its name it is blank."""
+    known = write(tmp_path, *STORY)
+    ghost = tmp_path / "20990101T000000Z-ab12"
+    ghost.mkdir()
+    (ghost / JOURNAL).write_bytes(content)
+    assert [run.id for run in RecordedRuns.list(tmp_path)] == [known.name]
+    assert [run.id for run in RecordedRuns.acting(tmp_path)] == [known.name]
+    assert RecordedRuns.find(tmp_path, ghost.name).is_blank
+    assert not RecordedRuns.find(tmp_path, known.name).is_blank
+
+
+@pytest.mark.parametrize("content", [b"\0" * 4096, b"no journal", b'{"n": 2, "time_s": 17'])
+def test_what_is_no_beginning_of_a_journal_may_have_been_one(tmp_path: Path, content: bytes) -> None:
+    """Of it nobody says that it began nothing: it is listed as damaged."""
+    directory = tmp_path / RUN
+    directory.mkdir()
+    (directory / JOURNAL).write_bytes(content)
+    (run,) = RecordedRuns.list(tmp_path)
+    assert run.damage is not None
+    assert run.damage.message == "damaged at record 1: it is no beginning of a journal"
+    assert not run.is_blank
+
+
 def test_the_journal_of_another_run_is_not_believed(tmp_path: Path) -> None:
     """A journal that was copied into the directory of another run tells nothing about that one."""
     other = write(tmp_path, *STORY, run="20260102T000000Z-ab12")

@@ -15,7 +15,7 @@ import pytest
 
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.errors import InputError, PreflightRefused
-from fleetdeploy.rollout.journal import Journal, OnReserve, as_json, open_run, writing
+from fleetdeploy.rollout.journal import Journal, OfEvents, OnReserve, as_json, open_run, writing
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 STARTED = Event(Kind.STEP_STARTED, 1.5, "r1", host="gpu1", task="drain", message="drain it", data={"service": "a"})
@@ -136,6 +136,19 @@ def test_only_a_file_can_be_appended_to(tmp_path: Path) -> None:
         Journal(tmp_path / "pipe")
     with pytest.raises(InputError, match="cannot be opened"):
         Journal(tmp_path)
+
+
+def test_what_is_wrong_with_a_file_of_events_names_the_option(tmp_path: Path) -> None:
+    """Who wrote ``--events`` is told of that, not of a journal: when it is opened, and when it cannot be written."""
+    for path, why in ((tmp_path / "nowhere" / "e.jsonl", "cannot be opened: No such file"), (tmp_path, "cannot be")):
+        with pytest.raises(InputError, match=f"^--events {path}: {why}"):
+            Journal(path)
+    journal = Journal(tmp_path / "e.jsonl")
+    os.dup2(os.open("/dev/full", os.O_RDWR | os.O_CLOEXEC), journal._descriptor)
+    with pytest.raises(OfEvents) as caught:
+        journal(Event(Kind.SOAK_STARTED, 1.0, "r1"))
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "e.jsonl"))
+    journal.close()
 
 
 # A full disk

@@ -15,9 +15,9 @@ from simulation.world import World, converged
 from fleetdeploy.domain.events import Event, Kind, Sink
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.service import DesiredService
-from fleetdeploy.errors import RolloutFailed
+from fleetdeploy.errors import PreflightRefused, RolloutFailed
 from fleetdeploy.rollout.emitter import Emitter
-from fleetdeploy.rollout.journal import OnReserve
+from fleetdeploy.rollout.journal import OfEvents, OnReserve
 
 from .fleets import NEW_IMAGE, V1, V2, new, settled, spoil, untrue
 
@@ -46,9 +46,6 @@ def emitter(*journals: Sink) -> Emitter:
 @pytest.mark.parametrize(
     "kind",
     [
-        Kind.RUN_STARTED,
-        Kind.PLAN_MADE,
-        Kind.LEASES_TAKING,
         Kind.PLAY_STARTED,
         Kind.WAVE_STARTED,
         Kind.STEP_STARTED,
@@ -64,6 +61,25 @@ def test_what_is_announced_is_not_done_without_a_journal(kind: Kind) -> None:
             emit(kind, host=host)
         assert caught.value.exit_code == 3
         assert "--state-dir" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", [Kind.RUN_STARTED, Kind.PLAN_MADE, Kind.LEASES_TAKING])
+def test_who_has_touched_nothing_is_refused(kind: Kind) -> None:
+    """Before the first host is anybody's a journal that cannot be written is exit 5: no host is back on anything."""
+    emit = emitter(Breaks(1))
+    with pytest.raises(PreflightRefused, match=SAYS) as caught:
+        emit(kind)
+    assert caught.value.exit_code == 5
+
+
+def test_the_file_of_events_is_called_by_its_option() -> None:
+    """Nobody is told to look at the journal, or to move it, where it is the file of --events that is full."""
+    error = OfEvents(errno.ENOSPC, "No space left on device", "/srv/e.jsonl")
+    emit = emitter(Breaks(1, error))
+    with pytest.raises(RolloutFailed) as caught:
+        emit(Kind.PLAY_STARTED)
+    assert str(caught.value) == "the file of --events cannot be written: No space left on device (/srv/e.jsonl)"
+    assert caught.value.hint == "free space there, or name another file with --events; then run again"
 
 
 def test_behind_a_runs_end_nothing_is_told() -> None:
@@ -168,7 +184,8 @@ def judged(run: Run, world: World, before: Any, wanted: DesiredService, at: int)
     found = untrue(world, before, wanted, run)
     if late := begun_after(run.events, at):
         found.append(f"begun after the failure: {late}")
-    if run.code not in {0, 3, 4}:
+    early = not any(event.kind is Kind.PLAY_STARTED for event in run.events)
+    if run.code not in ({0, 5} if early else {0, 3, 4}):
         found.append(f"exit {run.code}")
     own = any(event.kind is Kind.ROLLOUT_STOPPED for event in run.events)
     if run.code and not own and SAYS not in run.last_line:
