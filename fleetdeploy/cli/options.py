@@ -27,7 +27,7 @@ def seconds(text: str) -> float:
     try:
         return parse_duration(int(text) if text.isdigit() else text)
     except Refused as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is {error.message}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is {error.message}; {error.hint}") from error
 
 
 def some_seconds(text: str) -> float:
@@ -212,8 +212,14 @@ def add_endings(group: argparse._ActionsContainer) -> None:
     """What is written while a run goes on, and when it has ended."""
     add_events(group)
     group.add_argument(
-        "--textfile", type=Path, metavar="FILE", help="write metrics for Prometheus' node exporter, at the end"
+        "--textfile", type=_metrics, metavar="FILE", help="write metrics for Prometheus' node exporter, at the end"
     )
+
+
+def _metrics(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("'' names no file; write something like /var/lib/node_exporter/fleet.prom")
+    return Path(text)
 
 
 def add_events(group: argparse._ActionsContainer) -> None:

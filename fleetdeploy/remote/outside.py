@@ -92,7 +92,8 @@ class Outside:
                 env={**inherited, **environment},
             )
         except (OSError, ValueError) as error:
-            raise RemoteCommandFailed(f"{argv[0]} cannot be run: {error}", hint="check its name and path") from None
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise RemoteCommandFailed(f"{argv[0]} cannot be run: {why}", hint="check its name and path") from None
         writer = threading.Thread(target=_write, args=(process, stdin), daemon=True)
         writer.start()
         try:

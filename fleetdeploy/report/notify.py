@@ -14,11 +14,13 @@ from fleetdeploy.config.playbook.task_values import parse_web_address
 from fleetdeploy.config.syntax.refusal import Refused
 from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.protocols import Clock
+from fleetdeploy.domain.redaction import end_of
 from fleetdeploy.domain.secret import Secret, opened
 from fleetdeploy.domain.settings import Recipient
 from fleetdeploy.errors import DeadlineExceeded, FleetdeployError, InputError, RemoteCommandFailed
 from fleetdeploy.remote.outside import Outside
 from fleetdeploy.report.ending import Ending
+from fleetdeploy.report.safe_text import safe
 
 FORMAT = 1
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 10.0
@@ -27,6 +29,8 @@ DEADLINE_S = 60.0
 """For all recipients together: a run is over, and somebody waits for its exit code."""
 LEAST_S = 0.1
 """Less time than this is none."""
+_LAST_WORDS = 200
+"""Characters of what a command printed last."""
 
 
 def body_of(ending: Ending, *, controller: str) -> dict[str, object]:
@@ -63,22 +67,25 @@ def tell(
     outside: Outside,
     clock: Clock,
     deadline_s: float = DEADLINE_S,
-) -> tuple[list[str], list[str]]:
-    """Tell those who want to know of this end: who was told, and for each other one why not. Raises nothing."""
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Tell those who want to know of this end: the names of who was told, and of each other one with why not. Raises
+    nothing.
+    """
     told: list[str] = []
-    failed: list[str] = []
+    failed: list[tuple[str, str]] = []
     meant = [item for item in recipients if ending.news in item.about]
     end_s = clock.monotonic_s() + deadline_s
     payload = json.dumps(body).encode()
     for number, recipient in enumerate(meant):
         # One that hangs leaves the others their part of the time.
         mine_s = clock.monotonic_s() + (end_s - clock.monotonic_s()) / (len(meant) - number)
-        name = _name_of(recipient)
+        name = name_of(recipient)
         try:
             _try(_way_to(recipient, payload, outside), recipient, clock, mine_s)
             told.append(name)
         except FleetdeployError as error:
-            failed.append(f"{name}: {error.message}")
+            why = error.message
+            failed.append((name, why if why.startswith(f"{name} ") else f"{name}: {why}"))
     return told, failed
 
 
@@ -113,7 +120,9 @@ def _way_to(recipient: Recipient, payload: bytes, outside: Outside) -> Callable[
 def _run(argv: Sequence[str], payload: bytes, outside: Outside, deadline_s: float) -> None:
     ended = outside.command(argv, payload, deadline_s=deadline_s)
     if ended.status != 0:
-        raise RemoteCommandFailed(f"ended with status {ended.status}")
+        rows = [row.strip() for row in ended.text.splitlines() if row.strip()]
+        said = f": {safe(end_of(rows[-1], _LAST_WORDS))}" if rows else ""
+        raise RemoteCommandFailed(f"{argv[0]} ended with status {ended.status}{said}")
 
 
 def _address_of(recipient: Recipient) -> str:
@@ -125,8 +134,8 @@ def _address_of(recipient: Recipient) -> str:
         raise InputError("the secret is not a web address", where=recipient.url.where) from None
 
 
-def _name_of(recipient: Recipient) -> str:
-    """Of an address, which may be a secret, only the host."""
+def name_of(recipient: Recipient) -> str:
+    """How it is named to people: a command by its program, and of an address, which may be a secret, only the host."""
     if recipient.command:
         return recipient.command[0]
     try:

@@ -7,9 +7,7 @@ code. Of a run that had an outcome the journal tells who was told, and who could
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ from fleetdeploy.errors import FleetdeployError, InputError
 if TYPE_CHECKING:
     from fleetdeploy.cli.binding.project import Project
     from fleetdeploy.cli.changing.holding_back import HoldBack
+    from fleetdeploy.cli.changing.missed import Missed
     from fleetdeploy.domain.freeze import Freeze
     from fleetdeploy.domain.outcome import RunOutcome
     from fleetdeploy.domain.plan import Plan
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from fleetdeploy.rollout.emitter import Emitter
 
 PENDING = 10
+_NOT_TOLD = "people may not have been told"
 
 
 @dataclass
@@ -35,7 +35,8 @@ class Attempt:
     """``freezes`` says whether freeze windows hold it back. ``unattended`` is what a timer starts: what is held back is
     pending, and the rest is done. ``retry_after_s`` is how long a release that failed is left alone, 0 for not at all.
 
-    ``emit`` is filled in once the run has a journal.
+    ``emit`` is filled in once the run has a journal, ``repeats`` once it is known that the run before ended in the same
+    words: people were told of them then.
     """
 
     arguments: argparse.Namespace
@@ -46,6 +47,7 @@ class Attempt:
     unattended: bool = False
     retry_after_s: float = 0.0
     emit: Emitter | None = None
+    repeats: bool = False
     _held_back: HoldBack | None = field(default=None, init=False)
     _over: bool = field(default=False, init=False)
 
@@ -76,24 +78,31 @@ class Attempt:
         from fleetdeploy.cli.changing.called import command_line
         from fleetdeploy.rollout.foresight.setbacks import setback_of
 
-        freeze, now_s = self._freeze(), self.clock.now_s()
+        freeze, now_s, again = self._freeze(), self.clock.now_s(), command_line(self.arguments)
         if freeze and new and self.freezes and not self.arguments.during_freeze:
-            return holding_back.by_freeze(freeze, new, back=[name for name in changing if name not in new])
+            back = [name for name in changing if name not in new]
+            return holding_back.by_freeze(freeze, new, again=again, back=back, away=tuple(plan.unreachable))
         runs = self.arguments.state_dir / "runs"
         setback = setback_of(runs, [plan.hosts[name] for name in new], now_s=now_s) if self.retry_after_s else None
         if setback is None or now_s >= (over_s := setback.over_s(self.retry_after_s)):
             return None
         held = [name for name in new if setback.holds(plan.hosts[name])]
-        return holding_back.by_setback(setback, over_s, held, again=command_line(self.arguments)) if held else None
+        if not held:
+            return None
+        return holding_back.by_setback(setback, over_s, held, again=again, away=tuple(plan.unreachable))
 
     def judged(self, outcome: RunOutcome) -> RunOutcome:
         """The outcome, with what was held back."""
         from fleetdeploy.rollout.naming import named
+        from fleetdeploy.rollout.verdict import SOME_SKIPPED
 
-        if self._held_back is None or outcome.exit_code != 0:
+        if self._held_back is None or outcome.exit_code not in {0, SOME_SKIPPED}:
             return outcome
-        held, done = self._held_back, named(list(outcome.hosts))
-        text = f"{held.word}: {done} {held.rest}, {len(held.hosts)} more would change"
+        held = self._held_back
+        more = f"{len(held.hosts)} more would change"
+        if outcome.exit_code:
+            return replace(outcome, last_line=f"{outcome.last_line}; {held.word}: {more}")
+        text = f"{held.word}: {named(list(outcome.hosts))} {held.rest}, {more}"
         return replace(outcome, exit_code=PENDING, last_line=text)
 
     def over(self, exit_code: int, refusal: str = "", *, outcome: RunOutcome | None = None) -> None:
@@ -101,11 +110,17 @@ class Attempt:
         if self._over:
             return
         self._over = True
+        from fleetdeploy.cli.changing.missed import Missed
+        from fleetdeploy.domain.settings import News
+
         ending = self.ending
         ending.exit_code, ending.outcome, ending.ended_s = exit_code, outcome, self.clock.now_s()
         ending.error, ending.frozen, ending.debts = refusal, self._freeze(), self._debts()
-        self._write_metrics()
-        self._tell()
+        missed = Missed(self.arguments, self.unattended)
+        missed.say(
+            {**self._write_metrics(), **self._tell(missed)},
+            only_news=self.repeats or ending.news is News.UNCHANGED,
+        )
 
     def _freeze(self) -> Freeze | None:
         from fleetdeploy.domain.freeze import freeze_at
@@ -120,35 +135,42 @@ class Attempt:
         except (FleetdeployError, OSError):
             return None
 
-    def _write_metrics(self) -> None:
+    def _write_metrics(self) -> dict[str, str]:
+        """What could not be written, and why."""
         path = getattr(self.arguments, "textfile", None) or self.settings.textfile
         if path is None:
-            return
+            return {}
         from fleetdeploy.report import textfile
 
         try:
             textfile.write(path, self.ending)
         except OSError as error:
-            _note(f"the metrics cannot be written: {path}: {error.strerror}")
+            return {str(path): f"the metrics cannot be written: {path}: {error.strerror}"}
+        return {}
 
-    def _tell(self) -> None:
-        if not any(self.ending.news in item.about for item in self.settings.notify):
-            return
+    def _tell(self, missed: Missed) -> dict[str, str]:
+        """By whom nobody may have been told, and why."""
+        from fleetdeploy.report import notify
+
+        meant = [item for item in self.settings.notify if self.ending.news in item.about]
+        if self.repeats:  # who has not heard it yet
+            meant = [item for item in meant if notify.name_of(item) in missed.before]
+        if not meant:
+            return {}
         from fleetdeploy.cli.binding.opening import environment_for_commands
         from fleetdeploy.domain.events import Kind
         from fleetdeploy.remote.outside import Outside
-        from fleetdeploy.report import notify
         from fleetdeploy.rollout.locks.local import this_owner
 
         redactor = self.arguments.redactor
         body = redactor.value(notify.body_of(self.ending, controller=this_owner()))
         outside = Outside(environment_for_commands(self.arguments))
-        told, failed = notify.tell(self.settings.notify, self.ending, body, outside=outside, clock=self.clock)
-        for text in failed:
-            _note(f"nobody was told by {text}")
+        told, failed = notify.tell(meant, self.ending, body, outside=outside, clock=self.clock)
         if self.emit is not None:
-            message = "; ".join([*(f"told {name}" for name in told), *(f"nobody was told by {why}" for why in failed)])
-            self.emit(Kind.NOTIFIED, message, told=told, failed=failed)
+            texts = [why for _, why in failed]
+            message = "; ".join([*(f"told {name}" for name in told), *(f"{_NOT_TOLD}: {why}" for why in texts)])
+            self.emit(Kind.NOTIFIED, message, told=told, failed=texts)
+        return {name: f"{_NOT_TOLD}: {'; '.join(why for by, why in failed if by == name)}" for name, _ in failed}
 
 
 def begin(arguments: argparse.Namespace, command: str, *, freezes: bool = True, unattended: bool = False) -> Attempt:
@@ -157,6 +179,7 @@ def begin(arguments: argparse.Namespace, command: str, *, freezes: bool = True, 
     What no freeze holds back is not held back by a mistake in the settings either: that is told, and nobody else is.
     """
     from fleetdeploy.cli.binding.project import read_settings, sources_of
+    from fleetdeploy.cli.changing.missed import note
     from fleetdeploy.domain.settings import Settings
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.report.ending import Ending
@@ -167,7 +190,7 @@ def begin(arguments: argparse.Namespace, command: str, *, freezes: bool = True, 
     except InputError as error:
         if freezes:
             raise
-        _note(f"the settings are passed over: {error}")
+        note(f"the settings are passed over: {error}")
         settings = Settings()
     inventory = ",".join(map(str, sources_of(arguments)))
     ending = Ending(command, inventory, clock.now_s())
@@ -177,22 +200,17 @@ def begin(arguments: argparse.Namespace, command: str, *, freezes: bool = True, 
 
 
 def narrowed(project: Project, plan: Plan, names: Sequence[str]) -> tuple[Project, Plan]:
-    """Both with these hosts alone; capacity is still that of the whole plays."""
-    plays = [replace(bound, hosts=tuple(name for name in bound.hosts if name in names)) for bound in project.plays]
+    """Both with these hosts alone, and those that could not be reached; capacity is still that of the whole plays."""
+    kept = {*names, *plan.unreachable}
+    plays = [replace(bound, hosts=tuple(name for name in bound.hosts if name in kept)) for bound in project.plays]
     by_name = project.targets.by_name
-    others = {name: target.host for name, target in by_name.items() if name not in names}
+    others = {name: target.host for name, target in by_name.items() if name not in kept}
     targets = replace(
         project.targets,
-        by_name={name: by_name[name] for name in names},
+        by_name={name: target for name, target in by_name.items() if name in kept},
         beyond={**project.targets.beyond, **others},
     )
     whole = replace(project, plays=tuple(bound for bound in plays if bound.hosts), targets=targets)
     seen = {name: plan.hosts[name].observed if name in plan.hosts else None for name in others}
     mine = {name: plan.hosts[name] for name in names}
-    return whole, replace(plan, hosts=mine, unreachable={}, beyond={**plan.beyond, **seen})
-
-
-def _note(text: str) -> None:
-    """On stderr, with --quiet as well: what was asked for in the settings did not happen."""
-    with suppress(OSError):  # nobody reads
-        print(f"note: {text}", file=sys.stderr)
+    return whole, replace(plan, hosts=mine, beyond={**plan.beyond, **seen})

@@ -88,11 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError("--out keeps a plan, and none is made here", hint="leave --out out, or the lists")
         return selection.run(arguments)
     from fleetdeploy.cli.binding.project import read_project
+    from fleetdeploy.cli.binding.settings_here import tell_what_is_missing
 
     target = getattr(arguments, "out", None)
     if target:
         plan_file.check_out(target, again=bool(planned))
     project = read_project(arguments)
+    tell_what_is_missing(arguments)
     if planned:
         planned.check_inputs(project)
     expected = foresight.foreseen(project, arguments)

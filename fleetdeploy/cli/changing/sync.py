@@ -6,6 +6,8 @@ import argparse
 import hashlib
 import os
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
@@ -33,9 +35,13 @@ count as out of service and owe the release (exit 8; with --require-all 5).
 A refusal (exit 5, or 9) is told once, until it says something else. While
 another run is at work: one line, exit 6. In a freeze window of
 fleetdeploy.yml nothing new is rolled out: exit 0 with nothing to do, else 10,
-both silent; a host that only has to be put back into its balancer is put back.
+both silent but for hosts that cannot be reached any more; a host that only has
+to be put back into its balancer is put back.
 A release that failed is left alone for a while in the same way (--retry-after),
 and twice as long each time it fails again, up to 6 hours.
+
+`notify` of fleetdeploy.yml tells people of the same news: of a freeze, a wait,
+a refusal or hosts that are away once, and again when it says something else.
 """
 
 
@@ -103,19 +109,18 @@ def run(arguments: argparse.Namespace) -> int:
             command_line(arguments),
             lambda count: _agree(count, arguments, settings),
             attempt=tried,
-            is_news=lambda outcome, story: _is_news(outcome, story, arguments),
+            is_news=lambda outcome, story: _is_news(outcome, story, tried),
         )
 
     try:
         return carry_out(arguments, bound, read)
     except FleetdeployError as error:
-        if arguments.json or arguments.verbose:
-            raise
-        if isinstance(error, (Frozen, TriedLately)):
-            return attempt.PENDING
-        if not _was_told(error, tried):
+        tried.repeats, waits = _was_told(error, tried), isinstance(error, (Frozen, TriedLately))
+        if arguments.json or arguments.verbose or not (waits or tried.repeats):
             raise
         arguments.refusal = str(error)
+        if waits:
+            _tell_who_is_away(error, tried)
         return error.exit_code
 
 
@@ -164,18 +169,21 @@ def _agree(count: int, arguments: argparse.Namespace, settings: SyncSettings) ->
         )
 
 
-def _is_news(outcome: RunOutcome, story: RunStory, arguments: argparse.Namespace) -> bool:
+def _is_news(outcome: RunOutcome, story: RunStory, tried: attempt.Attempt) -> bool:
     """Whether anybody wants to read how it ended. Who could not be reached is told once, and when that changes."""
     from fleetdeploy.domain.outcome import HostState
     from fleetdeploy.rollout.verdict import OK, SOME_SKIPPED
 
+    arguments = tried.arguments
+    changed = bool(story.notes) or any(item.state is HostState.CHANGED for item in outcome.hosts.values())
+    if outcome.exit_code == SOME_SKIPPED and not changed:
+        before, words = _before(outcome.run, arguments), arguments.redactor.text(outcome.last_line)
+        tried.repeats = before is not None and (before.exit_code, before.last_line) == (outcome.exit_code, words)
     if arguments.verbose or outcome.exit_code not in {OK, SOME_SKIPPED}:
         return True
-    changed = story.notes or any(item.state is HostState.CHANGED for item in outcome.hosts.values())
     if outcome.exit_code == OK or changed:
-        return bool(changed) and not arguments.quiet
-    before = _before(outcome.run, arguments)
-    return before is None or (before.exit_code, before.last_line) != (outcome.exit_code, outcome.last_line)
+        return changed and not arguments.quiet
+    return not tried.repeats
 
 
 def _was_told(error: FleetdeployError, tried: attempt.Attempt) -> bool:
@@ -185,11 +193,47 @@ def _was_told(error: FleetdeployError, tried: attempt.Attempt) -> bool:
     from fleetdeploy.cli.changing.run_end import said
     from fleetdeploy.errors import Held, PreflightRefused
 
-    if tried.emit is None or error.exit_code not in {PreflightRefused.exit_code, Held.exit_code}:
+    if tried.emit is None or error.exit_code not in {PreflightRefused.exit_code, Held.exit_code, attempt.PENDING}:
         return False
     before = _before(tried.emit.run, tried.arguments)
     words = tried.arguments.redactor.text(said(error))
     return before is not None and (before.exit_code, before.refusal) == (error.exit_code, words)
+
+
+def _tell_who_is_away(error: FleetdeployError, tried: attempt.Attempt) -> None:
+    """Hosts that could be reached when the run before looked. What else it is about waits, and is no news."""
+    from rich.text import Text
+
+    from fleetdeploy.report.plan.refusal_text import unreachable_lines
+    from fleetdeploy.report.terminal import console, put
+
+    plan, arguments = tried.ending.plan, tried.arguments
+    if plan is None or tried.emit is None:
+        return
+    known = _away_before(_before(tried.emit.run, arguments))
+    new = {name: why for name, why in plan.unreachable.items() if name not in known}
+    if new:
+        out = console(stderr=True, no_color=arguments.no_color)
+        with suppress(OSError):  # the exit code is true, whoever reads
+            for line in unreachable_lines(replace(plan, unreachable=new), word="unreachable: "):
+                put(out, line)
+            put(out, Text(error.message, style="bold"))
+
+
+def _away_before(before: RecordedRun | None) -> set[str]:
+    """The hosts that this run found away, and told so."""
+    from fleetdeploy.domain.events import Kind
+    from fleetdeploy.errors import FleetMixed, InputError, RolloutFailed
+    from fleetdeploy.rollout.journal.reading import Records
+    from fleetdeploy.rollout.verdict import SOME_SKIPPED
+
+    telling = {SOME_SKIPPED, attempt.PENDING, RolloutFailed.exit_code, FleetMixed.exit_code}
+    if before is None or before.exit_code not in telling:
+        return set()
+    try:
+        return {item.host for item in Records(before.path, run=before.id) if item.kind == Kind.HOST_UNREACHABLE}
+    except InputError:
+        return set()
 
 
 def _before(run: str, arguments: argparse.Namespace) -> RecordedRun | None:

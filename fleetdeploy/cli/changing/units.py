@@ -29,7 +29,7 @@ After=network-online.target
 Type=oneshot
 User={user}
 WorkingDirectory={directory}
-{environment}# What it writes to has to be there before it is made writable.
+{environment}{secrets}# What it writes to has to be there before it is made writable.
 {made}ExecStart={command}
 # Locked by another run, or frozen with something to do: no failure.
 SuccessExitStatus=6 10
@@ -58,6 +58,16 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 """
+_NO_SECRETS = """\
+# Secrets are read from {names}, and a {kind} has nothing of what a shell exports.
+"""
+_SERVICE_SECRETS = """\
+# Write {names} into a file that only root may read, one NAME=VALUE a line, and name it here:
+# EnvironmentFile=/etc/fleetdeploy/sync.env
+"""
+_CRON_SECRETS = """\
+# Read them from files that only {user} may read, `!secret {{file: PATH}}`, or set them in a line above.
+"""
 _TIMER = """\
 # /etc/systemd/system/fleetdeploy-sync.timer
 [Unit]
@@ -76,7 +86,7 @@ WantedBy=timers.target
 _CRON = """\
 # crontab -e; cron mails what is printed, and only news is
 MAILTO={user}
-{environment}{minutes} {hours} * * * cd {directory} && {command}
+{environment}{secrets}{minutes} {hours} * * * cd {directory} && {command}
 """
 
 
@@ -92,10 +102,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print one unit. Raises InputError where the program is not found, or the inventory cannot be read."""
-    from fleetdeploy.cli.binding.project import read_inventory
+    """Print one unit. Raises InputError where inventory, settings or playbook cannot be read."""
+    from fleetdeploy.cli.binding.project import read_inventory, read_playbook, read_settings
+    from fleetdeploy.config.playbook.selection import Selection
 
-    read_inventory(arguments)  # a unit that fails every five minutes is no use to anybody
+    # A unit that fails every five minutes is no use to anybody; and all that is read tells of secrets.
+    read_inventory(arguments)
+    arguments.playbook = arguments.playbook or read_settings(arguments).sync.playbook
+    read_playbook(arguments, Selection())
     sys.stdout.write(text_of(arguments))
     return 0
 
@@ -116,6 +130,7 @@ def text_of(arguments: argparse.Namespace) -> str:
             user=user,
             directory=_escaped(str(directory)),
             environment="".join(f"Environment={_listed(f'{name}={path}')}\n" for name, path in _homes()),
+            secrets=_secrets(arguments, _SERVICE_SECRETS, kind="service", user=user),
             made="".join(f"ExecStartPre=+{' '.join(map(_quoted, argv))}\n" for argv in _making(own, user)),
             command=" ".join(map(_quoted, words)),
             writable=" ".join(map(_listed, writable)),
@@ -128,7 +143,8 @@ def text_of(arguments: argparse.Namespace) -> str:
     line = shlex.join(words)
     place = shlex.quote(str(directory))
     environment = "".join(f'{name}="{path}"\n' for name, path in _homes())
-    return _CRON.format(user=user, environment=environment, minutes=minutes, hours=hours,
+    secrets = _secrets(arguments, _CRON_SECRETS, kind="line of cron", user=user)
+    return _CRON.format(user=user, environment=environment, secrets=secrets, minutes=minutes, hours=hours,
                         directory=place.replace("%", r"\%"), command=line.replace("%", r"\%"))  # fmt: skip
 
 
@@ -136,9 +152,12 @@ def _every(text: str) -> float:
     """An argparse type: whole minutes that go into an hour, or whole hours that go into a day."""
     every_s = options.seconds(text)
     minutes, rest = divmod(every_s, 60)
-    fits = not rest and minutes and (60 % minutes == 0 or (minutes % 60 == 0 and 1440 % minutes == 0))
-    if not fits:
-        raise argparse.ArgumentTypeError(f"{text!r} does not go into an hour or a day; write something like 5m or 2h")
+    if rest or not minutes:
+        raise argparse.ArgumentTypeError(f"{text!r} is not whole minutes from 1m, as cron has them; write 1m or 5m")
+    if 60 % minutes and (minutes % 60 or 1440 % minutes):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} does not go into an hour or a day without a rest; write something like 5m or 2h"
+        )
     return every_s
 
 
@@ -208,6 +227,14 @@ def _homes() -> Iterator[tuple[str, Path]]:
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
         if given := os.environ.get(name):
             yield name, Path(given).expanduser().absolute()
+
+
+def _secrets(arguments: argparse.Namespace, what_to_do: str, *, kind: str, user: str) -> str:
+    """Comments on the variables that secrets are read from, if any."""
+    from fleetdeploy.cli.binding.opening import store_of
+
+    names = ", ".join(sorted(store_of(arguments).variables))
+    return (_NO_SECRETS + what_to_do).format(names=names, kind=kind, user=user) if names else ""
 
 
 def _named(arguments: argparse.Namespace) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from fleetdeploy.rollout.targets import Targets
 
 WATCH_S = 5.0
+CONVERGED_WITHIN_S = 3600.0
+"""How long a watch waits for a fleet unless it is told: a host that never comes back shall hold no script for ever."""
 EPILOG = """\
 More than 5 hosts are shown as a table, one line a host and service; -v shows
 every host in detail, down to GPU memory, restarts and each difference. On a
@@ -29,14 +32,17 @@ It lists those until it starts anew: they are counted, and -v shows each.
 --watch looks again and again, over connections that stay open, until Ctrl-C
 (exit 130, as for `logs -f`); the inventory is read once. With --exit-code it
 ends by itself, with 0, as soon as every host is in service and as the inventory
-says. Without a terminal each look is printed below the last, with its time;
-with --json, as one line.
+says; at once with 2 where a host key is refused, as no time mends that; and
+after an hour, or what --within says, with the exit code of its last look: 10 or
+4. --within ends a watch without --exit-code too. Without a terminal each look
+is printed below the last, with its time; with --json, as one line.
 
 examples:
   fleetdeploy status -i inventories/prod
   fleetdeploy status -i inventories/prod gpu17 -v
   fleetdeploy status -i inventories/prod --exit-code -q
   fleetdeploy status -i inventories/prod rack1 --watch=2s
+  fleetdeploy status -i inventories/prod --exit-code --watch --within 20m
 
 exit codes: 0 known, whatever it is · 2 bad input, or a refused host key ·
   4 a host cannot be known · 10 drift, or not in service (--exit-code) ·
@@ -66,6 +72,12 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="TIME",
         help=f"look again this long after each look (default: {WATCH_S:g}s), until Ctrl-C",
     )
+    parser.add_argument(
+        "--within",
+        type=options.some_seconds,
+        metavar="TIME",
+        help="end a watch after so long at the latest (default: 1h with --exit-code, else never)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -80,11 +92,14 @@ def run(arguments: argparse.Namespace) -> int:
     """0, 2 when a host key was refused, 4 when a host cannot be known, 10 with ``--exit-code`` on drift."""
     from fleetdeploy.cli.binding.project import debts_of, new_run, read_status_targets
     from fleetdeploy.cli.showing.watched_status import watch
+    from fleetdeploy.errors import InputError
     from fleetdeploy.remote.clock import SystemClock
     from fleetdeploy.remote.fleet import SshFleet
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.looking import Looks, look_once
 
+    if arguments.within and arguments.watch is None:
+        raise InputError("--within ends a watch, and this is none", hint="add --watch, or leave it out")
     inventory, targets = read_status_targets(arguments, arguments.pattern)
     view = StatusView(arguments, inventory, targets, debts_of(arguments))
     clock, forks = SystemClock(), options.forks(arguments)
@@ -93,7 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
         emit = Emitter(new_run(targets.stamp), clock, redactor=arguments.redactor)
         if arguments.watch is not None:
             looks = Looks(targets, fleet, emit, clock, forks=forks, patience_s=arguments.timeout)
-            return watch(view, looks, clock, every_s=arguments.watch)
+            within_s = arguments.within or (CONVERGED_WITHIN_S if arguments.exit_code else math.inf)
+            return watch(view, looks, clock, every_s=arguments.watch, within_s=within_s)
         look = look_once(targets, fleet, emit, forks=forks)
     finally:
         fleet.close()
@@ -157,7 +173,7 @@ class StatusView:
     def show(self, look: Look) -> None:
         """Print it whole."""
         from fleetdeploy.cli.binding.project import print_json
-        from fleetdeploy.report.terminal import put, put_whole
+        from fleetdeploy.report.terminal import put
 
         if self.json:
             print_json(self.values(look))
@@ -165,7 +181,7 @@ class StatusView:
         *lines, last = self.lines(look)
         for line in lines:
             put(self.out, line, hanging=True)
-        put_whole(self.out, last)
+        put(self.out, last)
 
 
 def _cut(lines: list[Text], most: int) -> list[Text]:

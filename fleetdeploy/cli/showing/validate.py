@@ -10,6 +10,15 @@ from fleetdeploy.cli import options
 if TYPE_CHECKING:
     from fleetdeploy.cli.binding.project import Project
 
+EPILOG = """\
+No secret is opened. Programs, secrets and directories that fleetdeploy.yml
+names and this machine does not have are notes on stderr, and no error: they may
+be on the one that deploys.
+
+example:
+  fleetdeploy validate -i inventories/prod playbooks/deploy.yml
+"""
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -17,7 +26,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "validate",
         help="check inventory, playbook, templates and models without contacting a host",
         description="Check inventory, playbook, templates, models and fleetdeploy.yml.\nNo host is contacted.",
-        epilog="example:\n  fleetdeploy validate -i inventories/prod playbooks/deploy.yml",
+        epilog=EPILOG,
     )
     parser.add_argument("playbook", nargs="?", metavar="PLAYBOOK", help="default: playbooks/deploy.yml")
     options.add_inventory(parser)
@@ -29,10 +38,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0, or an InputError with everything that is wrong."""
     from fleetdeploy.cli.binding.project import print_json
+    from fleetdeploy.cli.binding.settings_here import tell_what_is_missing
     from fleetdeploy.report import as_json
     from fleetdeploy.report.wording import counted
 
     project = _read(arguments)
+    if not arguments.quiet:
+        tell_what_is_missing(arguments)
     hosts = len(project.targets.by_name)
     on_each = [len(target.desired) for target in project.targets.by_name.values()]
     if arguments.json:

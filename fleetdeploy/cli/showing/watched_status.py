@@ -13,7 +13,9 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from fleetdeploy.report.terminal import may_move
+from fleetdeploy.errors import HostKeyRefused
+from fleetdeploy.report.terminal import aside, may_move
+from fleetdeploy.report.times import lasted
 from fleetdeploy.rollout.interrupt import Interrupts
 
 if TYPE_CHECKING:
@@ -25,14 +27,16 @@ AWAKE_S = 0.2
 """How long a signal waits between two looks."""
 
 
-def watch(view: StatusView, looks: Looks, clock: Clock, *, every_s: float) -> int:
-    """Show looks until a signal, or until the fleet is converged where that was asked for.
+def watch(view: StatusView, looks: Looks, clock: Clock, *, every_s: float, within_s: float) -> int:
+    """Show looks until a signal, until ``within_s`` is over, or, where it was asked for, until the fleet is converged
+    or cannot be: a refused key stays refused.
 
     Returns 130 for Ctrl-C, as `logs -f` does: a script that somebody wants out of must not go on. 143 for SIGTERM and a
     terminal that went away.
     """
     interrupts = Interrupts(lambda _: None)
     last: Look | None = None
+    over_s, late = clock.monotonic_s() + within_s, False
     with interrupts, _screen(view, clock, every_s) as show:
         while True:
             look = looks.look(over=lambda: bool(interrupts.requested))
@@ -40,11 +44,15 @@ def watch(view: StatusView, looks: Looks, clock: Clock, *, every_s: float) -> in
                 break  # it was cut short, and may lack hosts that are well
             last = look
             show(look)
-            if view.ends_when_converged and view.exit_code(look) == 0:
+            if view.ends_when_converged and view.exit_code(look) in {0, HostKeyRefused.exit_code}:
                 break
-            end = clock.monotonic_s() + every_s
+            if late := clock.monotonic_s() >= over_s:
+                break
+            end = min(clock.monotonic_s() + every_s, over_s)
             while (rest := end - clock.monotonic_s()) > 0 and not interrupts.requested:
                 clock.wait(min(rest, AWAKE_S))
+    if late:
+        aside(f"note: the watch is over after {lasted(within_s)}; --within TIME makes it longer")
     if last is not None and may_move(view.out) and not view.json:
         view.show(last)
     return 128 + interrupts.requested if last is None or interrupts.requested else view.exit_code(last)

@@ -7,7 +7,7 @@ a template that is rendered. Encrypted files are the exception: they must be ope
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from fleetdeploy.config.reserved.names import BALANCER, GPUS, SERVICES
@@ -21,7 +21,7 @@ from fleetdeploy.config.syntax.text_file import home_path, read_text
 from fleetdeploy.domain.origin import Origin
 from fleetdeploy.domain.redaction import SHOWN, Redactor
 from fleetdeploy.domain.secret import Secret
-from fleetdeploy.errors import InputError
+from fleetdeploy.errors import InputError, Problem
 
 KINDS = ("env", "file", "command")
 FORMS = "!secret {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
@@ -56,11 +56,23 @@ class SecretStore:
         self._run = run
         self._reveals = reveals
         self._variables: set[str] = set()
+        self._sources: dict[str, Callable[[], object]] = {}
 
     @property
     def variables(self) -> frozenset[str]:
         """The environment variables that hold secrets, by what was read so far."""
         return frozenset(self._variables)
+
+    def lacking(self, file: str) -> Iterator[Problem]:
+        """Variables that are not set and files that are not there, of secrets that were read from this file. Nothing is
+        kept of what is there, and no program is run.
+        """
+        for where, look in self._sources.items():
+            try:
+                if where.startswith(f"{file}:"):
+                    look()
+            except InputError as error:
+                yield from error.problems
 
     def vaulted(self, text: str, origin: Origin) -> Secret:
         """The secret in an inline ``!vault`` block. Raises Refused for a damaged one."""
@@ -86,8 +98,10 @@ class SecretStore:
             raise Refused(f"`{kind}` of `!secret` is a text", f"write {FORMS}")
         if kind == "env":
             self._variables.add(text)
+            self._sources[where] = lambda: self._variable(text, where)
             return self._secret(lambda: self._variable(text, where), origin)
         path = _base_of(origin) / home_path(text)
+        self._sources[where] = lambda: _check_file(path, where)
         return self._secret(lambda: self._content(path, where), origin)
 
     def decrypted(self, text: str, *, file: str) -> str:
@@ -154,16 +168,7 @@ class SecretStore:
         return value
 
     def _content(self, path: Path, where: str) -> str:
-        try:
-            refuse_readable(path)
-        except InputError as error:
-            raise InputError(f"the file of a secret {error.message}", where=where, hint=error.hint) from None
-        except OSError as error:
-            raise InputError(
-                f"the file of a secret cannot be read: {path}: {error.strerror}",
-                where=where,
-                hint="the path is relative to the inventory or playbook that names it",
-            ) from None
+        _check_file(path, where)
         return _without_newline(read_text(path, what="file of a secret", limit_bytes=_LIMIT_BYTES))
 
     def _printed(self, argv: tuple[str, ...], where: str) -> str:
@@ -173,6 +178,19 @@ class SecretStore:
             return _without_newline(self._run(argv))
         except InputError as error:
             raise InputError(f"the command of a secret {error.message}", where=where, hint=error.hint) from None
+
+
+def _check_file(path: Path, where: str) -> None:
+    try:
+        refuse_readable(path)
+    except InputError as error:
+        raise InputError(f"the file of a secret {error.message}", where=where, hint=error.hint) from None
+    except OSError as error:
+        raise InputError(
+            f"the file of a secret cannot be read: {path}: {error.strerror}",
+            where=where,
+            hint="a relative path begins where the inventory, playbook or settings file is that names it",
+        ) from None
 
 
 def _indispensable(error: ValueError) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,7 @@ def _settings(fields: SettingsFields, project: Path) -> Settings:
     sync = fields.sync
     return Settings(
         freeze=tuple(FreezeWindow(item.when, item.lasts, item.zone, item.reason) for item in fields.freeze),
-        notify=tuple(map(_recipient, fields.notify)),
+        notify=tuple(_recipient(item, project) for item in fields.notify),
         textfile=project / home_path(fields.textfile) if fields.textfile else None,
         sync=SyncSettings(
             playbook=project / home_path(sync.playbook) if sync.playbook else None,
@@ -59,8 +60,18 @@ def _settings(fields: SettingsFields, project: Path) -> Settings:
     )
 
 
-def _recipient(fields: NotifyFields) -> Recipient:
-    return Recipient(fields.url, fields.command, dict(fields.headers), fields.on, fields.timeout, fields.retries)
+def _recipient(fields: NotifyFields, project: Path) -> Recipient:
+    command, retries = fields.command, fields.retries
+    if command and "/" in command[0]:
+        # Not joined by Path, which drops the `./` that keeps it from being looked for on PATH.
+        command = (os.path.join(_folder(project), command[0]), *command[1:])  # noqa: PTH118
+    if command and "retries" not in fields.model_fields_set:
+        retries = 0  # it may have told somebody before it failed, and nobody is paged three times
+    return Recipient(fields.url, command, dict(fields.headers), fields.on, fields.timeout, retries)
+
+
+def _folder(project: Path) -> str:
+    return "" if project == Path() else str(project)
 
 
 def _with_on(root: Node) -> Node:

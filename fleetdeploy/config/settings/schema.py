@@ -124,13 +124,17 @@ class NotifyFields(Fields):
     """Who is told how a run ended: one of `url` and `command`."""
 
     url: Address = Field(default="", description="where the JSON is posted to")
-    command: Argv = Field(default=(), description="a command on the controller, which reads the JSON")
+    command: Argv = Field(
+        default=(), description="a command on the controller, which reads the JSON; `./NAME` is beside this file"
+    )
     headers: dict[HeaderName, TextOrSecret] = Field(
         default_factory=dict, description="such as Authorization: !secret {env: TOKEN}"
     )
     on: About = Field(default=WORTH_TELLING, description="which ends it is told of")
     timeout: Duration = Field(default=10.0, description="how long one try may take")
-    retries: int = Field(default=2, ge=0, le=5, description="how many more times it is tried")
+    retries: int = Field(
+        default=2, ge=0, le=5, description="how many more times it is tried; a command not, unless it is said here"
+    )
 
 
 class SyncFields(Fields):

@@ -36,12 +36,13 @@ def started(project: Project) -> list[dict[str, Any]]:
     return [json.loads(path.read_text().splitlines()[0])["data"] for path in journals]
 
 
-def test_a_deploy_changes_nothing(frozen: Project) -> None:
-    """It says which window, until when, and how to go on: exit 5, and no host was touched."""
+def test_a_deploy_changes_nothing(frozen: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says which window, until when, and the whole command that goes on: exit 5, and no host was touched."""
+    monkeypatch.setattr("sys.argv", ["fleetdeploy", "deploy", "-i", "inventory.yml"])
     result = frozen.run("deploy")
     assert result.code == 5
     assert f"error: {TEXT}" in result.err
-    assert "--during-freeze REASON" in result.err
+    assert "cannot wait: fleetdeploy deploy -i inventory.yml --during-freeze REASON\n" in result.err
     assert frozen.acts == []
     over(frozen)
     assert frozen.run("deploy").last_line == "OK: 2 of 2 hosts changed"
@@ -191,7 +192,8 @@ def test_a_sync_puts_back_who_is_drained_and_leaves_the_rest(one_is_out: Project
     (one_is_out.path / "host_vars/gpu2.yml").write_text("services: {ranking: {models: {ranker: {versions: [2]}}}}\n")
     refused = one_is_out.run("deploy")
     assert refused.code == 5
-    assert "only to be put back, which is not frozen: --limit gpu1" in refused.err
+    assert "only to be put back, which is not frozen: " in refused.err
+    assert " --limit gpu1\n" in refused.err
     result = one_is_out.run("sync")
     assert result.code == 10
     assert result.last_line == "FROZEN until Thu 2026-01-01 06:00 UTC: gpu1 put back, 1 more would change"

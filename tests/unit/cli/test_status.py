@@ -163,6 +163,45 @@ def test_watch_goes_on_until_the_fleet_is_converged(project: Project, monkeypatc
 
 
 @pytest.mark.parametrize(
+    ("words", "code", "looks"),
+    [
+        (("--watch=30s", "--exit-code", "--within", "70s"), 10, 4),
+        (("--watch=30s", "--within", "70s"), 0, 4),
+        (("--watch=9m", "--exit-code"), 10, 8),
+        (("--watch=9m", "--exit-code", "--within", "1s"), 10, 2),
+    ],
+)
+def test_a_watch_ends_when_its_time_is_over(project: Project, words: tuple[str, ...], code: int, looks: int) -> None:
+    """With what the last look says, which is at the very end; a wait for a fleet has an hour where nothing is said."""
+    project.run("deploy")
+    project.edit("versions: [1]", "versions: [2]")
+    before_s = project.world.clock.monotonic_s()
+    result = project.run("status", *words)
+    assert (result.code, looks_in(result.out)) == (code, looks)
+    lasted = {"70s": "1 min 10 s", "1s": "1 s"}.get(words[-1], "1 h")
+    assert result.err == f"note: the watch is over after {lasted}; --within TIME makes it longer\n"
+    assert result.out.rstrip().endswith("STATUS: 2 of 2 hosts differ from the inventory")
+    assert project.world.clock.monotonic_s() - before_s < 3700
+
+
+def test_a_watch_does_not_wait_for_a_key_that_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time makes it another key: exit 2 after the first look. Who only watches goes on."""
+    project.run("deploy")
+    refuse_key(monkeypatch, "session", "gpu2")
+    result = project.run("status", "--watch", "--exit-code")
+    assert (result.code, looks_in(result.out)) == (2, 1)
+    assert result.out.rstrip().endswith("STATUS: 1 host with a refused host key")
+    assert looks_in(project.run("status", "--watch", "--within", "10s").out) == 3
+
+
+def test_a_time_for_a_watch_that_is_none_is_refused(project: Project) -> None:
+    """One look would end before it, and the option would have said nothing."""
+    result = project.run("status", "--exit-code", "--within", "10s")
+    assert result.code == 2
+    assert "--within ends a watch, and this is none\n    add --watch, or leave it out" in result.err
+
+
+@pytest.mark.parametrize(
     ("signal_number", "arguments", "code"),
     [
         (signal.SIGINT, (), 130),

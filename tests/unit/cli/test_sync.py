@@ -195,6 +195,14 @@ def test_metrics_of_one_that_was_refused(project: Project) -> None:
     assert not any(name.startswith("last_run") for name in found)
 
 
+def test_metrics_without_a_file_are_refused(project: Project) -> None:
+    """A variable of a script that is empty is no directory of now."""
+    result = project.run("sync", "--textfile", "")
+    assert result.code == 2
+    assert "argument --textfile: '' names no file; write something like /var/lib" in result.err
+    assert project.acts == []
+
+
 def test_metrics_that_cannot_be_written_change_nothing(project: Project) -> None:
     """It is told, and the run ends as it did."""
     result = project.run("sync", "--textfile", str(project.path / "nowhere" / "fd.prom"))

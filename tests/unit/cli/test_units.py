@@ -29,6 +29,7 @@ def test_systemd_takes_the_units(project: Project, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(units, "_program", lambda: "/bin/true")
     monkeypatch.setattr(units, "_may_make", lambda place: place.name != "fd")
     monkeypatch.setenv("XDG_CACHE_HOME", str(project.path / "a cache of 50%"))
+    (project.path / "fleetdeploy.yml").write_text("notify: [{url: !secret {env: HOOK}}]\n")
     for kind in ("service", "timer"):
         path = project.path / f"fleetdeploy-sync.{kind}"
         path.write_text(printed(project, monkeypatch, kind, "--state-dir", "/var/lib/a $state/fd").out)
@@ -77,12 +78,44 @@ def test_the_line_for_cron(project: Project, monkeypatch: pytest.MonkeyPatch, ev
     assert not {"--print-unit", "--every", "cron", every} & set(words)
 
 
-@pytest.mark.parametrize("every", ["7m", "90s", "0s", "5h", "2d"])
-def test_what_does_not_go_into_a_day_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch, every: str) -> None:
-    """Neither cron nor a calendar can say it."""
+@pytest.mark.parametrize(
+    ("every", "why"),
+    [(time, "does not go into an hour or a day without a rest") for time in ("7m", "5h", "2d")]
+    + [(time, "is not whole minutes from 1m, as cron has them") for time in ("90s", "30s", "0s", "500ms")],
+)
+def test_what_does_not_go_into_a_day_is_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch, every: str, why: str
+) -> None:
+    """Neither cron nor a calendar can say it, and the error says why."""
     result = printed(project, monkeypatch, "timer", "--every", every)
     assert result.code == 2
-    assert "does not go into an hour or a day" in result.err
+    assert f"'{every}' {why}" in result.err
+
+
+@pytest.mark.parametrize("where", ["settings", "inventory", "playbook"])
+def test_secrets_of_a_shell_are_pointed_out(project: Project, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Neither systemd nor cron hands on what a shell exports: each says which variables, and what to do; a comment
+    changes nothing of what they read.
+    """
+    bare = {kind: printed(project, monkeypatch, kind).out for kind in ("service", "cron")}
+    assert "Secret" not in bare["service"] + bare["cron"]
+    if where == "settings":
+        hook = "{url: 'https://chat.example/1', headers: {Authorization: !secret {env: CHAT_TOKEN}}}"
+        (project.path / "fleetdeploy.yml").write_text(f"notify:\n  - {hook}\n")
+    elif where == "inventory":
+        project.edit("rack: r1", "rack: !secret {env: CHAT_TOKEN}")
+    else:
+        project.edit("    - drain:\n", "    - notify: {command: [a]}\n      environment: {T: !secret {env: "
+                     "CHAT_TOKEN}}\n    - drain:\n", file="playbooks/deploy.yml")  # fmt: skip
+    service, cron = (printed(project, monkeypatch, kind).out for kind in ("service", "cron"))
+    assert "# Secrets are read from CHAT_TOKEN, and a service has nothing of what a shell exports.\n" in service
+    assert "# EnvironmentFile=/etc/fleetdeploy/sync.env\n" in service
+    assert "# Secrets are read from CHAT_TOKEN, and a line of cron has nothing" in cron
+    assert "`!secret {file: PATH}`" in cron
+    for text, kind in ((service, "service"), (cron, "cron")):
+        assert [line for line in text.splitlines() if line[:1] != "#"] == [
+            line for line in bare[kind].splitlines() if line[:1] != "#"
+        ]
 
 
 def test_what_is_written_is_writable_in_the_service(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,10 +61,27 @@ def test_the_whole_file(tmp_path: Path) -> None:
     assert isinstance(token, Secret)
     assert (token.reveal(), hook.headers["X-Fleet"]) == ("Bearer of news", "prod")
     assert (hook.about, hook.timeout_s, hook.retries) == ((News.CHANGED, News.FAILED), 3.0, 0)
-    assert (command.command, command.retries) == (("./tell", "now"), 2)
+    assert (command.command, command.retries) == ((f"{tmp_path}/./tell", "now"), 0)
     assert News.UNCHANGED not in command.about
     assert found.textfile == tmp_path / "metrics/fleet.prom"
     assert found.sync == SyncSettings(tmp_path / "playbooks/sync.yml", "gpu:!canary", 30.0, 20)
+
+
+@pytest.mark.parametrize(
+    ("written", "run"),
+    [("[./tell, now]", ("{}/./tell", "now")), ("[bin/tell]", ("{}/bin/tell",)), ("[tell, ./now]", ("tell", "./now")),
+     ("[/bin/tell]", ("/bin/tell",))],
+)  # fmt: skip
+def test_a_command_with_a_path_is_the_projects(tmp_path: Path, written: str, run: tuple[str, ...]) -> None:
+    """It lies beside the settings, wherever one types; a bare name is looked for on PATH."""
+    (recipient,) = read(tmp_path, f"notify: [{{command: {written}}}]\n").notify
+    assert recipient.command == tuple(word.format(tmp_path) for word in run)
+
+
+def test_only_who_says_so_runs_a_command_again(tmp_path: Path) -> None:
+    """A web address is tried twice more; a command may have told somebody before it failed, and is not."""
+    text = "notify: [{url: 'http://a/'}, {command: [a]}, {command: [b], retries: 3}]\n"
+    assert [item.retries for item in read(tmp_path, text).notify] == [2, 0, 3]
 
 
 @pytest.mark.parametrize("text", [None, "", "# nothing yet\n", "freeze: []\n"])

@@ -97,9 +97,11 @@ def tls(tmp_path: Path) -> Iterator[Server]:
 def tell(*recipients: Recipient, ending: Any = GOOD, deadline_s: float = 60.0, clock: Any = None) -> Any:
     body = notify.body_of(ending, controller="ops@bastion")
     assert wrong("notification", body) == []
-    return notify.tell(
+    told, failed = notify.tell(
         recipients, ending, body, outside=Outside(), clock=clock or VirtualClock(), deadline_s=deadline_s
     )
+    assert {name for name, _ in failed} <= {notify.name_of(item) for item in recipients}
+    return told, [why for _, why in failed]
 
 
 def secret(value: str) -> Secret:
@@ -167,14 +169,14 @@ def test_nobody_is_told_by_an_error(server: Server, path: str, why: str) -> None
     told, failed = tell(Recipient(server.at(path), retries=1))
     assert told == []
     assert len(server.got) == 2
-    assert failed[0].startswith("127.0.0.1: ")
+    assert failed[0].startswith("127.0.0.1 ")
     assert why in failed[0]
 
 
 def test_an_address_that_is_a_secret_is_not_shown(server: Server) -> None:
     """Of a webhook's address only the host is ever named."""
     _, failed = tell(Recipient(secret(server.at("/500")), retries=0))
-    assert failed == ["127.0.0.1: 127.0.0.1 answered with status 500"]
+    assert failed == ["127.0.0.1 answered with status 500"]
 
 
 def test_an_unknown_certificate_is_refused(tls: Server) -> None:
@@ -204,9 +206,15 @@ def test_a_command_reads_it(tmp_path: Path) -> None:
     out = tmp_path / "told"
     assert tell(Recipient(command=("sh", "-c", f"cat >{out}")))[0] == ["sh"]
     assert json.loads(out.read_text())["news"] == "changed"
-    assert tell(Recipient(command=("sh", "-c", "exit 3"), retries=0)) == ([], ["sh: ended with status 3"])
-    _, failed = tell(Recipient(command=("fleetdeploy-nowhere",), retries=0))
-    assert failed[0].startswith("fleetdeploy-nowhere: fleetdeploy-nowhere cannot be run")
+    assert tell(Recipient(command=("sh", "-c", "exit 3"), retries=0)) == ([], ["sh ended with status 3"])
+
+
+def test_why_a_command_failed_is_told_in_its_own_words() -> None:
+    """Its last line stands behind its status, as a terminal can show it; one that is not there is named once."""
+    recipient = Recipient(command=("sh", "-c", "echo first; printf 'no route\\033[2J\\n\\n' >&2; exit 3"), retries=0)
+    assert tell(recipient) == ([], ["sh ended with status 3: no route\\x1b[2J"])
+    _, failed = tell(Recipient(command=("./nowhere",), retries=0))
+    assert failed == ["./nowhere cannot be run: No such file or directory"]
 
 
 @pytest.mark.parametrize(
