@@ -119,6 +119,7 @@ def result(run: RecordedRun, story: RunStory) -> dict[str, object]:
         "format": FORMAT,
         "resumes": list(run.resumes),
         "summary": story.last_line,
+        "refusal": story.refusal,
         "by": story.by,
         "directory": story.directory,
         "hosts": {

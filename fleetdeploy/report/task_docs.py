@@ -113,6 +113,14 @@ def overview(tasks: Mapping[str, Task]) -> Iterator[str]:
         yield from wrapped(sentence, first=f"{name:{wide}}  ", rest=" " * (wide + 2))
 
 
+def other_pages(pages: Mapping[str, str]) -> Iterator[str]:
+    """What else has a page, below the tasks: its name and what it is about."""
+    wide = max(map(len, pages))
+    yield from ("", "and, by `fleetdeploy docs NAME`:")
+    for name, about in pages.items():
+        yield from wrapped(about, first=f"{_INDENT}{name:{wide}}  ", rest=" " * (wide + 4))
+
+
 def page(task: Task) -> Iterator[str]:
     """All that is to be known about one task, in lines of at most 80 columns."""
     yield from wrapped(f"{task.name}: {summary(task)}")

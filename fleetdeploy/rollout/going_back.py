@@ -51,11 +51,15 @@ def going_back(
     )
     pasts = {(item.host.name, name): past_of(seen) for item in found for name, seen in _readable(item)}
     _check_services(pasts, request)
+    unasked = [item.host.name for item in found if item.observed is None]
     try:
-        aims = goals(pasts, request.wanted)
+        # Where no host could be asked nothing is known of the release; why that is so is told by who observes them.
+        aims = goals(pasts, request.wanted) if len(unasked) < len(found) else {}
     except InputError as error:
         offers = _offers(found, pasts, fleet, request)
-        hint = "\n    ".join(filter(None, [error.hint, *(f"{name}: {text}" for name, text in offers.items())]))
+        asked = f"{named(unasked)} could not be asked" if unasked else ""
+        told = [error.hint, *(f"{name}: {text}" for name, text in offers.items()), asked]
+        hint = "\n    ".join(filter(None, told))
         raise InputError(error.message, hint=hint) from error
 
     def build_all(item: Found) -> None:

@@ -124,6 +124,28 @@ def test_bars_stand_where_their_times_are(browser: Browser, reports: dict[str, P
         assert height == 18
 
 
+@pytest.mark.parametrize("width", [375, 900, 1440])
+@pytest.mark.parametrize("name", SCENES)
+def test_every_play_has_its_name(browser: Browser, reports: dict[str, Path], name: str, width: int) -> None:
+    """In its bar, or by its number beside the names that stand above; never both."""
+    browser.show(reports[name], width=width)
+    seen = "[...bar.querySelectorAll('text')].filter((text) => text.checkVisibility()).map((text) => text.textContent)"
+    bars = browser.js(
+        f"return [...document.querySelectorAll('.bar:has(.k-play)')].map((bar) => [bar.querySelector('title')"
+        f".textContent, {seen}])"
+    )
+    names = browser.js(
+        "return [...document.querySelectorAll('.plays li')].filter((item) => item.checkVisibility())"
+        ".map((item) => item.textContent)"
+    )
+    assert len(bars) == len(RunStory.of(SCENES[name]()).plays)
+    for number, (title, texts) in enumerate(bars, start=1):
+        assert len(texts) <= 1
+        called = title.removeprefix("play ").partition(":")[0]
+        assert texts == [called] or f"{number} {called}" in names
+    assert not names or any(texts != [title.removeprefix("play ").partition(":")[0]] for title, texts in bars)
+
+
 def test_it_filters_by_text_and_by_outcome(browser: Browser, reports: dict[str, Path]) -> None:
     """Table, timeline and details show the hosts that fit, and how many they are; without a filter all of them."""
     browser.show(reports["failing"])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import chain
 
 from fleetdeploy.cli import options
+
+FACTS = "what `when` can ask of a host"
+EVENTS = "what each line of `deploy --events FILE` and of a run's journal tells"
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -59,7 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
         lines = task_docs.facts_page()
     elif arguments.task == events_page.NAME:
         lines = events_page.page()
+    elif arguments.task is None:
+        lines = chain(task_docs.overview(tasks), task_docs.other_pages({facts.NAME: FACTS, events_page.NAME: EVENTS}))
     else:
-        lines = task_docs.overview(tasks) if arguments.task is None else task_docs.page(tasks[arguments.task])
+        lines = task_docs.page(tasks[arguments.task])
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 0

@@ -22,15 +22,15 @@ EXIT_CODES = {
     "2": "bad input, or a host with another key than the pinned one; nothing touched",
     "3": "failed; every touched host is back on what it served before",
     "4": "failed; the fleet is mixed, or a host's state is not known: the last line says what to do",
-    "5": "refused before the start: hosts or Docker down, no space, GPUs or ports do not fit, no capacity to spare; "
-    "nothing touched",
+    "5": "refused before the start: hosts or Docker down, no space, GPUs or ports do not fit, no capacity to spare, a "
+    "freeze window; nothing touched",
     "6": "another run holds the lock",
     "7": "a model was refused: layout, manifest, or other content under an old number",
     "8": "all reachable hosts done, others skipped with --allow-unreachable",
     "9": "held: a person has to agree (pause, --step)",
     "10": "this deploy would change something (plan --exit-code), drift (status --exit-code), or sync holds "
     "something back for now",
-    "130, 143": "interrupted; go on with fleetdeploy resume",
+    "130, 143": "interrupted; the last line names the command that goes on (fleetdeploy resume does so, too)",
 }
 FILES = {
     "inventories/": "the fleet, where -i names nothing: YAML, JSON or INI files or programs, with group_vars/ and "

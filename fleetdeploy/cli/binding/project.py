@@ -8,7 +8,6 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -230,9 +229,10 @@ def read_bound(arguments: argparse.Namespace) -> Bound:
     inventory = read_inventory(arguments)
     playbook, bound = read_plays(arguments, inventory)
     plays = tuple(play for play in bound if play.hosts)
-    with suppress(OSError):  # nobody reads
-        for skipped in (play for play in bound if not play.hosts and not getattr(arguments, "quiet", False)):
-            print(f"note: {outside(skipped, arguments.limit).message}: the play is skipped", file=sys.stderr)
+    for skipped in (play for play in bound if not play.hosts and not getattr(arguments, "quiet", False)):
+        from fleetdeploy.report.terminal import aside
+
+        aside(f"note: {outside(skipped, arguments.limit).message}: the play is skipped")
     check_environments(plays)
     return Bound(inventory, sources_of(arguments), playbook, plays, new_stamp())
 

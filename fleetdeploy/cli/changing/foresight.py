@@ -64,7 +64,7 @@ def show(found: Forecast, arguments: argparse.Namespace, *, diff: bool) -> None:
     out = terminal.console(stderr=False, no_color=arguments.no_color)
     for line in text.lines(found, diff=diff, every_name=bool(arguments.verbose)):
         terminal.put(out, line, hanging=True)
-    terminal.put_whole(out, Text(text.last_line(found), style="bold"))
+    terminal.put(out, Text(text.last_line(found), style="bold"))
 
 
 def refusal_exit_code(found: Forecast, *, allow_unreachable: bool = False) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -114,6 +115,7 @@ def carry_out(order: Order) -> int:
     """Do it, tell how it ended, and return the exit code. Raises FleetdeployError where nothing was begun."""
     from fleetdeploy.cli.binding.project import print_json
     from fleetdeploy.report import as_json, host_lines, terminal
+    from fleetdeploy.report.redacted_output import OutputLost
     from fleetdeploy.report.story.run_story import RunStory
 
     arguments, story, done = order.arguments, RunStory(), list["Done"]()
@@ -121,8 +123,11 @@ def carry_out(order: Order) -> int:
     reached.know_secrets(order.hosts)
     with ExitStack() as until_told:  # what answers signals stays until it is out how the run ended
         outcome = _carried_out(order, until_told, story, done)
-        if arguments.json:
-            print_json({**as_json.outcome(outcome), "commands": host_lines.commands_json(done)})
+        # What is lost has been told of, and is nothing that the run did; who went away is met once more by `main`.
+        with suppress(OutputLost, BrokenPipeError):
+            if arguments.json:
+                print_json({**as_json.outcome(outcome), "commands": host_lines.commands_json(done)})
+            sys.stdout.flush()
         if not arguments.quiet or outcome.exit_code:
             with suppress(OSError):  # the exit code is true, whoever reads
                 out = terminal.console(stderr=True, no_color=arguments.no_color)
@@ -141,17 +146,15 @@ def _carried_out(order: Order, until_told: ExitStack, story: RunStory, done: lis
     from fleetdeploy.domain.events import FORMAT, Kind
     from fleetdeploy.remote import clock as clocks
     from fleetdeploy.remote import fleet as fleets
+    from fleetdeploy.report.redacted_output import OutputLost
     from fleetdeploy.report.terminal import console
     from fleetdeploy.rollout.emitter import Emitter
     from fleetdeploy.rollout.interrupt import Interrupts
-    from fleetdeploy.rollout.journal import Journal, open_run
     from fleetdeploy.rollout.locks.local import this_owner
 
     arguments, clock, run_id = order.arguments, clocks.SystemClock(), new_run(new_stamp())
     out = console(stderr=True, no_color=arguments.no_color)
-    journals = [until_told.enter_context(closing(open_run(arguments.state_dir / "runs", run_id)))]
-    if arguments.events:
-        journals.append(until_told.enter_context(closing(Journal(arguments.events))))
+    journals = run_end.journals(arguments, run_id, until_told)
     emit = Emitter(run_id, clock, journals=journals, views=[story.tell], redactor=arguments.redactor)
     fleet = fleets.SshFleet(hosts=order.inventory.hosts, connect_timeout_s=arguments.timeout)
     stopped_now = arguments.redactor.text(f"\n{STOPPED_NOW}; to give it again: {command_line(arguments)}\n")
@@ -164,11 +167,11 @@ def _carried_out(order: Order, until_told: ExitStack, story: RunStory, done: lis
             "by": this_owner(),
             "own": True,
         }
-        emit(Kind.RUN_STARTED, command_line(arguments), format=FORMAT, hosts=list(order.places), **called)
         with run_end.told_where_it_fails(emit):
+            emit(Kind.RUN_STARTED, command_line(arguments), format=FORMAT, hosts=list(order.places), **called)
             outcome, unread = _done(order, emit, fleet, clock, interrupts, done)
         run_end.tell(outcome, emit, interrupts, arguments.redactor)
-        if unread is not None:
+        if unread is not None and not isinstance(unread, OutputLost):
             raise unread
         return outcome
     finally:

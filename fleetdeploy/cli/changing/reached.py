@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -75,6 +73,7 @@ def know_secrets(hosts: Iterable[Host]) -> None:
         for wish in host.services:
             without_secrets(wish.environment, know)
     if failed:
+        from fleetdeploy.report.terminal import aside
+
         some = "a secret" if len(failed) == 1 else f"{len(failed)} secrets"
-        with suppress(OSError):  # nobody reads
-            print(f"note: {some} cannot be taken out of what is shown here: {failed[0]}", file=sys.stderr)
+        aside(f"note: {some} cannot be taken out of what is shown here: {failed[0]}")

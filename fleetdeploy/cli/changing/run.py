@@ -70,9 +70,12 @@ def run(arguments: argparse.Namespace) -> int:
     argv = ["sh", "-c", arguments.shell] if arguments.shell else list(arguments.words)
     shown = arguments.shell or shlex.join(argv)
     places = dict.fromkeys(names, ())
-    return on_hosts.carry_out(
-        on_hosts.Order(arguments, inventory, places, lambda host: _acts(host, argv, arguments.deadline), TASK, shown)
+    text = argv[0] if len(argv) == 1 else shown
+    hint = "" if arguments.shell else f"what stands behind -- meets no shell; for one: --shell {shlex.quote(text)}"
+    order = on_hosts.Order(
+        arguments, inventory, places, lambda host: _acts(host, argv, arguments.deadline, hint), TASK, shown
     )
+    return on_hosts.carry_out(order)
 
 
 def _inventory(inventory: Inventory, *, become: bool) -> Inventory:
@@ -84,7 +87,7 @@ def _inventory(inventory: Inventory, *, become: bool) -> Inventory:
     return replace(inventory, hosts=hosts)
 
 
-def _acts(host: Host, argv: list[str], deadline_s: float) -> list[Act]:  # noqa: ARG001  the same on every host
+def _acts(host: Host, argv: list[str], deadline_s: float, hint: str) -> list[Act]:  # noqa: ARG001  the same on every host
     from fleetdeploy.rollout.reaching.commands import Act
 
-    return [Act("", lambda opened, hear: opened.run(argv, deadline_s=deadline_s, hear=hear))]
+    return [Act("", lambda opened, hear: opened.run(argv, deadline_s=deadline_s, hear=hear), hint)]

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fleetdeploy.remote.fleet import SshFleet
     from fleetdeploy.report.doctor import as_json, text
     from fleetdeploy.report.doctor.verdict import Diagnosis
-    from fleetdeploy.report.terminal import console, put, put_whole
+    from fleetdeploy.report.terminal import console, put
     from fleetdeploy.rollout import checkup
 
     inventory = read_inventory(arguments)
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         for line in text.lines(found, verbose=bool(arguments.verbose)):
             put(out, line, hanging=True)
-    put_whole(out, Text(found.last_line, style="bold"))
+    put(out, Text(found.last_line, style="bold"))
     return found.exit_code
 
 

@@ -119,8 +119,11 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
 
 def _shown(items: Iterator[Item], sources: list[Source], arguments: argparse.Namespace) -> int:
     """Print them, and return the exit code; of a log that was read again later nothing is held against it."""
+    from rich.text import Text
+
     from fleetdeploy.report import host_lines, terminal
     from fleetdeploy.report.terminal.console import put
+    from fleetdeploy.report.wording import counted
     from fleetdeploy.rollout.reaching.reading_logs import Told
 
     places: dict[str, tuple[str, ...]] = {}
@@ -130,7 +133,9 @@ def _shown(items: Iterator[Item], sources: list[Source], arguments: argparse.Nam
     out = terminal.console(stderr=False, no_color=arguments.no_color)
     notes = terminal.console(stderr=True, no_color=arguments.no_color)
     codes: dict[tuple[str, str], int] = {}
+    said = False
     for item in items:
+        said = said or not isinstance(item, Told)
         if isinstance(item, Told):
             codes[item.source.host.name, item.source.service] = item.exit_code
             if item.exit_code or not arguments.quiet:
@@ -142,6 +147,11 @@ def _shown(items: Iterator[Item], sources: list[Source], arguments: argparse.Nam
             before = item.line.time if arguments.timestamps else ""
             host, service = item.source.host.name, item.source.service
             out.print(prefixes.line(host, service, item.line.text, before=before), soft_wrap=True)
+    read = len(sources) - len(codes)
+    if read and not said and not arguments.quiet:
+        which = " that --grep asks for" if arguments.grep else ""
+        since = " since then" if arguments.since else ""
+        put(notes, Text(f"{counted(read, 'log')} read: no line{which}{since}"))
     failed = set(codes.values()) - {0}
     return HOST_KEY_REFUSED if HOST_KEY_REFUSED in failed else CANNOT_BE_READ if failed else 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from fleetdeploy.rollout.journal.recorded_run import RecordedRun
 
 LISTED = 20
+_FIRST = {
+    errno.ENOENT: "make its directory, or ",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there, or "),
+}
+"""What may be done about a file that cannot be written, before another one is taken."""
 _EPILOG = """\
 examples:
   fleetdeploy runs list                         the newest, how each ended
@@ -172,7 +178,11 @@ def _chosen(arguments: argparse.Namespace) -> RecordedRun:
     runs = arguments.state_dir / "runs"
     check_readable(runs)
     if arguments.run_id:
-        return RecordedRuns.find(runs, arguments.run_id)
+        named = RecordedRuns.find(runs, arguments.run_id)
+        if named.is_blank:
+            why, hint = "has no record: it began nothing", "`fleetdeploy runs list` names those that did"
+            raise InputError(f"run {named.id} {why}", where=str(named.path), hint=hint)
+        return named
     found = next(RecordedRuns.list(runs), None)
     if found is None:
         raise InputError("no run has been recorded", where=str(runs), hint="name another --state-dir")
@@ -242,5 +252,5 @@ def _write(path: Path, text: str) -> None:
     try:
         write_whole(path, text)
     except OSError as error:
-        hint = "make its directory, or name another file with -o"
+        hint = f"{_FIRST.get(error.errno or 0, '')}name another file with -o"
         raise InputError(f"cannot be written: {error.strerror}", where=str(path), hint=hint) from error

@@ -62,6 +62,7 @@ def past_run_schema(*, closed: bool = False) -> Schema:
         resumes=items(text(), "the runs that it carries on, newest first"),
         format=_FORMAT,
         summary=text("the last line of the terminal; empty where nothing tells of an end"),
+        refusal=text("all that was said where it was refused or failed, if that is more than the summary; else empty"),
         by=text("who gave the command, on which machine; empty where that is not told"),
         directory=text("where it was given"),
         hosts=by_name(ref("host"), "every host of the run"),

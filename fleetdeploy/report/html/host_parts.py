@@ -83,6 +83,16 @@ class HostPart:
         return own or self.state == UNFINISHED or bool(self.failures)
 
     @property
+    def said_above(self) -> frozenset[str]:
+        """The first lines of its failures, which stand above its steps."""
+        return frozenset(item.message.partition("\n")[0] for item in self.failures)
+
+    @property
+    def told_below(self) -> bool:
+        """Whether one of its failures says the reason, and what to do about it: it does not stand there twice."""
+        return any(item.message.startswith(self.reason) and self.hint in {"", item.hint} for item in self.failures)
+
+    @property
     def told(self) -> bool:
         """Whether there is more to say of it than its line in the table does."""
         return bool(self.steps or self.failures or self.remarks or self.reason or self.planned)

@@ -59,6 +59,7 @@ def page(story: RunStory, *, damage: str = "", hint: str = "", torn: bool = Fals
     return _environment().get_template("report.html.j2").render(
         version=__version__, style=style, script=script, csp=_policy(style, script),
         story=story, verdict=found, title=_title(story, found.word), last_line=_last_line(story, damage),
+        refusal=story.refusal.partition("\n")[2],
         warnings=tuple(_warnings(story, damage, hint, torn=torn)), facts=tuple(_facts(story)),
         next=what_next(story, damaged=bool(damage)), ticks=scale.ticks(), timeline=timeline(story, scale),
         capacity=charts.capacity(story, scale), pools=charts.pools(story, scale), hosts=hosts, counts=_counts(hosts),

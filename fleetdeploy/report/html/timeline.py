@@ -22,6 +22,8 @@ TASKS = ("preflight", "stage", "pull_image", "drain", "activate", "verify", "und
 _ROW_PX, _LANE_PX = 22, 5
 _ROOM = (("", 2.1, 3.2), ("not-on-phones", 1.1, 1.6), ("on-wide-pages", 0.75, 1.0))
 """Where a label fits into its bar, each with the percent of the axis for a character and beside them."""
+_ELSEWHERE = {"not-on-phones": "on-phones", "on-wide-pages": "not-on-wide-pages"}
+"""The pages on which what has such room is not shown."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Bar:
     undo: bool = False
     how: str = ""
     room: str = ""
+    number: str = ""
+    number_room: str = ""
+    """Of a play: what stands in its bar where its name does not, and on which pages."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Timeline:
-    """``plays`` and ``waves`` are bars above the rows; ``idle`` says how many hosts have none, as nothing was done."""
+    """``plays`` and ``waves`` are bars above the rows; ``idle`` says how many hosts have none, as nothing was done.
+    ``names`` are those of the plays, by their numbers, where some bar has no room for its own: on the pages that
+    ``names_room`` says.
+    """
 
     plays: tuple[Bar, ...]
+    names: tuple[str, ...]
+    names_room: str
     waves: tuple[Bar, ...]
     rows: tuple[Row, ...]
     idle: str
@@ -73,8 +83,13 @@ def timeline(story: RunStory, scale: Scale) -> Timeline:
     idle = len(story.hosts) - len(shown)
     rows = tuple(_rows(story, shown, scale))
     kinds = [bar.kind for row in rows for lane in row.lanes for bar in lane]
+    plays = tuple(_plays(story, scale))
+    nameless = {_elsewhere(bar) for bar in plays if bar.room or not bar.label}
+    names = tuple(play.name for play in story.plays) if nameless else ()
     return Timeline(
-        tuple(_plays(story, scale)),
+        plays,
+        names if any(names) else (),
+        next((room for room in ("", *reversed(_ELSEWHERE.values())) if room in nameless), ""),
         tuple(bar for play in story.plays for bar in _waves(play, story.now_s, scale)),
         rows,
         f"{counted(idle, 'host')} not shown: nothing was done there" if idle else "",
@@ -147,13 +162,23 @@ def told(span: Span) -> str:
 
 
 def _plays(story: RunStory, scale: Scale) -> Iterator[Bar]:
-    for play in story.plays:
+    for number, play in enumerate(story.plays, start=1):
         end_s = story.now_s if play.ended_s is None else play.ended_s
         left, width = scale.span(play.started_s, end_s)
         title = f"play {play.name}: {counted(len(play.hosts), 'host')}, {lasted(end_s - play.started_s)}"
         if play.may_be_out is not None:
             title += f", at most {play.may_be_out} out of service at once"
-        yield _fitted(Bar(left, width, "play", play.name, title))
+        bar = _fitted(Bar(left, width, "play", play.name, title))
+        if bar.room or not bar.label:
+            short = _fitted(replace(bar, label=str(number), room=""))
+            room = " ".join(filter(None, (short.room, _elsewhere(bar))))
+            bar = replace(bar, number=short.label, number_room=room)
+        yield bar
+
+
+def _elsewhere(bar: Bar) -> str:
+    """On which pages the label is not shown; empty for all of them."""
+    return _ELSEWHERE[bar.room] if bar.label else ""
 
 
 def _waves(play: PlayStory, now_s: float, scale: Scale) -> Iterator[Bar]:

@@ -116,6 +116,12 @@ class HostStory:
         return self.spans[-1] if self.spans and self.spans[-1].ended_s is None else None
 
     @property
+    def fails(self) -> bool:
+        """Whether it goes back because an act of its own failed: its end will count as a failure."""
+        own = (span for span in self.spans if span.play == self.play and not span.undo and not span.stopped)
+        return self.phase is Phase.RETURNING and any(span.failed for span in own)
+
+    @property
     def first_s(self) -> float | None:
         """When its first act began."""
         return self.spans[0].started_s if self.spans else None

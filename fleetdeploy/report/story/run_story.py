@@ -33,9 +33,9 @@ class RunStory:
     """``command`` is the command line, given ``by`` user@machine in ``directory``, ``argv`` its words, ``masked`` the
     variables whose values they do not have. ``changing`` are the hosts that need something, ``expected_s`` is how long
     runs before took for as much, None where nobody knows; ``at_least`` says that of some of it nobody does.
-    ``exit_code`` and ``last_line`` are those of its end, ``again`` the command that goes on from there, "" where none
-    was told; ``now_s`` is the time of the last event. Data of another type than ours is as if it were not there: a
-    journal may be of another version.
+    ``exit_code`` and ``last_line`` are those of its end, ``refusal`` all that was said where that is more; ``again`` is
+    the command that goes on from there, "" where none was told; ``now_s`` is the time of the last event. Data of
+    another type than ours is as if it were not there: a journal may be of another version.
     """
 
     id: str = ""
@@ -51,6 +51,7 @@ class RunStory:
     now_s: float = 0.0
     exit_code: int | None = None
     last_line: str = ""
+    refusal: str = ""
     again: str = ""
     hosts: dict[str, HostStory] = field(default_factory=dict)
     changing: tuple[str, ...] = ()
@@ -80,7 +81,7 @@ class RunStory:
     @property
     def failures(self) -> tuple[str, ...]:
         """The hosts that count against the one failure budget."""
-        return tuple(name for name, host in self.hosts.items() if host.state in FAILURES)
+        return tuple(name for name, host in self.hosts.items() if host.state in FAILURES or host.fails)
 
     @property
     def looked_at(self) -> tuple[str, ...]:
@@ -146,7 +147,7 @@ class RunStory:
         elif told.kind == Kind.RUN_FINISHED:
             self._end_play(told.time_s)
             self.ended_s, self.last_line, self.exit_code = told.time_s, told.message, _whole(data.get("exit_code"))
-            self.again = _text(told, "again")
+            self.again, self.refusal = _text(told, "again"), _text(told, "refusal")
             self._outcomes(data.get("hosts"))
 
     def _end_play(self, time_s: float) -> None:

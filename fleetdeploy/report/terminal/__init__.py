@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fleetdeploy.report.terminal.console import console, is_piped, may_move, put, put_whole
+from fleetdeploy.report.terminal.console import aside, console, is_piped, may_move, put
 from fleetdeploy.report.terminal.lines import Lines
 from fleetdeploy.report.terminal.recap import recap
 from fleetdeploy.report.terminal.shown_again import show
 
-__all__ = ["Lines", "console", "is_piped", "may_move", "put", "put_whole", "recap", "show"]
+__all__ = ["Lines", "aside", "console", "is_piped", "may_move", "put", "recap", "show"]

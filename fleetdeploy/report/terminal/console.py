@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from rich.console import Console
 from rich.text import Text
@@ -62,6 +63,7 @@ def put(out: Console, line: Text, *, hanging: bool = False) -> None:
         out.print(row, soft_wrap=True)
 
 
-def put_whole(out: Console, line: Text) -> None:
-    """Print what stands last, or has to be found by its words, as one line: it is the terminal's to break it."""
-    out.print(safe_line(line), soft_wrap=True)
+def aside(text: str) -> None:
+    """Tell a person something beside the result, on stderr. That nobody reads it changes nothing."""
+    with suppress(OSError):
+        put(console(stderr=True, no_color=True), Text(text), hanging=True)

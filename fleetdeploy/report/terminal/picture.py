@@ -212,6 +212,10 @@ class _Canvas:
     def _why(self, host: HostStory, stand: Stand) -> str:
         if stand is Stand.FAILED:
             return " " + safe(first_line(host.reason or (host.troubles[-1].message if host.troubles else "")))
+        if stand in _MOVING and host.spans:
+            last = host.spans[-1]
+            ended = "stopped" if last.stopped else "failed" if last.failed else "done"
+            return f" {'undo ' if last.undo else ''}{safe(last.task)} {ended}"
         began = next((span.started_s for span in host.spans if span.play == host.play), None)
         if stand is Stand.DONE and began is not None and host.finished_s is not None:
             return f" {ticking(host.finished_s - began):>{self._times}}"

@@ -14,7 +14,7 @@ from fleetdeploy.report.safe_text import safe
 from fleetdeploy.report.story.parts import HostStory
 from fleetdeploy.report.story.run_story import RunStory
 from fleetdeploy.report.story.verdict import WHY, what_next
-from fleetdeploy.report.terminal.console import is_piped, put, put_whole
+from fleetdeploy.report.terminal.console import is_piped, put
 from fleetdeploy.report.terminal.lines import first_line
 
 EACH_UP_TO = 60
@@ -39,14 +39,18 @@ def recap(out: Console, story: RunStory, *, quiet: bool = False, every_host: boo
     """
     ended = [_Ended(host, HostState(host.state)) for host in story.hosts.values() if host.state in _STATES]
     shown = [item for item in ended if not quiet or item.state not in _WELL]
-    if shown and any(item.state is not HostState.OK for item in shown):
+    # A person's own command has been done on every host, although nothing counts as changed.
+    if shown and (story.own or any(item.state is not HostState.OK for item in shown)):
         put(out, Text("RECAP", style="bold"))
         _hosts(out, shown, each=every_host or is_piped(out) or len(ended) <= EACH_UP_TO)
         for line in _reasons(shown, width=max(40, out.width)):
             put(out, line)
     for row in _next(story, again=again):
         put(out, Text(row))
-    put_whole(out, Text(story.last_line, style="green bold" if story.exit_code == 0 else "red bold"))
+    first, *more = (story.refusal or story.last_line).split("\n")
+    put(out, Text(first, style="green bold" if story.exit_code == 0 else "red bold"))
+    for row in more:
+        put(out, Text(row))
 
 
 class _Ended:
@@ -100,11 +104,16 @@ def _reasons(ended: list[_Ended], *, width: int) -> Iterator[Text]:
 
 
 def _next(story: RunStory, *, again: bool) -> Iterator[str]:
-    """What to type, up to what goes on: each command on a row of its own."""
+    """What to type, up to what goes on: each command on a row of its own. One that the last line names stands there
+    alone.
+    """
     for number, item in enumerate(what_next(story)):
         if again and item.why == WHY:
             continue
-        yield from (f"{item.why}:", f"  {item.command}") if number else (f"next: {item.command}",)
+        if item.command in story.last_line:
+            yield from (f"{item.why}: the command below",) if number else ()
+        else:
+            yield from (f"{item.why}:", f"  {item.command}") if number else (f"next: {item.command}",)
         if not item.look:
             return
 

@@ -19,14 +19,19 @@ from fleetdeploy.rollout.side_by_side import side_by_side
 
 TOLD_LINES = 20
 """How many of a command's last lines the journal keeps."""
+NOT_THERE = 127
+"""The status of a program that is not there."""
 
 
 @dataclass(frozen=True)
 class Act:
-    """One command on one host, in the container of ``service`` unless that is empty. ``do`` returns its status."""
+    """One command on one host, in the container of ``service`` unless that is empty. ``do`` returns its status;
+    ``not_there`` is what may have been meant where there is no such program.
+    """
 
     service: str
     do: Callable[[OpenHost, Hear], int]
+    not_there: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,8 @@ class Commands:
             failure = error
         output.end()
         if status:
-            failure = RemoteCommandFailed(f"ended with status {status}")
+            hint = act.not_there if status == NOT_THERE else ""
+            failure = RemoteCommandFailed(f"ended with status {status}", hint=hint)
         return Done(
             host,
             act.service,

@@ -25,9 +25,13 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a task's name every task is listed with what it does, within 80 columns."""
+    """Without a task's name every task is listed with what it does, then every other page, within 80 columns."""
     lines = printed(capsys).splitlines()
-    assert [line.split()[0] for line in lines if not line.startswith(" ")] == TASKS
+    below = lines.index("")
+    assert [line.split()[0] for line in lines[:below] if not line.startswith(" ")] == TASKS
+    others = [line.split()[0] for line in lines[below + 2 :] if not line.startswith(" " * 4)]
+    assert others == ["facts", "events"]
+    assert all(printed(capsys, name) for name in others)
     assert max(map(len, lines)) <= 80
 
 

@@ -84,6 +84,27 @@ def test_words_behind_the_dashes_are_the_commands_own(project: Project, hosts: d
     assert seen == [["grep", "-l", "--", "a b", "*", "$HOME"], ["sh", "-c", "df | tail -1"]]
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [(["echo hi; ls"], "'echo hi; ls'"), (["cd", "a b"], "'cd '\"'\"'a b'\"'\"''")],
+)
+def test_who_meant_a_shell_is_told_how_it_is_asked_for(
+    project: Project, hosts: dict[str, FakeHost], words: list[str], text: str
+) -> None:
+    """Where the host has no such program, and not where the shell itself did not find one."""
+    hosts["gpu1"].act = prints(127)
+    hint = f"what stands behind -- meets no shell; for one: --shell {text}"
+    assert hint in project.run("run", "gpu1", "--", *words).out
+    assert "--shell" not in project.run("run", "gpu1", "--shell", "nonsense").out
+
+
+def test_a_recap_has_a_line_for_each_host_that_did_well(project: Project, hosts: dict[str, FakeHost]) -> None:
+    """As that of a deploy has one for each that was changed."""
+    done = project.run("run", "gpu1:gpu2", "--", "true")
+    ok = "ok=1 changed=0 failed=0 unreachable=0 skipped=0 reverted=0"
+    assert done.err.splitlines()[-4:] == ["RECAP", f"gpu1 : {ok}", f"gpu2 : {ok}", "OK: done on 2 hosts"]
+
+
 def test_root_is_asked_for_by_the_command_line(project: Project, reach: FakeReach) -> None:
     """Whatever the inventory says, and only then."""
     assert project.run("run", "gpu1", "--", "id").code == 0
@@ -303,6 +324,20 @@ def test_a_reader_that_went_away_ends_it_as_for_any_program(
     assert (end.kind, end.data["exit_code"]) == ("run_finished", 141)
 
 
+@pytest.mark.parametrize(("words", "code"), [(("--json",), 0), ((), 141)])
+def test_a_full_output_is_told_and_is_no_bug(
+    project: Project, hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int
+) -> None:
+    """Where nothing is shown before the end all is done; else no further host is begun, as nobody could read of it."""
+    with Path("/dev/full").open("w") as file:
+        monkeypatch.setattr("sys.stdout", file)
+        done = project.run("run", "gpu", "-f", "1", *words, "--", "x")
+    assert done.code == code
+    assert "error: standard output cannot be written: No space left on device" in done.err
+    assert "Traceback" not in done.err
+    assert events(project)[-1]["data"]["exit_code"] == code
+
+
 def test_a_lock_that_is_asked_for_keeps_other_runs_away(project: Project, hosts: dict[str, FakeHost]) -> None:
     """And without it none is taken."""
     seen = list[bool]()
@@ -386,6 +421,25 @@ def test_only_lines_that_match_are_shown(project: Project, hosts: dict[str, Fake
     """Wherever in the line it is found."""
     hosts["gpu1"].log_ = Log("a", [LogLine(stamp(1), "I up"), LogLine(stamp(2), "E no GPU"), LogLine(stamp(3), "gpu")])
     assert project.run("logs", "gpu1", "--grep", "E .*GPU|OOM").out == "gpu1 | E no GPU\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--grep", "nothinghere"], "2 logs read: no line that --grep asks for\n"),
+        (["--grep", "nothinghere", "--since", "30m"], "2 logs read: no line that --grep asks for since then\n"),
+        (["--grep", "nothinghere", "-q"], ""),
+        (["--grep", "one"], ""),
+    ],
+)
+def test_that_no_line_was_found_is_said(
+    project: Project, hosts: dict[str, FakeHost], words: list[str], told: str
+) -> None:
+    """On stderr, with exit code 0: silence would leave open whether anything was read."""
+    for host in hosts.values():
+        host.log_ = Log("a", [LogLine(stamp(1), "one")])
+    done = project.run("logs", "gpu1:gpu2", *words)
+    assert (done.code, done.err) == (0, told)
 
 
 def test_ctrl_c_ends_following_without_a_word(project: Project, hosts: dict[str, FakeHost]) -> None:

@@ -86,6 +86,21 @@ def test_an_unknown_release_is_bad_input_with_what_there_is(upgraded: Project) -
     assert "ranking: possible on every host: " in result.err
 
 
+def test_of_hosts_that_could_not_be_asked_nothing_is_said(upgraded: Project) -> None:
+    """Whether they have proven a release is not known: with none to ask why that is so is told, else which are left."""
+    upgraded.world.hosts["gpu2"].reachable = False
+    result = upgraded.run("rollback", "nosuch")
+    assert result.code == 2
+    assert "no host has proven a release 'nosuch'" in result.err
+    assert "    gpu2 could not be asked\n" in result.err
+    upgraded.world.hosts["gpu1"].reachable = False
+    result = upgraded.run("rollback", "nosuch")
+    assert result.code == 5
+    assert "has proven" not in result.err
+    assert "gpu1, gpu2: unreachable: " in result.err
+    assert upgraded.acts == []
+
+
 @pytest.mark.parametrize("words", [("rollback",), ("rollback", "nosuch"), ("rollback", "ranker=2", "-C")])
 def test_a_refusal_names_what_every_host_can_go_back_to(
     upgraded: Project, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import html
 import io
 import json
 import os
@@ -180,14 +182,29 @@ def test_a_run_is_shown_as_it_was(past: Past) -> None:
     ]  # fmt: skip
 
 
+def test_a_refused_run_is_shown_as_it_was_refused(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every host and every fix that the command named, in words, as JSON and on the page."""
+    for host in project.world.hosts.values():
+        host.reachable = False
+    refused = project.run("deploy")
+    assert refused.code == 5
+    said = [line.removeprefix("error: ").strip() for line in refused.err.splitlines()]
+    assert len(said) > 1
+    past = Past(project.path / "state", capsys)
+    assert [line.strip() for line in past.run("show")[1].splitlines()][-len(said) :] == said
+    assert [line.strip() for line in json.loads(past.run("show", "--json")[1])["refusal"].splitlines()] == said
+    shown = html.unescape(past.run("report", "-o", "-")[1])
+    assert all(line in shown for line in said)
+
+
 def test_what_was_typed_is_not_what_comes_next(past: Past) -> None:
     """The recap of a failed run names `runs show`; shown by that very command it goes on with what comes after it."""
     (again,) = (line for line in past.run("show", FAILED)[1].splitlines() if line.startswith("once it is mended"))
-    assert again == "once it is mended, or version 2 of ranker is taken out of the inventory:"
+    assert again == "once it is mended, or version 2 of ranker is taken out of the inventory: the command below"
     for arguments in ((FAILED,), (FAILED, "-q"), (FAILED, "-v")):
         out = past.run("show", *arguments)[1]
         assert "fleetdeploy runs show" not in out
-        assert out.splitlines()[-2] == f"  {scenes.COMMAND}"
+        assert out.splitlines()[-1].endswith(f"; mend it, then: {scenes.COMMAND}")
 
 
 @pytest.mark.parametrize("width", [40, 80])
@@ -252,6 +269,28 @@ def test_a_report_is_a_file_named_like_the_run(past: Past, tmp_path: Path) -> No
     assert file.stat().st_mode & 0o777 == 0o600
     assert f"<dd>{FIRST}</dd>" in file.read_text()
     assert past.run("report", FIRST, "-o", "-")[1] == file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (errno.ENOSPC, "make room there, or name another file with -o"),
+        (errno.ENOENT, "make its directory, or name another file with -o"),
+        (errno.EACCES, "    name another file with -o"),
+    ],
+)
+def test_a_report_that_cannot_be_written_says_what_to_do(
+    past: Past, monkeypatch: pytest.MonkeyPatch, code: int, hint: str
+) -> None:
+    """By what stood in its way: a full disk needs no directory."""
+
+    def full(_path: Path, _text: str) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fleetdeploy.report.whole_file.write_whole", full)
+    found, _, err = past.run("report", "-o", "run.html")
+    assert (found, err.splitlines()[-1].endswith(hint)) == (2, True)
+    assert (code == errno.ENOENT) is ("directory" in err)
 
 
 def test_a_report_is_written_over_reports_alone(past: Past, tmp_path: Path) -> None:

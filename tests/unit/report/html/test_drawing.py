@@ -125,6 +125,33 @@ def test_plays_and_waves_are_above_the_rows() -> None:
     assert "wave 2 of 4: gpu2, gpu3, gpu4, gpu5, gpu6" in waves[2].title
 
 
+@pytest.mark.parametrize(
+    ("seconds", "number", "rooms", "names_room"),
+    [
+        (80, "", "", ""),
+        (30, "2", "on-phones", "on-phones"),
+        (20, "2", "not-on-wide-pages", "not-on-wide-pages"),
+        (3, "2", "not-on-phones", ""),
+        (0.5, "", "", ""),
+    ],
+)
+def test_every_play_is_named_on_every_page(seconds: float, number: str, rooms: str, names_room: str) -> None:
+    """In its bar, or by its number among the names, on just the pages where its bar has no room."""
+    story = RunStory.of([
+        Event(Kind.RUN_STARTED, 0.0, "r"),
+        Event(Kind.PLAY_STARTED, 0.0, "r", message="a"),
+        Event(Kind.PLAY_STARTED, 100.0 - seconds, "r", message="Switch over, wave by wave"),
+        Event(Kind.RUN_FINISHED, 100.0, "r"),
+    ])  # fmt: skip
+    found = times_of(story)
+    first, second = found.plays
+    assert (first.label, first.room, first.number) == ("a", "", "")
+    assert (second.number, second.number_room) == (number, rooms)
+    everywhere = second.label != "" and second.room == ""
+    assert found.names == (() if everywhere else ("a", "Switch over, wave by wave"))
+    assert found.names_room == names_room
+
+
 def test_many_hosts_share_rows_but_for_those_in_trouble() -> None:
     """Of a hundred hosts those that went well are lanes of their wave's row; one that failed keeps its own."""
     story = RunStory.of(scenes.many())

@@ -75,6 +75,18 @@ def test_every_run_makes_a_whole_page(events: object) -> None:
     assert {link for link in links if link[1:] not in ids or not link.startswith("#")} == set()
 
 
+def test_a_refusal_is_shown_whole() -> None:
+    """Every host that was refused and every fix; no host has a link that leads nowhere."""
+    refusal = "gpu1: no key\n    ssh-keyscan gpu1\ngpu2: no key\n    ssh-keyscan gpu2\nnothing was touched"
+    found = drawn([
+        Event(Kind.RUN_STARTED, 0, "r", message="fleetdeploy deploy", data={"hosts": ["gpu1", "gpu2"]}),
+        Event(Kind.RUN_FINISHED, 1, "r", message="gpu1: no key", data={"exit_code": 2, "refusal": refusal}),
+    ])  # fmt: skip
+    assert " ".join(refusal.split()) in found.text()
+    links = {attrs["href"] or "" for tag, attrs in found.elements if tag == "a"}
+    assert {link[1:] for link in links} <= {attrs.get("id") for _, attrs in found.elements}
+
+
 def test_what_hosts_say_is_text() -> None:
     """Names, messages, hints and last lines with markup, escapes and reversed writing are shown as they are written."""
     data = {"hint": EVIL, "detail": f"first\n{EVIL}", "state": EVIL, "service": EVIL}
@@ -156,6 +168,15 @@ def test_a_failure_has_its_hint_and_last_lines() -> None:
     assert "the version is AVAILABLE but does not compute what was recorded" in text
     assert "the last lines of fleetdeploy-ranking" in text
     assert "undo activate" in text
+
+
+def test_an_error_stands_once_where_a_host_is_told_of() -> None:
+    """Why it failed is not said again above the failure, nor in the list of its steps, which only points at it."""
+    text = page(RunStory.of(scenes.failing()))
+    (part,) = re.findall(r'<details class="host" id="host-1".*?</details>', text, re.DOTALL)
+    assert part.count("to ranker version 2 was answered wrongly") == 1
+    assert "failed</b>, as told above" in part
+    assert part.count("the version is AVAILABLE but does not compute what was recorded") == 1
 
 
 @pytest.mark.parametrize("scene", [scenes.failing, scenes.all_back, scenes.unfinished, scenes.rolling])

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from fleetdeploy.report.terminal.console import console, put, put_whole
+from fleetdeploy.report.terminal.console import aside, console, put
 
 
 @pytest.mark.parametrize("variable", [True, False])
@@ -64,16 +64,15 @@ def test_a_tab_breaks_no_line_anew() -> None:
 
 @pytest.mark.parametrize("width", [80, 40])
 def test_a_terminal_gets_commands_whole_and_a_pipe_whole_lines(width: int) -> None:
-    """A command has its own row on a terminal, and what is put whole is left to it; a pipe gets one line for grep."""
+    """A command has its own row on a terminal; a pipe gets one line for grep."""
     command = "fleetdeploy run all -i inventories/a-rather-long-name -l gpu1,gpu2,gpu3 -- uptime --pretty --since"
     for piped, rows in (
-        (False, ["    mend it, then:", f"      {command}", f"    mend it, then: {command}"]),
-        (True, [f"    mend it, then: {command}"] * 2),
+        (False, ["    mend it, then:", f"      {command}"]),
+        (True, [f"    mend it, then: {command}"]),
     ):
         file = io.StringIO()
         out = Console(file=file, width=width, color_system=None, highlight=False, markup=False, soft_wrap=piped)
         put(out, Text(f"    mend it, then: {command}"))
-        put_whole(out, Text(f"    mend it, then: {command}"))
         assert file.getvalue().splitlines() == rows
 
 
@@ -86,3 +85,24 @@ def test_what_hangs_stands_under_its_text() -> None:
     assert first.startswith("    drift      reload: word")
     assert further
     assert all(row.startswith(" " * 15 + "word") and len(row) <= 40 for row in further)
+
+
+def test_what_is_told_aside_breaks_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a terminal; in a pipe it is one line. A reader that went away is none of the command's business."""
+    text = "note: play 'Second': no host is in both the pattern 'gpu2' and the limit 'gpu1': the play is skipped"
+    for at_a_terminal in (True, False):
+        file = io.StringIO()
+        monkeypatch.setattr(file, "isatty", lambda seen=at_a_terminal: seen)
+        monkeypatch.setattr(sys, "stderr", file)
+        monkeypatch.setenv("COLUMNS", "60")
+        aside(text)
+        rows = file.getvalue().splitlines()
+        assert (len(rows) > 1) is at_a_terminal
+        assert " ".join(map(str.strip, rows)) == text
+        assert all(len(row) <= 60 for row in rows) is at_a_terminal
+
+    def gone(_text: str) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(file, "write", gone)
+    aside(text)

@@ -101,6 +101,22 @@ def test_a_host_on_its_way_back_is_shown_so() -> None:
     assert any(row.startswith("✗ gpu002  reverted   golden request 'answer of 2'") for row in after)
 
 
+def test_a_host_that_goes_back_by_its_own_fault_has_failed() -> None:
+    """It was printed as FAILED above, so the count does not say 0 until it is back; one that is taken back has not."""
+    events = upto(scene("fails", 3), kind=Kind.STEP_STARTED, task="drain", nth=3)
+    assert any("failed 1, allowed 0" in row for row in rows(events))
+    taken_back = [item for item in events if item.kind is not Kind.STEP_FAILED]
+    assert any("failed 0, allowed 0" in row for row in rows(taken_back))
+
+
+@pytest.mark.parametrize(("kind", "told"), [(Kind.STEP_FINISHED, "drain done"), (Kind.STEP_FAILED, "drain failed")])
+def test_a_host_between_two_steps_names_the_last_one(kind: Kind, told: str) -> None:
+    """At work at nothing would be no answer to where it stands."""
+    events = upto(scene("update", 3), kind=Kind.STEP_STARTED, task="drain")
+    ended = replace(events[-1], kind=kind)
+    assert f"▶ gpu001  at work    {told}" in rows([*events, ended])
+
+
 def test_capacity_below_its_floor_is_red() -> None:
     """At the floor is where a rollout works; below it is what nobody planned."""
     events = upto(scene("update", 3), kind=Kind.STEP_STARTED, task="verify")

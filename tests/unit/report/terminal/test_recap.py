@@ -9,6 +9,7 @@ from rich.console import Console
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.outcome import HostOutcome, HostState, RunOutcome
+from fleetdeploy.report.story.run_story import RunStory
 from fleetdeploy.report.story.verdict import what_next
 from fleetdeploy.report.terminal.recap import recap
 
@@ -114,26 +115,48 @@ def test_a_reason_of_many_hosts_stands_once() -> None:
     ],
 )
 def test_what_to_type_next(code: int, last_line: str) -> None:
-    """The first command that the story has for it stands above the last line, on a row for itself, in every case."""
+    """The first command that the story has for it stands above the last line, on a row for itself, unless the last line
+    names it: then it stands there alone.
+    """
     target, file = out()
     hosts = {"a": HostOutcome("a", HostState.FAILED)}
     story = ended(RunOutcome("run", code, last_line, hosts), command="fleetdeploy deploy -l a")
     recap(target, story)
     rows = file.getvalue().splitlines()
-    assert [row for row in rows if row.startswith("next: ")] == [f"next: {item.command}" for item in what_next(story)]
-    assert len(what_next(story)) == bool(code)
+    found = [item.command for item in what_next(story)]
+    named = [command for command in found if command in last_line]
+    above = [] if named else [f"next: {text}" for text in found]
+    assert [row for row in rows if row.startswith("next: ")] == above
+    assert len(found) == bool(code)
     assert rows[-1] == last_line
+    assert sum(row.count("fleetdeploy") for row in rows) == len(found)
 
 
 @pytest.mark.parametrize("width", [80, 40])
-def test_neither_the_last_line_nor_a_command_is_broken(width: int) -> None:
-    """A terminal breaks them by itself and without a line break, so that what is copied from it can be pasted."""
+def test_the_last_line_is_broken_between_words_and_its_command_is_not(width: int) -> None:
+    """What is copied from a terminal can be pasted: a command stands on a row of its own, once."""
     command = "fleetdeploy deploy -i inventories/prod -l gpu1,gpu2,gpu3,gpu4,gpu5,gpu6 --state-dir /var/lib/fleetdeploy"
     last_line = f"INTERRUPTED: gpu1 switched over; continue with: {command}"
     file = io.StringIO()
     target = Console(file=file, width=width, color_system=None, highlight=False, markup=False)
     recap(target, ended(RunOutcome("run", 130, last_line, {}), command=command))
-    assert file.getvalue().splitlines()[-2:] == [f"next: {command}", last_line]
+    *above, last = file.getvalue().splitlines()
+    assert last == f"  {command}"
+    assert " ".join(map(str.strip, above)) == "INTERRUPTED: gpu1 switched over; continue with:"
+    assert all(len(row) <= width for row in above)
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_a_long_last_line_breaks_between_its_words(width: int) -> None:
+    """And says in its rows what it says in one."""
+    last_line = f"FAILED: gpu42; the fleet is mixed: {', '.join(f'gpu{number}' for number in range(20))} changed"
+    file = io.StringIO()
+    target = Console(file=file, width=width, color_system=None, highlight=False, markup=False)
+    recap(target, ended(RunOutcome("run", 4, last_line, {})))
+    rows = file.getvalue().splitlines()
+    assert len(rows) > 1
+    assert all(len(row) <= width for row in rows)
+    assert " ".join(map(str.strip, rows)) == last_line
 
 
 def test_where_the_same_would_fail_again_the_look_comes_first() -> None:
@@ -149,6 +172,45 @@ def test_where_the_same_would_fail_again_the_look_comes_first() -> None:
         "once it is mended, or version 2 of ranker is taken out of the inventory:",
         "  fleetdeploy deploy -l gpu1",
         "FAILED: gpu1; reverted",
+    ]
+
+
+def test_what_to_do_first_stands_above_a_last_line_that_names_the_command() -> None:
+    """Of a mixed fleet the last line has the command: above it stands when that helps, and not the same once more."""
+    failed = HostOutcome("gpu1", HostState.REVERTED, "ranker: version 2 failed to load: NOT_FOUND")
+    last_line = "FAILED: gpu1; the fleet is mixed: gpu2 changed; mend it, then: fleetdeploy deploy"
+    outcome = RunOutcome("run", 4, last_line, {"gpu1": failed}, "fleetdeploy deploy")
+    story = ended(outcome, command="fleetdeploy deploy")
+    story.tell(event(Kind.STEP_FAILED, failed.reason, task="activate"))
+    target, file = out()
+    recap(target, story)
+    assert file.getvalue().splitlines()[-3:] == [
+        "next: fleetdeploy runs show run",
+        "once it is mended, or version 2 of ranker is taken out of the inventory: the command below",
+        last_line,
+    ]
+
+
+def test_a_refusal_is_told_whole() -> None:
+    """Every host that was refused and every fix, as it was said when the run was refused."""
+    story = RunStory()
+    refusal = "gpu1: no key\n    ssh-keyscan gpu1\ngpu2: no key\n    ssh-keyscan gpu2\nnothing was touched"
+    story.tell(event(Kind.RUN_FINISHED, "gpu1: no key", host="", exit_code=2, refusal=refusal))
+    target, file = out()
+    recap(target, story)
+    assert file.getvalue().splitlines() == refusal.splitlines()
+
+
+def test_a_command_of_ones_own_has_a_line_for_each_host() -> None:
+    """Also where it went well everywhere: that it was done there is what was asked for."""
+    target, file = out()
+    story = ended(RunOutcome("run", 0, "OK: done on 1 host", {"a": HostOutcome("a", HostState.OK, steps_ok=1)}))
+    story.own = True
+    recap(target, story)
+    assert file.getvalue().splitlines() == [
+        "RECAP",
+        "a : ok=1 changed=0 failed=0 unreachable=0 skipped=0 reverted=0",
+        "OK: done on 1 host",
     ]
 
 
