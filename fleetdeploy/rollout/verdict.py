@@ -36,10 +36,11 @@ def judge(
     fleet mixed. So does a failure after all of them were switched over: nothing is back, and a person is needed.
     """
     ended = _Ended(hosts, allowed, interrupted, again, stopped, held, pending, deed)
-    code, text = next(told(ended) for holds, told in _ENDS if holds(ended))
+    code, text, *then = next(told(ended) for holds, told in _ENDS if holds(ended))
     if code != FAILED:
         text += _exposed(exposed, hosts)
-    return RunOutcome(run, code, text, hosts, again if code else "")
+    # The command comes last, to be copied.
+    return RunOutcome(run, code, "; ".join([text, *then]), hosts, again if code else "")
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ class _Ended:
         return f"{named(self.activated)} switched over" if self.activated else "nothing was switched over"
 
 
-_End = tuple[int, str]
-"""An exit code and a last line."""
+_End = tuple[int, str] | tuple[int, str, str]
+"""An exit code, a last line, and what to do with the command that it ends with."""
 
 
 def _not_known(run: _Ended) -> _End:
@@ -114,21 +115,21 @@ def _not_known(run: _Ended) -> _End:
     unknown = [name for name in run.mixed if not run.hosts[name].withheld]
     told = [f"{named(unknown)}: not known to serve what it served before"] if unknown else []
     text = "; ".join([*told, *filter(None, [run.left])]) + also
-    return MIXED, f"FAILED: {text}; look with `fleetdeploy status`, mend it, then: {run.again}"
+    return MIXED, f"FAILED: {text}", f"look with `fleetdeploy status`, mend it, then: {run.again}"
 
 
 def _interrupted(run: _Ended) -> _End:
     also = f", failed {named(run.failed)}{run.aside}" if run.failed else ""
-    return 128 + run.interrupted, f"INTERRUPTED: {run.switched}{also}; continue with: {run.again}"
+    return 128 + run.interrupted, f"INTERRUPTED: {run.switched}{also}", f"continue with: {run.again}"
 
 
 def _held(run: _Ended) -> _End:
-    return HELD, f"HELD: {run.stopped}; {run.switched}; go on with: {run.again}"
+    return HELD, f"HELD: {run.stopped}; {run.switched}", f"go on with: {run.again}"
 
 
 def _mixed(run: _Ended) -> _End:
     fleet = f"the fleet is mixed: {named(run.activated)} {run.deed}"
-    return MIXED, f"FAILED: {run.blame}{run.aside}; {fleet}; mend it, then: {run.again}"
+    return MIXED, f"FAILED: {run.blame}{run.aside}; {fleet}", f"mend it, then: {run.again}"
 
 
 def _as_before(run: _Ended) -> _End:
@@ -144,7 +145,7 @@ def _as_before(run: _Ended) -> _End:
 
 def _late(run: _Ended) -> _End:
     what = (named(run.failed) if run.failed else run.stopped) + run.aside
-    return MIXED, f"FAILED: {what}, after every host was switched over; mend it, then: {run.again}"
+    return MIXED, f"FAILED: {what}, after every host was switched over", f"mend it, then: {run.again}"
 
 
 def _stopped(run: _Ended) -> _End:
