@@ -41,9 +41,9 @@ WITHOUT = {
     ),
     "the lab itself is looked at, or what is in it": (
         "test_doorway.py",
+        "test_image_contract.py",
         "test_lab.py",
         "test_sample_project.py",
-        "test_standin_image.py",
     ),
     "its only deploy that comes to its end is the first: nobody serves before": (
         "remote/test_jump.py::test_a_deploy_through_jump_hosts",
