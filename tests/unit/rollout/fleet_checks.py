@@ -141,8 +141,10 @@ def let_in(world: World, debts: Debts, run: Run) -> list[str]:
     ]
 
 
-def kept_leases(world: World, who: str) -> list[str]:
-    """I7: leases that a run which ended by itself still holds, and any that hold longer than their time."""
+def kept_leases(world: World, who: str, refused: tuple[str, str]) -> list[str]:
+    """I7: leases that a run which ended by itself still holds, and any that hold longer than their time. The call that
+    was ``refused``, by host and method, may have been to let go of one.
+    """
     now_s = world.clock.monotonic_s()
     found = []
     for name, host in world.hosts.items():
@@ -150,7 +152,7 @@ def kept_leases(world: World, who: str) -> list[str]:
         seen = lease.seen(now_s) if lease else None
         if seen is None or not seen.live:
             continue
-        if seen.holder.run == who:
+        if seen.holder.run == who and refused != (name, "leases.release"):
             found.append(f"{name} is still held by {who}")
         if seen.left_s > 61.0:
             found.append(f"{name} is held for {seen.left_s:g} s more")

@@ -114,7 +114,8 @@ class FleetLife(RuleBasedStateMachine):
         who = run.events[0].run if run.events else ""
         reached = not out and not self.world.balancer_down and not self.world.lies
         if all(host.reachable for host in self.world.hosts.values()) and reached:
-            self.wrong.add("I7", kept_leases(self.world, who))
+            refused = run.calls[_call(run, trouble) - 1] if trouble and _call(run, trouble) else ("", "")
+            self.wrong.add("I7", kept_leases(self.world, who, refused))
             if alone:
                 self.wrong.add("I6", left_out(self.world, before, run, withheld=self.by_hand | self.debtors))
         if alone and not out and not self.world.balancer_down and not self.world.lies:
