@@ -68,7 +68,9 @@ def not_true(
     per_wish = [{item.split(":")[0]: item for item in converged(world, wish)} for wish in wishes]
     nowhere = {name: per_wish[0][name] for name in world.hosts if all(name in missing for missing in per_wish)}
     found = [f"exit 0, but {item}" for name, item in nowhere.items() if run.code == 0 and name not in excused]
-    before = {name: _before(world, name, now, run, by_hand=name in withheld) for name, now in before.items()}
+    kept_out = {event.host for event in run.events if event.kind is Kind.DEBT_MADE and event.data["drained"]}
+    taken = {*withheld, *kept_out}
+    before = {name: _before(world, name, now, run, by_hand=name in taken) for name, now in before.items()}
     for item in untrue(world, before, wanted or FIRST, run):
         if wanted is None and item.startswith("said to be switched over"):
             continue
@@ -93,8 +95,8 @@ def not_told(run: Run, maintained: Collection[str]) -> list[str]:
 
 def _before(world: World, name: str, before: Serving, run: Run, *, by_hand: bool) -> Serving:
     """What a host served before as a run may tell it: drained by an earlier one it may be put back by the way, taken
-    out by a person meanwhile it is out, and what an earlier one left unproven there is none that anybody goes back to,
-    but the release on record.
+    out by a person meanwhile it is out, as it is where the run tells of a debt, and what an earlier one left unproven
+    there is none that anybody goes back to, but the release on record.
     """
     now, release = world.serves(name), world.hosts[name].directory(SERVICE).release
     ended = run.outcome.hosts.get(name) if run.outcome else None

@@ -334,6 +334,14 @@ FOUND: dict[str, tuple[Event, ...]] = {
         lambda fleet: fleet.time_passes(90.0),
         lambda fleet: fleet.goes_back(How()),
     ),
+    "a host that owes is kept out once more by a run that has switched nobody over": (
+        lambda fleet: fleet.several_are_cut_off_meanwhile((3, "serving:1"), How(), ("acts", 15), {"gpu2"}),
+        lambda fleet: fleet.finds_hosts_again(),
+        lambda fleet: fleet.several_are_cut_off_meanwhile((1, "serving:1"), How(), ("acts", 4), {"gpu2", "gpu3"}),
+        lambda fleet: fleet.finds_hosts_again(),
+        lambda fleet: fleet.the_balancer_begins_anew(),
+        lambda fleet: fleet.several_are_cut_off_meanwhile((1, "serving:1"), How(), ("acts", 1), {"gpu2"}),
+    ),
     "a host that is proven at last makes a fleet mixed whose others did not follow": cut_short_twice(10, 40),
 }
 
