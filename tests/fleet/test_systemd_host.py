@@ -37,6 +37,7 @@ from tests.fleet.contract.test_both_watchdog import (  # noqa: F401  the contrac
 )
 from tests.fleet.one_host import HOST, place  # noqa: F401  a fixture
 from tests.fleet.onlooker import on
+from tests.fleet.project import REPOSITORY
 from tests.fleet.remote.deploy_user import USER, deploy_user, lab_host
 from tests.fleet.systemd_host import systemd_lab, why_no_sessions, why_not
 
@@ -191,7 +192,8 @@ def test_the_unit_of_sync_runs_on_a_fresh_machine(
     next start leaves them as they are.
     """
     home, state, program = "/var/lib/deploy", "/var/lib/of-a-fleet/state", "/usr/local/bin/stand-in"
-    words = ["sync", "-i", f"{HOST},", "--print-unit", "service", "--textfile", "/var/lib/of-nobody/fd.prom"]
+    playbook = str(REPOSITORY / "playbooks/deploy.yml")
+    words = ["sync", playbook, "-i", f"{HOST},", "--print-unit", "service", "--textfile", "/var/lib/of-nobody/fd.prom"]
     monkeypatch.setattr("sys.argv", ["fleetdeploy", *words, "--state-dir", state])
     monkeypatch.chdir("/")
     monkeypatch.setenv("HOME", home)
