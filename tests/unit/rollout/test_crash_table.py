@@ -34,7 +34,7 @@ def test_cut_off_anywhere_the_same_command_ends_it(scene: str, kind: str) -> Non
     assert cuts
     wrong = [(cut.at, "late" if cut.late else "", found) for cut in cuts if (found := cut.check())]
     if EVERY_ROW:
-        sys.stdout.write(f"{scene:26}{kind:12}{len(cuts):5} cases{len(wrong):5} failures\n")
+        sys.stdout.write(f"{scene:28}{kind:12}{len(cuts):5} cases{len(wrong):5} failures\n")
     assert wrong == []
 
 
