@@ -72,7 +72,9 @@ def test_a_host_that_is_restarted_after_its_switch(lab: Lab, served: Project, ta
             assert "gpu1" in result.last_line
             serves(lab, 1, hosts=["gpu2", "gpu3"])
         converges(lab, served, 2)
-    assert max(map(len, out)) <= 1, out
+    # Back in its pools by then: the balancer may find out only once the next host is drained, and so does the run.
+    late = {"gpu1"} if task == "verify" else set()
+    assert max(len(hosts - late) for hosts in out) <= 1, out
 
 
 @pytest.fixture
