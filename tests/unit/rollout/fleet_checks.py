@@ -121,7 +121,9 @@ def left_out(world: World, before: Mapping[str, Serving], run: Run, *, withheld:
         now = world.serves(name)
         ended = run.outcome.hosts.get(name)
         # One that an earlier run left out, and to which this one did not come, is for the next.
-        passed_over = ended is not None and ended.state is HostState.SKIPPED and not before[name].traffic
+        begun = any(host == name and not act.startswith("leases.") for _, host, act in world.acts)
+        skipped = ended is not None and (ended.state is HostState.SKIPPED or not begun)
+        passed_over = skipped and not before[name].traffic
         touched = ended is not None and not ended.untouched and not passed_over
         whole = bool(now.versions) and all(numbers for _, numbers in now.versions)
         if whole and not now.traffic and touched:
