@@ -20,7 +20,7 @@ demo: packages $(RUN) ## the main job on a throw-away fleet on this machine (roo
 
 test: unit simulation browser ansible contract seeded fleet ## every test but the long ones (root, for the fleet tests)
 
-unit: packages $(DEV) ## no network, a minute or two
+unit: packages $(DEV) ## no network, five minutes
 	$(BIN)/python -m pytest --numprocesses 2 -m 'not simulation' tests/unit
 
 simulation: packages $(DEV) ## whole rollouts on a simulated fleet, each call killed, refused, cut off or signalled

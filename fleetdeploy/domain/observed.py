@@ -228,6 +228,11 @@ class Traffic(str, Enum):
     DOWN = "down"
 
 
+TOLD_TO_DRAIN = frozenset({Traffic.DRAINING, Traffic.DRAINED})
+OUT_BY_ORDER = TOLD_TO_DRAIN | {Traffic.MAINTENANCE}
+"""A server that is in one of these gets no new requests however well it is."""
+
+
 @dataclass(frozen=True)
 class Note:
     """What a balancer was told to remember of a server's drain: ``run`` keeps it out; ``paid`` once a run has put it

@@ -20,7 +20,7 @@ from typing import Final
 from fleetdeploy.balancers.haproxy import notes, statistics
 from fleetdeploy.domain.balancer import nothing
 from fleetdeploy.domain.measured import PoolLoad
-from fleetdeploy.domain.observed import Note, PoolMember, Traffic
+from fleetdeploy.domain.observed import OUT_BY_ORDER, TOLD_TO_DRAIN, Note, PoolMember, Traffic
 from fleetdeploy.domain.protocols import Clock
 from fleetdeploy.domain.redaction import shortened
 from fleetdeploy.errors import BalancerFailed, BalancerSilent, InMaintenance
@@ -37,7 +37,6 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 _MAINT_FLAGS = 0x01 | 0x02  # SRV_ADMF_FMAINT, SRV_ADMF_IMAINT
 _DRAIN_FLAGS = 0x08 | 0x10  # SRV_ADMF_FDRAIN, SRV_ADMF_IDRAIN
 _SUMMARY_ROWS = {"FRONTEND", "BACKEND"}
-_OUT = frozenset({Traffic.DRAINING, Traffic.DRAINED})
 
 
 def make(exchange: Callable[[str], str], *, host: str, clock: Clock, noting: bool = True) -> HAProxy:
@@ -128,7 +127,7 @@ class HAProxy:
         Where somebody put it into maintenance it is out already, and is told nothing.
         """
         end = self._clock.monotonic_s() + deadline_s
-        out = [] if ours else [item.pool for item in self._of(pools, server) if item.traffic in _OUT]
+        out = [] if ours else [item.pool for item in self._of(pools, server) if item.traffic in TOLD_TO_DRAIN]
         self._set([pool for pool in pools if pool not in out], server, "drain", check, around=True, run=run)
         self._await(pools, server, _gets_nothing_new, 1, end=end, what="kept out")
 
@@ -212,7 +211,7 @@ class HAProxy:
 
     def _is(self, pool: str, server: str, state: str) -> bool:
         """Whether the order has been carried out, whatever was said about it."""
-        return all((member.traffic in _OUT) == (state == "drain") for member in self._of([pool], server))
+        return all((member.traffic in TOLD_TO_DRAIN) == (state == "drain") for member in self._of([pool], server))
 
     def _await(
         self,
@@ -280,7 +279,7 @@ def _drained(member: PoolMember) -> bool:
 
 
 def _gets_nothing_new(member: PoolMember) -> bool:
-    return member.traffic in _OUT | {Traffic.MAINTENANCE}
+    return member.traffic in OUT_BY_ORDER
 
 
 def _in_maintenance(members: Sequence[PoolMember]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fleetdeploy.domain.inventory import Host
-from fleetdeploy.domain.observed import Absent, ObservedHost, Present, Traffic, Unknown
+from fleetdeploy.domain.observed import OUT_BY_ORDER, Absent, ObservedHost, Present, Traffic, Unknown
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.planning.host import out_of_service
@@ -79,10 +79,6 @@ def standing(plan: Plan, fleet: Fleet, everyone: Mapping[str, Host]) -> Standing
         or (not drained_by_us(host) and not traffic[name].isdisjoint(OUT_BY_ORDER))
     }
     return Standing(frozenset(out), frozenset(withheld), frozenset(out - known))
-
-
-OUT_BY_ORDER = frozenset({Traffic.DRAINING, Traffic.DRAINED, Traffic.MAINTENANCE})
-"""A server that is in one of these gets no requests however well it is."""
 
 
 def drained_by_us(host: HostPlan) -> bool:

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Mapping
 
 from fleetdeploy.domain.inventory import Host
-from fleetdeploy.domain.observed import Traffic
+from fleetdeploy.domain.observed import OUT_BY_ORDER, Traffic
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import HostError, RolloutFailed, Withheld
 from fleetdeploy.rollout.capacity.capacity import Capacity
-from fleetdeploy.rollout.capacity.in_service import OUT_BY_ORDER, traffic_of
+from fleetdeploy.rollout.capacity.in_service import traffic_of
 
 LOOK_S = 5.0
 """How old an answer may be where a host is taken out. Hosts that wait for the same answer share it."""

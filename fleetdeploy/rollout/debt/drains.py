@@ -8,14 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fleetdeploy.domain.inventory import BalancerWish, Host
-from fleetdeploy.domain.observed import PoolMember, Traffic
+from fleetdeploy.domain.observed import TOLD_TO_DRAIN, PoolMember
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.errors import HostError, PreflightRefused
 from fleetdeploy.rollout.debt.ledger import Debts, address_of
 from fleetdeploy.rollout.naming import named
 from fleetdeploy.rollout.pool_members import members_of
-
-_DRAINED = frozenset({Traffic.DRAINING, Traffic.DRAINED})
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,9 @@ class Drains:
 
 def _heard(members: Sequence[PoolMember]) -> Heard:
     # A pool in which it is drained without a note that is open: that may be a person's.
-    runs = {item.note.run if item.note and not item.note.paid else "" for item in members if item.traffic in _DRAINED}
+    runs = {
+        item.note.run if item.note and not item.note.paid else "" for item in members if item.traffic in TOLD_TO_DRAIN
+    }
     return Heard(
         max(runs) if runs and "" not in runs else "",
         newest=max((item.note.run for item in members if item.note), default=""),

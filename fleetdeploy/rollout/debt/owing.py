@@ -11,13 +11,13 @@ from functools import partial
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import BalancerWish, Host
-from fleetdeploy.domain.observed import Traffic
+from fleetdeploy.domain.observed import OUT_BY_ORDER, Traffic
 from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.domain.plan import HostPlan, Plan
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import BalancerSilent, HostError, InputError
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.capacity.in_service import OUT_BY_ORDER, traffic_of
+from fleetdeploy.rollout.capacity.in_service import traffic_of
 from fleetdeploy.rollout.debt.drains import Drains
 from fleetdeploy.rollout.debt.ledger import Debt, Debts, address_of
 from fleetdeploy.rollout.emitter import Emitter

@@ -7,28 +7,19 @@ from typing import Any
 
 import pytest
 import simulation.controller as sim
-from simulation.controller import deploy, plays, sim_host
+from simulation.controller import deploy, sim_host
 from simulation.debts import SimDebts
 from simulation.fleet import SimFleet
 from simulation.wire import Trouble, Wire
-from simulation.world import POOLS, World
+from simulation.world import World
 
-from fleetdeploy.domain.playbook import Quantity
 from fleetdeploy.rollout.debt.drains import Drains
 
 from .fleets import V2, V3, settled
+from .test_debts import THREE, TWO_OUT, drained
+from .test_noted_drains import by_hand
 
 pytestmark = pytest.mark.simulation
-THREE = ("gpu1", "gpu2", "gpu3")
-TWO_OUT = plays(THREE, max_unavailable=Quantity(2))
-
-
-def drained(world: World) -> set[str]:
-    return {server for _, server in world.drained}
-
-
-def by_hand(world: World, host: str) -> None:
-    world.drained |= {(pool, host) for pool in POOLS}
 
 
 def without_gpu2(world: World, debts: SimDebts, wanted: Any = V2, **how: Any) -> None:

@@ -15,15 +15,10 @@ from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.playbook import OnFailure, Quantity
 
 from .fleets import V2, V3, settled
+from .test_debts import THREE, TWO_OUT, drained
 
 pytestmark = pytest.mark.simulation
-THREE = ("gpu1", "gpu2", "gpu3")
-TWO_OUT = plays(THREE, max_unavailable=Quantity(2))
 REVERT_ALL = plays(THREE, on_failure=OnFailure.REVERT_ALL, max_unavailable=Quantity(2))
-
-
-def drained(world: World) -> set[str]:
-    return {server for _, server in world.drained}
 
 
 def away(world: World, debts: SimDebts, wanted: Any = V2, **how: Any) -> Run:
