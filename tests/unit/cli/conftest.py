@@ -16,6 +16,7 @@ from simulation.controller import changes
 from simulation.fleet import SimFleet
 from simulation.wire import Wire
 from simulation.world import World
+from unit.rollout.reaching.hosts import FakeHost, FakeReach
 
 from fleetdeploy.cli.main import main
 from fleetdeploy.tfserving import stubs
@@ -148,3 +149,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return made
+
+
+@pytest.fixture
+def reach(project: Project, monkeypatch: pytest.MonkeyPatch) -> FakeReach:
+    """The way into the project's hosts."""
+    made = FakeReach(FakeHost("gpu1"), FakeHost("gpu2"), FakeHost("lb"))
+    monkeypatch.setattr("fleetdeploy.remote.reaching.SshReach", lambda _fleet: made)
+    return made
+
+
+@pytest.fixture
+def hosts(reach: FakeReach) -> dict[str, FakeHost]:
+    """What the project's hosts do when somebody reaches into them."""
+    return reach.hosts
