@@ -21,11 +21,19 @@ AT_IT = 48
 """The status of the script where the watchdog takes the release back at this moment, and is not done in time."""
 
 RESTORE_S = 120.0
-"""How long a watchdog tries to take a release back before it gives up."""
+"""How long a watchdog tries at least to take a release back before it gives up. A release that was given longer to come
+up, all in all, has as long to come back: the models of before may be as slow to load.
+"""
 CALL_S = 30.0
 TRY_AGAIN_S = 1.0
 """Between two tries to confirm: a host that refused just now most often does so again at once, and the watchdog counts
 whole seconds."""
+
+
+class AtIt(DeadlineExceeded):
+    """The watchdog takes the release back at this moment, and may do so for ``left_s`` seconds more."""
+
+    left_s = 0.0
 
 
 class RemoteWatchdog:
@@ -43,7 +51,9 @@ class RemoteWatchdog:
         payload = "".join((*left_there, back_to.config_text)).encode()
         sizes = (*(str(text.count("\n")) for text in left_there), str(len(payload)))
         words = (safe_name(run), safe_name(release), str(max(1, math.ceil(after_s))), *sizes)
-        self._ask(self._connection, "arm", *words, "\n".join(_telling(self._wish, back_to, run)), stdin=payload)
+        patience_s = max(RESTORE_S, after_s)
+        telling = "\n".join(_telling(self._wish, back_to, run, patience_s=patience_s))
+        self._ask(self._connection, "arm", *words, telling, stdin=payload)
 
     def confirm(self, *, run: str, deadline_s: float) -> None:
         """Connects anew for every try: that a connection of before still stands says nothing about the next one."""
@@ -70,11 +80,17 @@ class RemoteWatchdog:
             raise HostError(f"the release came too late to be confirmed: {said}", where=self._connection.host.name)
 
     def disarm(self) -> Watch | None:
-        """A watchdog that takes the release back at this moment is waited for. The verdict of the last one that ended
-        by itself or was confirmed; None where there is none.
+        """The verdict of the last watchdog that ended by itself or was confirmed; None where there is none.
+
+        One that takes the release back at this moment is waited for: as long as it tries, and :data:`CALL_S` beyond.
         """
-        wait_s = RESTORE_S + CALL_S
-        return self._ask(self._connection, "disarm", str(round(wait_s)), deadline_s=wait_s + CALL_S)
+        try:
+            return self._disarm(CALL_S)
+        except AtIt as still:
+            return self._disarm(still.left_s + CALL_S)
+
+    def _disarm(self, wait_s: float) -> Watch | None:
+        return self._ask(self._connection, "disarm", str(math.ceil(wait_s)), deadline_s=wait_s + CALL_S)
 
     def _ask(
         self, connection: SshConnection, verb: str, *args: str, stdin: bytes = b"", deadline_s: float = CALL_S
@@ -83,16 +99,18 @@ class RemoteWatchdog:
         words = str(directory), *self._token(directory), nonce, *args
         done = connection.script(self._script, verb, *words, stdin=stdin, deadline_s=deadline_s)
         host = connection.host.name
+        answers = [line.removeprefix(f"{nonce} ") for line in done.text.splitlines() if line.startswith(f"{nonce} ")]
+        said = answers[-1] if answers else ""
         if done.status == AT_IT:
             hint = "look at the service's audit.log on the host, then run again"
-            raise DeadlineExceeded(printable(done.error_text), where=host, hint=hint)
+            error = AtIt(printable(done.error_text), where=host, hint=hint)
+            error.left_s = float(said) if said.isdecimal() else 0.0
+            raise error
         if done.status:
             raise error_of(f"the watchdog's {verb} in {directory}", done, host=host)
-        for line in reversed(done.text.splitlines()):
-            if line.startswith(f"{nonce} "):
-                said = line.removeprefix(f"{nonce} ")
-                return None if said in {"", "none"} else watch_from_line(said)
-        raise RemoteCommandFailed(f"the watchdog's {verb} gave no answer", where=host, detail=done.last_lines())
+        if not answers:
+            raise RemoteCommandFailed(f"the watchdog's {verb} gave no answer", where=host, detail=done.last_lines())
+        return None if said in {"", "none"} else watch_from_line(said)
 
 
 def watch_from_line(line: str) -> Watch:
@@ -107,7 +125,7 @@ def watch_from_line(line: str) -> Watch:
     return Watch(WatchState(state), run, release, printable(reason))
 
 
-def _telling(wish: ServiceWish, back_to: Release, run: str) -> Iterator[str]:
+def _telling(wish: ServiceWish, back_to: Release, run: str, *, patience_s: float) -> Iterator[str]:
     """What the host has to know to go back, a line each; the configuration comes apart from it."""
     address, port = _published(back_to.container)
     yield f"service {wish.name}"
@@ -116,7 +134,7 @@ def _telling(wish: ServiceWish, back_to: Release, run: str) -> Iterator[str]:
     yield f"spec {spec_hash(back_to.container)}"
     yield f"back {safe_name(back_to.id)}"
     yield f"unit fleetdeploy-watch-{wish.name}-{run}"
-    yield f"patience {RESTORE_S:g}"
+    yield f"patience {math.ceil(patience_s)}"
     yield f"rest {'127.0.0.1' if address in {'', '0.0.0.0', '::'} else address} {port}"  # noqa: S104  asked, not bound
     for model, numbers in back_to.models.items():
         yield f"serves {model} {' '.join(map(str, numbers))}"

@@ -10,7 +10,7 @@
 #   previous.config, guard.sh, lease.sh
 #
 # A host that is rebooted forgets its timer: what was armed in another boot counts nothing down, and is told as such.
-# Status 48: a watchdog goes back at this moment, and takes too long.
+# Status 48: a watchdog goes back at this moment, and takes too long. `disarm` says for how many seconds it still tries.
 
 umask 077
 verb=$1 root=$2 run=$3 fence=$4
@@ -74,7 +74,13 @@ await_end() { # SECONDS: of one that goes back now. One that was killed at it ha
   end=$((now + $1))
   while [ -e "$home/firing" ] && alive; do
     clock
-    [ "$now" -lt "$end" ] || die 48 "the watchdog goes back to the release before, and is not done within $1 s"
+    if [ "$now" -ge "$end" ]; then
+      due=$(of "$home/firing" deadline) patience=$(of "$home/firing" patience)
+      if number "$due" && number "$patience" && [ "$((due + patience))" -gt "$now" ]; then
+        say "$((due + patience - now))"
+      fi
+      die 48 "the watchdog goes back to the release before, and is not done within $1 s"
+    fi
     nap 0.2
   done
   if head_of "$home/firing" && [ -e "$home/firing" ]; then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from fleetdeploy.domain.watch import Watch, WatchState
 from fleetdeploy.errors import DeadlineExceeded
 from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.remote.directory import watchdog
-from fleetdeploy.remote.directory.watchdog import CALL_S, RemoteWatchdog
+from fleetdeploy.remote.directory.watchdog import RemoteWatchdog
 from fleetdeploy.remote.ssh.channels import CommandResult
 
 from .machine import DEADLINE_S, DOCKER, NEW, RUN, Connected, Machine, lease
@@ -82,20 +83,55 @@ def test_what_passes_within_its_patience_is_tried_again(machine: Machine) -> Non
     assert machine.runs() == {"fleetdeploy-ranking": "anew"}
 
 
-def test_who_disarms_waits_for_longer_than_it_tries(one: Machine) -> None:
-    """The host waits beyond the patience that was armed there, and its connection beyond that."""
-    asked: list[tuple[float, float]] = []
+def test_it_tries_for_as_long_as_the_release_was_given(one: Machine) -> None:
+    """Models that were given half an hour to come up have that to come back, and never less than two minutes."""
+    for after_s, patience in ((1800.5, "1801"), (1, "120")):
+        one.arm(after_s=after_s)
+        armed = dict(line.split(" ", 1) for line in (one.service / "watchdog/armed").read_text().splitlines())
+        assert armed["patience"] == patience
+        one.dog.disarm()
 
-    class Timed(Connected):
-        def script(self, text: str, *args: str, stdin: bytes = b"", deadline_s: float) -> CommandResult:
-            asked.append((float(args[-1]), deadline_s))
-            return super().script(text, *args, stdin=stdin, deadline_s=deadline_s)
 
+class Timed(Connected):
+    """Notes for how many seconds each command waits on the host, and the connection for it. Before the second one the
+    models come up.
+    """
+
+    def __init__(self, machine: Machine, server: ThreadingHTTPServer) -> None:
+        super().__init__(machine)
+        self.server = server
+        self.asked: list[tuple[float, float]] = []
+
+    def script(self, text: str, *args: str, stdin: bytes = b"", deadline_s: float) -> CommandResult:
+        if self.asked:
+            cast("Any", self.server).states = {"1": "AVAILABLE", "2": "AVAILABLE"}
+        self.asked.append((float(args[-1]), deadline_s))
+        return super().script(text, *args, stdin=stdin, deadline_s=deadline_s)
+
+
+def test_what_only_counts_down_is_ended_by_one_command(one: Machine, server: ThreadingHTTPServer) -> None:
+    """Nobody waits for a watchdog that has not begun, however long it was given."""
     one.arm(after_s=600)
-    armed = dict(line.split(" ", 1) for line in (one.service / "watchdog/armed").read_text().splitlines())
-    RemoteWatchdog(cast("Any", Timed(one)), one.wish).disarm()
-    ((on_the_host_s, deadline_s),) = asked
-    assert 0 < float(armed["patience"]) < on_the_host_s < deadline_s
+    timed = Timed(one, server)
+    assert RemoteWatchdog(cast("Any", timed), one.wish).disarm() is None
+    assert len(timed.asked) == 1
+
+
+def test_who_disarms_waits_for_longer_than_it_tries(
+    one: Machine, server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes its time is waited for beyond what it still has, and the connection beyond that."""
+    cast("Any", server).states = {"1": "AVAILABLE", "2": "LOADING"}
+    monkeypatch.setattr(watchdog, "RESTORE_S", 600.0)
+    one.arm(after_s=1)
+    wait_until((one.containers / "log").exists, "it is at it", deadline_s=DEADLINE_S)
+    monkeypatch.setattr(watchdog, "CALL_S", 1.0)
+    timed = Timed(one, server)
+    found = RemoteWatchdog(cast("Any", timed), one.wish).disarm()
+    assert found == Watch(WatchState.RESTORED, RUN, NEW, "nobody confirmed it within 1 s")
+    (first_s, _), (second_s, deadline_s) = timed.asked
+    assert first_s == 1
+    assert 500 < second_s < deadline_s < 610
 
 
 def test_one_that_takes_too_long_is_told_and_goes_on(
@@ -105,8 +141,11 @@ def test_one_that_takes_too_long_is_told_and_goes_on(
     cast("Any", server).states = {"1": "AVAILABLE", "2": "LOADING"}
     one.arm(after_s=1)
     wait_until((one.containers / "log").exists, "it is at it", deadline_s=DEADLINE_S)
+    firing, new = one.service / "watchdog/firing", one.service / "watchdog/new"
+    new.write_text(re.sub(r"(?m)^deadline .*", "deadline 1", firing.read_text()))  # its time is over, and it hangs
+    new.replace(firing)
     with monkeypatch.context() as patch:
-        patch.setattr(watchdog, "RESTORE_S", 1 - CALL_S)
+        patch.setattr(watchdog, "CALL_S", 1.0)
         with pytest.raises(DeadlineExceeded, match="goes back to the release before, and is not done within 1 s"):
             one.dog.disarm()
     assert "firing" in one.kept()
