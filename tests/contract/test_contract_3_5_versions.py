@@ -204,7 +204,7 @@ def test_cancelled_load(start: Start, models: ModelStore, mended: bool, code: in
     """A load no longer wanted ends CANCELLED if it then succeeds, else with its own error and without more retries."""
     server = start(
         "--max_num_load_retries=1000",
-        "--load_retry_interval_micros=1500000",
+        "--load_retry_interval_micros=5000000",
         "--num_load_threads=1",
         config=model_list(),
     ).ready()

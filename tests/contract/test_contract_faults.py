@@ -78,13 +78,13 @@ def serve(start: Start, models: ModelStore, *flags: str, config: str | None = No
 def test_slow_load(start: Start, models: ModelStore, ask: Ask) -> None:
     """A load takes at least load_s, during which the version is LOADING and the old one serves."""
     server = serve(start, models, *FAST_RETRIES)
-    ask({"affine/2": {"load_s": 1.0}})
+    ask({"affine/2": {"load_s": 4.0}})
     began = time.monotonic()
     models.place("affine", 2)
     wait_for(lambda: server.states("affine") == {2: LOADING, 1: AVAILABLE}, "the new version to be loading")
     assert server.y(x=2.0) == 3.0
     wait_for(lambda: server.states("affine") == {2: AVAILABLE, 1: END}, "the new version to serve")
-    assert time.monotonic() - began >= 1.0
+    assert time.monotonic() - began >= 4.0
 
 
 def test_shipped_load_error_at_start(start: Start, models: ModelStore) -> None:
@@ -150,17 +150,17 @@ def test_out_of_memory_is_retried(start: Start, models: ModelStore, ask: Ask) ->
 def test_slow_unload(start: Start, models: ModelStore, ask: Ask) -> None:
     """An unload takes at least unload_s, during which the version is UNLOADING."""
     server = serve(start, models)
-    ask(affine={"unload_s": 1.0})
+    ask(affine={"unload_s": 4.0})
     began = time.monotonic()
     server.reload(model_list())
     wait_for(lambda: server.states("affine") == {1: UNLOADING}, "the unload to begin")
     wait_for(lambda: server.states("affine") == {1: END}, "the unload to end")
-    assert time.monotonic() - began >= 1.0
+    assert time.monotonic() - began >= 4.0
 
 
 def test_latency_of_a_share_of_requests(start: Start, models: ModelStore, ask: Ask) -> None:
     """Exactly the share of requests that is asked for is slowed, over REST as over gRPC, and the answers are right."""
-    ask(affine={"latency_ms": 1500, "latency_rate": 0.5})
+    ask(affine={"latency_ms": 4000, "latency_rate": 0.5})
     server = serve(start, models)
     took = []
     for number in range(6):
@@ -169,7 +169,7 @@ def test_latency_of_a_share_of_requests(start: Start, models: ModelStore, ask: A
             assert server.y(x=2.0) == 3.0
         else:
             assert server.http("POST", "/v1/models/affine:predict", '{"instances": [2.0]}').status == 200
-        took.append(time.monotonic() - began >= 1.5)
+        took.append(time.monotonic() - began >= 4.0)
     assert took == [False, True, False, True, False, True]
 
 
@@ -289,7 +289,7 @@ def test_unwanted_while_it_loads(start: Start, models: ModelStore, ask: Ask) -> 
     """A version that is no longer wanted while it loads ends as CANCELLED and is never seen serving."""
     for version in (1, 2, 3):
         models.place("affine", version)
-    ask({"affine/2": {"load_s": 1.0}})
+    ask({"affine/2": {"load_s": 5.0}})
     server = serve(start, models, *FAST_RETRIES, config=model_list(models.config("affine", 1)))
     server.reload(model_list(models.config("affine", 2)))
     wait_for(lambda: server.states("affine") == {2: LOADING, 1: AVAILABLE}, "version 2 to be loading")

@@ -7,6 +7,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
@@ -40,12 +41,17 @@ def server() -> Iterator[ThreadingHTTPServer]:
     made.server_close()
 
 
+def end(made: Machine) -> None:
+    for pid in made.guards():
+        with suppress(ProcessLookupError):  # it may have ended by itself since
+            os.kill(pid, signal.SIGKILL)
+
+
 @pytest.fixture(params=SHELLS, ids=lambda argv: argv[0])
 def machine(request: pytest.FixtureRequest, tmp_path: Path, server: ThreadingHTTPServer) -> Iterator[Machine]:
     made = Machine(tmp_path / f"host-{secrets.token_hex(4)}", request.param, server.server_port)
     yield made
-    for pid in made.guards():
-        os.kill(pid, signal.SIGKILL)
+    end(made)
 
 
 @pytest.fixture
@@ -53,5 +59,4 @@ def one(tmp_path: Path, server: ThreadingHTTPServer) -> Iterator[Machine]:
     """A machine with this machine's ``sh``."""
     made = Machine(tmp_path / "host", ("/bin/sh",), server.server_port)
     yield made
-    for pid in made.guards():
-        os.kill(pid, signal.SIGKILL)
+    end(made)
