@@ -29,8 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
 TIMES = int(os.environ.get("FLEETDEPLOY_EXAMPLES", "1"))
 """How many times the usual number of examples: 1 in CI, 40 in a night, which is 2,000 of a ``property``."""
 
-# A machine that is busy is no failure, so that no example has a deadline. The usual examples are the same each time: what
-# a test says about a change is about the change. Where more are asked for, they are others each time.
+# A machine that is busy is no failure, so that no example has a deadline. The usual examples are the same each time, so
+# that what a test says about a change is about the change. Where more are asked for, they are others each time.
 settings.register_profile("unit", max_examples=25 * TIMES, deadline=None, derandomize=TIMES == 1)
 settings.register_profile("property", max_examples=50 * TIMES, deadline=None, derandomize=TIMES == 1)
 settings.load_profile("unit")
