@@ -6,8 +6,10 @@ What is sent is JSON, as `fleetdeploy schema notification` describes it. A comma
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import groupby
 from urllib.parse import urlsplit
 
 from fleetdeploy.config.playbook.task_values import parse_web_address
@@ -59,38 +61,50 @@ def body_of(ending: Ending, *, controller: str) -> dict[str, object]:
     }
 
 
-def tell(
-    recipients: Sequence[Recipient],
-    ending: Ending,
-    body: object,
-    *,
-    outside: Outside,
-    clock: Clock,
-    deadline_s: float = DEADLINE_S,
-) -> tuple[list[str], list[tuple[str, str]]]:
-    """Tell those who want to know of this end: the names of who was told, and of each other one with why not. Raises
-    nothing.
+@dataclass(frozen=True)
+class Message:
+    """``late`` is one of an earlier run that this recipient did not hear."""
+
+    recipient: Recipient
+    body: Mapping[str, object]
+    late: bool = False
+
+
+def wants(recipient: Recipient, body: Mapping[str, object]) -> bool:
+    """Whether it wants to hear of such an end."""
+    return body["news"] in {news.value for news in recipient.about}
+
+
+def tell(messages: Sequence[Message], *, outside: Outside, clock: Clock, deadline_s: float = DEADLINE_S) -> list[str]:
+    """Why each of them was not heard, "" for one that was. Raises nothing.
+
+    Those of one recipient stand together, as they shall arrive: what it has not heard yet comes first.
     """
-    told: list[str] = []
-    failed: list[tuple[str, str]] = []
-    meant = [item for item in recipients if ending.news in item.about]
     end_s = clock.monotonic_s() + deadline_s
-    payload = json.dumps(body).encode()
-    for number, recipient in enumerate(meant):
+    by_recipient = [list(mine) for _, mine in groupby(messages, lambda message: id(message.recipient))]
+    found: list[str] = []
+    for number, mine in enumerate(by_recipient):
         # One that hangs leaves the others their part of the time.
-        mine_s = clock.monotonic_s() + (end_s - clock.monotonic_s()) / (len(meant) - number)
-        name = name_of(recipient)
-        try:
-            _try(_way_to(recipient, payload, outside), recipient, clock, mine_s)
-            told.append(name)
-        except FleetdeployError as error:
-            why = error.message
-            failed.append((name, why if why.startswith(f"{name} ") else f"{name}: {why}"))
-    return told, failed
+        mine_s = clock.monotonic_s() + (end_s - clock.monotonic_s()) / (len(by_recipient) - number)
+        # All that is late has the time of one try: a hook that is down all night shall not make every run longer.
+        late_s = min(mine_s, clock.monotonic_s() + mine[0].recipient.timeout_s)
+        found += [_why_not(message, outside, clock, late_s if message.late else mine_s) for message in mine]
+    return found
 
 
-def _try(send: Callable[[float], None], recipient: Recipient, clock: Clock, end_s: float) -> None:
-    for tried in range(recipient.retries + 1):
+def _why_not(message: Message, outside: Outside, clock: Clock, end_s: float) -> str:
+    recipient = message.recipient
+    try:
+        send = _way_to(recipient, json.dumps(message.body).encode(), outside)
+        _try(send, recipient, clock, end_s, retries=0 if message.late else recipient.retries)
+    except FleetdeployError as error:
+        name, why = name_of(recipient), error.message
+        return why if why.startswith(f"{name} ") else f"{name}: {why}"
+    return ""
+
+
+def _try(send: Callable[[float], None], recipient: Recipient, clock: Clock, end_s: float, *, retries: int) -> None:
+    for tried in range(retries + 1):
         left_s = end_s - clock.monotonic_s()
         if left_s < LEAST_S:
             raise DeadlineExceeded("no time was left to tell it")
@@ -101,7 +115,7 @@ def _try(send: Callable[[float], None], recipient: Recipient, clock: Clock, end_
             raise  # it would be as wrong the next time
         except FleetdeployError:
             wait_s = min(FIRST_WAIT_S * 2**tried, LONGEST_WAIT_S)
-            if tried == recipient.retries or clock.monotonic_s() + wait_s + LEAST_S > end_s:
+            if tried == retries or clock.monotonic_s() + wait_s + LEAST_S > end_s:
                 raise
             clock.wait(wait_s)
 
@@ -109,7 +123,8 @@ def _try(send: Callable[[float], None], recipient: Recipient, clock: Clock, end_
 def _way_to(recipient: Recipient, payload: bytes, outside: Outside) -> Callable[[float], None]:
     """What sends it within so many seconds. Raises InputError for a secret that cannot be opened."""
     if recipient.command:
-        return lambda deadline_s: _run(recipient.command, payload, outside, deadline_s)
+        line = payload + b"\n"  # a shell's `read` fails where the end of the line is missing
+        return lambda deadline_s: _run(recipient.command, line, outside, deadline_s)
     url, headers = _address_of(recipient), opened(recipient.headers)
     for name, value in headers.items():
         if not value.isascii() or not value.isprintable():

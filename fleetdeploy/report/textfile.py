@@ -1,12 +1,15 @@
 """Metrics of the last run, for the textfile collector of Prometheus' node exporter.
 
-Every sample has the label ``inventory``, so that files of several fleets stand beside each other. What an attempt that
-was turned away does not know (it found the hosts locked, or was refused) stays as the last run wrote it.
+Every sample has the label ``inventory``, so that several fleets stand beside each other, in one file or in several.
+What an attempt that was turned away does not know (it found the hosts locked, or was refused) stays as the last run
+wrote it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import generate_latest
@@ -22,6 +25,11 @@ from fleetdeploy.report.whole_file import write_whole
 PREFIX = "fleetdeploy_"
 MODE = 0o644
 """The node exporter is another user."""
+KEPT_S = 28 * 86400.0
+"""How long an inventory stays in the file whose commands have ended, and a command that is not called any more."""
+_ATTEMPT = "last_attempt_timestamp_seconds"
+_OF_ATTEMPTS = frozenset({_ATTEMPT, "last_attempt_exit_code"})
+"""What each command has of its own: a person's `deploy` says nothing of whether the timer still runs."""
 _GOOD = frozenset({News.CHANGED, News.UNCHANGED})
 _HELP = {
     "last_attempt_timestamp_seconds": "When a command that may change the fleet ended last, whatever came of it.",
@@ -42,10 +50,22 @@ _HELP = {
 }
 
 
+_Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """``name`` is the metric's, less the prefix."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
 def text_of(ending: Ending, *, before: str = "") -> str:
-    """The whole file. ``before`` is what stood in it: damaged, it is as if there had been nothing."""
+    """The whole file. ``before`` is what stood in it: lines that are damaged are as if they had not been there."""
     found = _Metrics(ending.inventory)
-    found.add("last_attempt_timestamp_seconds", ending.ended_s, command=ending.command)
+    found.add(_ATTEMPT, ending.ended_s, command=ending.command)
     found.add("last_attempt_exit_code", ending.exit_code, command=ending.command)
     found.add("freeze_active", float(ending.frozen is not None))
     if ending.frozen is not None and ending.frozen.until is not None:
@@ -58,7 +78,7 @@ def text_of(ending: Ending, *, before: str = "") -> str:
         found.add("hosts_pending", len(ending.pending))
     for host, service, model, version in ending.served():
         found.add("version_served", 1, host=host, service=service, model=model, version=str(version))
-    found.keep(_families(before), but={"freeze_until_timestamp_seconds"})
+    found.keep(list(_samples(before)), but={"freeze_until_timestamp_seconds"}, now_s=ending.ended_s)
     registry = CollectorRegistry()
     registry.register(found)
     return generate_latest(registry).decode()
@@ -81,30 +101,56 @@ def _of_the_run(found: _Metrics, ending: Ending) -> None:
 class _Metrics(Collector):
     def __init__(self, inventory: str) -> None:
         self._inventory = inventory
-        self._families: dict[str, Metric] = {}
+        self._families: dict[str, dict[_Labels, float]] = {}
 
     def add(self, name: str, value: float, **labels: str) -> None:
         """One sample of the metric, which has the same labels in all of them."""
-        family = self._families.setdefault(name, GaugeMetricFamily(PREFIX + name, _HELP[name]))
-        family.add_sample(PREFIX + name, {"inventory": self._inventory, **labels}, value)
+        self._add(_Sample(name, {"inventory": self._inventory, **labels}, value))
 
-    def keep(self, before: Mapping[str, Metric], *, but: Iterable[str]) -> None:
-        """What was known before of that which is not known now."""
-        for name in _HELP.keys() - self._families.keys() - set(but):
-            if old := before.get(PREFIX + name):
-                for sample in old.samples:
-                    self.add(name, sample.value, **{key: text for key, text in sample.labels.items()
-                                                    if key != "inventory"})  # fmt: skip
+    def keep(self, before: Iterable[_Sample], *, but: Iterable[str], now_s: float) -> None:
+        """What was known before of that which is not known now, and whatever is another inventory's."""
+        known = self._families.keys() | set(but)
+        attempts = [sample for sample in before if sample.name == _ATTEMPT and abs(now_s - sample.value) <= KEPT_S]
+        inventories = {sample.labels["inventory"] for sample in attempts}
+        commands = {_key(sample.labels) for sample in attempts}
+        for sample in before:
+            if sample.labels["inventory"] != self._inventory:
+                kept = sample.labels["inventory"] in inventories
+            elif sample.name in _OF_ATTEMPTS:
+                kept = _key(sample.labels) in commands
+            else:
+                kept = sample.name not in known
+            if kept:
+                self._add(sample)
+
+    def _add(self, sample: _Sample) -> None:
+        """What was added first stands: a file that says a thing twice is refused as a whole."""
+        self._families.setdefault(sample.name, {}).setdefault(_key(sample.labels), sample.value)
 
     def collect(self) -> Iterable[Metric]:
-        return [self._families[name] for name in _HELP if name in self._families]
+        for name, meaning in _HELP.items():
+            if samples := self._families.get(name):
+                family = GaugeMetricFamily(PREFIX + name, meaning)
+                for labels, value in samples.items():
+                    family.add_sample(PREFIX + name, dict(labels), value)
+                yield family
 
 
-def _families(text: str) -> Mapping[str, Metric]:
-    try:
-        return {family.name: family for family in text_string_to_metric_families(text)}
-    except ValueError:
-        return {}
+def _key(labels: Mapping[str, str]) -> _Labels:
+    return tuple(sorted(labels.items()))
+
+
+def _samples(text: str) -> Iterator[_Sample]:
+    """Each of ours, line by line: one that is damaged takes nothing of another fleet's with it."""
+    for line in text.split("\n"):
+        if not line.startswith(PREFIX) or "\ufffd" in line:
+            continue
+        with suppress(ValueError, LookupError):
+            for family in text_string_to_metric_families(line):
+                for sample in family.samples:
+                    name = sample.name.removeprefix(PREFIX)
+                    if name in _HELP and "inventory" in sample.labels:
+                        yield _Sample(name, sample.labels, sample.value)
 
 
 def write(path: Path, ending: Ending) -> None:
@@ -114,6 +160,6 @@ def write(path: Path, ending: Ending) -> None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError:
         return ""

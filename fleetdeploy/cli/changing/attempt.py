@@ -17,7 +17,6 @@ from fleetdeploy.errors import FleetdeployError, InputError
 if TYPE_CHECKING:
     from fleetdeploy.cli.binding.project import Project
     from fleetdeploy.cli.changing.holding_back import HoldBack
-    from fleetdeploy.cli.changing.missed import Missed
     from fleetdeploy.domain.freeze import Freeze
     from fleetdeploy.domain.outcome import RunOutcome
     from fleetdeploy.domain.plan import Plan
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from fleetdeploy.rollout.emitter import Emitter
 
 PENDING = 10
-_NOT_TOLD = "people may not have been told"
 
 
 @dataclass
@@ -111,6 +109,7 @@ class Attempt:
             return
         self._over = True
         from fleetdeploy.cli.changing.missed import Missed
+        from fleetdeploy.cli.changing.telling import tell
         from fleetdeploy.domain.settings import News
 
         ending = self.ending
@@ -118,7 +117,7 @@ class Attempt:
         ending.error, ending.frozen, ending.debts = refusal, self._freeze(), self._debts()
         missed = Missed(self.arguments, self.unattended)
         missed.say(
-            {**self._write_metrics(), **self._tell(missed)},
+            {**self._write_metrics(), **tell(self, missed)},
             only_news=self.repeats or ending.news is News.UNCHANGED,
         )
 
@@ -147,30 +146,6 @@ class Attempt:
         except OSError as error:
             return {str(path): f"the metrics cannot be written: {path}: {error.strerror}"}
         return {}
-
-    def _tell(self, missed: Missed) -> dict[str, str]:
-        """By whom nobody may have been told, and why."""
-        from fleetdeploy.report import notify
-
-        meant = [item for item in self.settings.notify if self.ending.news in item.about]
-        if self.repeats:  # who has not heard it yet
-            meant = [item for item in meant if notify.name_of(item) in missed.before]
-        if not meant:
-            return {}
-        from fleetdeploy.cli.binding.opening import environment_for_commands
-        from fleetdeploy.domain.events import Kind
-        from fleetdeploy.remote.outside import Outside
-        from fleetdeploy.rollout.locks.local import this_owner
-
-        redactor = self.arguments.redactor
-        body = redactor.value(notify.body_of(self.ending, controller=this_owner()))
-        outside = Outside(environment_for_commands(self.arguments))
-        told, failed = notify.tell(meant, self.ending, body, outside=outside, clock=self.clock)
-        if self.emit is not None:
-            texts = [why for _, why in failed]
-            message = "; ".join([*(f"told {name}" for name in told), *(f"{_NOT_TOLD}: {why}" for why in texts)])
-            self.emit(Kind.NOTIFIED, message, told=told, failed=texts)
-        return {name: f"{_NOT_TOLD}: {'; '.join(why for by, why in failed if by == name)}" for name, _ in failed}
 
 
 def begin(arguments: argparse.Namespace, command: str, *, freezes: bool = True, unattended: bool = False) -> Attempt:

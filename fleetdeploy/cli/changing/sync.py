@@ -6,22 +6,26 @@ import argparse
 import hashlib
 import os
 import sys
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
 from fleetdeploy.cli.changing import attempt, units
 from fleetdeploy.cli.changing.asking import Asking
+from fleetdeploy.errors import Held, PreflightRefused
 
 if TYPE_CHECKING:
     from fleetdeploy.cli.binding.project import Bound
     from fleetdeploy.domain.outcome import RunOutcome
     from fleetdeploy.domain.settings import SyncSettings
     from fleetdeploy.errors import FleetdeployError
+    from fleetdeploy.report.story.parts import HostStory
     from fleetdeploy.report.story.run_story import RunStory
     from fleetdeploy.rollout.journal.recorded_run import RecordedRun
 
+_HELD_BACK = frozenset({PreflightRefused.exit_code, Held.exit_code, attempt.PENDING})
+"""The exit codes of what is told once, until it says something else."""
 EPILOG = """\
 examples:
   fleetdeploy sync -i inventories/prod --splay 30s
@@ -116,11 +120,13 @@ def run(arguments: argparse.Namespace) -> int:
         return carry_out(arguments, bound, read)
     except FleetdeployError as error:
         tried.repeats, waits = _was_told(error, tried), isinstance(error, (Frozen, TriedLately))
-        if arguments.json or arguments.verbose or not (waits or tried.repeats):
+        if arguments.json or arguments.verbose:
+            raise
+        if not (waits or tried.repeats):
+            _tell_who_is_away(error, tried)
             raise
         arguments.refusal = str(error)
-        if waits:
-            _tell_who_is_away(error, tried)
+        _tell_who_is_away(error, tried, known=_away_before(tried))
         return error.exit_code
 
 
@@ -159,8 +165,6 @@ def _read(arguments: argparse.Namespace) -> Bound:
 
 def _agree(count: int, arguments: argparse.Namespace, settings: SyncSettings) -> None:
     """Raises Held where more hosts would change than may without a person."""
-    from fleetdeploy.errors import Held
-
     most = arguments.max_hosts or settings.max_hosts
     if most and count > most and not getattr(arguments, "agreed", False):
         raise Held(
@@ -177,8 +181,15 @@ def _is_news(outcome: RunOutcome, story: RunStory, tried: attempt.Attempt) -> bo
     arguments = tried.arguments
     changed = bool(story.notes) or any(item.state is HostState.CHANGED for item in outcome.hosts.values())
     if outcome.exit_code == SOME_SKIPPED and not changed:
-        before, words = _before(outcome.run, arguments), arguments.redactor.text(outcome.last_line)
-        tried.repeats = before is not None and (before.exit_code, before.last_line) == (outcome.exit_code, words)
+        # Not by its last line: the one of a run that changed something names the same hosts in other words.
+        before = _before(outcome.run, arguments)
+        known = {name: host.reason for name, host in _told_of(before).items() if host.state not in {"ok", "changed"}}
+        away = {
+            name: arguments.redactor.text(item.reason)
+            for name, item in outcome.hosts.items()
+            if item.state is not HostState.OK
+        }
+        tried.repeats = before is not None and (before.exit_code, known) == (outcome.exit_code, away)
     if arguments.verbose or outcome.exit_code not in {OK, SOME_SKIPPED}:
         return True
     if outcome.exit_code == OK or changed:
@@ -191,49 +202,61 @@ def _was_told(error: FleetdeployError, tried: attempt.Attempt) -> bool:
     what kept the run from having a journal: nothing is known of the one before.
     """
     from fleetdeploy.cli.changing.run_end import said
-    from fleetdeploy.errors import Held, PreflightRefused
 
-    if tried.emit is None or error.exit_code not in {PreflightRefused.exit_code, Held.exit_code, attempt.PENDING}:
+    if tried.emit is None or error.exit_code not in _HELD_BACK:
         return False
     before = _before(tried.emit.run, tried.arguments)
     words = tried.arguments.redactor.text(said(error))
     return before is not None and (before.exit_code, before.refusal) == (error.exit_code, words)
 
 
-def _tell_who_is_away(error: FleetdeployError, tried: attempt.Attempt) -> None:
-    """Hosts that could be reached when the run before looked. What else it is about waits, and is no news."""
+def _tell_who_is_away(error: FleetdeployError, tried: attempt.Attempt, *, known: Collection[str] | None = None) -> None:
+    """Why hosts could not be reached: they count as out of service, and that may be what the run was refused for.
+
+    ``known`` are those that the run before told of. What else this one is about was told then, or waits, and is no
+    news: only where other hosts are away it is told as well.
+    """
     from rich.text import Text
 
+    from fleetdeploy.domain.plan import Plan
     from fleetdeploy.report.plan.refusal_text import unreachable_lines
     from fleetdeploy.report.terminal import console, put
 
-    plan, arguments = tried.ending.plan, tried.arguments
-    if plan is None or tried.emit is None:
+    arguments = tried.arguments
+    if error.exit_code not in _HELD_BACK or arguments.require_all:  # a refusal for hosts that are away names them
         return
-    known = _away_before(_before(tried.emit.run, arguments))
-    new = {name: why for name, why in plan.unreachable.items() if name not in known}
+    away = {name: host.troubles[0].message for name, host in tried.ending.story.hosts.items() if host.unreachable}
+    new = {name: why for name, why in away.items() if name not in (known or ())}
     if new:
         out = console(stderr=True, no_color=arguments.no_color)
         with suppress(OSError):  # the exit code is true, whoever reads
-            for line in unreachable_lines(replace(plan, unreachable=new), word="unreachable: "):
+            for line in unreachable_lines(Plan({}, unreachable=new), word="unreachable: "):
                 put(out, line)
-            put(out, Text(error.message, style="bold"))
+            if known is not None:
+                put(out, Text(error.message, style="bold"))
 
 
-def _away_before(before: RecordedRun | None) -> set[str]:
-    """The hosts that this run found away, and told so."""
-    from fleetdeploy.domain.events import Kind
-    from fleetdeploy.errors import FleetMixed, InputError, RolloutFailed
-    from fleetdeploy.rollout.journal.reading import Records
+def _away_before(tried: attempt.Attempt) -> set[str]:
+    """The hosts that the run before found away, and told so."""
+    from fleetdeploy.errors import FleetMixed, RolloutFailed
     from fleetdeploy.rollout.verdict import SOME_SKIPPED
 
-    telling = {SOME_SKIPPED, attempt.PENDING, RolloutFailed.exit_code, FleetMixed.exit_code}
+    before = _before(tried.emit.run, tried.arguments) if tried.emit else None
+    telling = {*_HELD_BACK, SOME_SKIPPED, RolloutFailed.exit_code, FleetMixed.exit_code}
     if before is None or before.exit_code not in telling:
         return set()
-    try:
-        return {item.host for item in Records(before.path, run=before.id) if item.kind == Kind.HOST_UNREACHABLE}
-    except InputError:
-        return set()
+    return {name for name, host in _told_of(before).items() if host.unreachable}
+
+
+def _told_of(run: RecordedRun | None) -> Mapping[str, HostStory]:
+    """What its journal tells of its hosts."""
+    from fleetdeploy.errors import InputError
+    from fleetdeploy.report.story.run_story import RunStory
+    from fleetdeploy.rollout.journal.reading import Records
+
+    with suppress(InputError):
+        return RunStory.of(Records(run.path, run=run.id)).hosts if run else {}
+    return {}
 
 
 def _before(run: str, arguments: argparse.Namespace) -> RecordedRun | None:

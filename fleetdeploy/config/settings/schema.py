@@ -6,7 +6,7 @@ import re
 import zoneinfo
 from typing import Annotated, Any, Union
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from fleetdeploy.config.fields.durations import Duration, duration_up_to
 from fleetdeploy.config.fields.values import LocalPath, TextOrSecret, written
@@ -73,6 +73,14 @@ def parse_about(value: object) -> tuple[News, ...]:
     return tuple(dict.fromkeys(News(word) for word in value))
 
 
+def check_most(value: int) -> int:
+    """How many hosts at most, from 1: whoever writes 0 wants none to change, and `freeze` says that."""
+    if value < 1:
+        hint = "to stop changes, write a window below `freeze:`, or take the timer or the cron line out; for no limit, "
+        raise Refused(f"{value} is not a whole number from 1", f"{hint}remove it")
+    return value
+
+
 def parse_header(value: object) -> str:
     """The name of a header of HTTP that is not ours to set."""
     if not isinstance(value, str) or not _HEADER.fullmatch(value):
@@ -107,6 +115,9 @@ About = Annotated[
     tuple[News, ...],
     PlainValidator(parse_about),
     WithJsonSchema({"type": "array", "minItems": 1, "items": {"enum": [item.value for item in News]}}),
+]
+MostHosts = Annotated[
+    int, AfterValidator(check_most), WithJsonSchema({"title": "number of hosts", "type": "integer", "minimum": 1})
 ]
 HeaderName = Annotated[str, PlainValidator(parse_header), written("header", _HEADER.pattern)]
 
@@ -143,7 +154,9 @@ class SyncFields(Fields):
     playbook: LocalPath = Field(default="", description="relative to this file")
     limit: str = Field(default="", description="only these hosts")
     splay: Duration = Field(default=0.0, description="begin up to so much later, always as late on one machine")
-    max_hosts: int = Field(default=0, ge=0, description="change nothing where more hosts would change; 0: any")
+    max_hosts: MostHosts = Field(
+        default_factory=int, description="change nothing where more hosts would change; without it any number may"
+    )
     retry_after: Duration = Field(
         default=600.0,
         description="how long a release that failed is left alone, then twice as long, up to 6h; 0: it is not",

@@ -12,6 +12,7 @@ from simulation.wire import Wire
 
 from fleetdeploy.cli import options
 from fleetdeploy.config.inventory.load import load_inventory
+from fleetdeploy.errors import Unreachable
 from fleetdeploy.remote.clock import SystemClock
 from fleetdeploy.rollout.locks import local
 
@@ -108,6 +109,28 @@ def test_who_cannot_be_reached_is_told_once(project: Project) -> None:
     assert (again.code, again.out, again.err) == (8, "", "")
     assert sync(reachable=True).err == ""
     assert sync(reachable=False).last_line == first.last_line, "it was back in between"
+
+
+def test_a_host_that_a_run_with_changes_left_out_is_not_told_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the next one has nothing else to do says the same in other words; another reason is news."""
+    project.edit("max_unavailable: 1 ", "max_unavailable: 2 ", file="playbooks/deploy.yml")
+
+    def sync() -> Result:
+        project.world.clock.skip(300)
+        return project.run("sync")
+
+    assert sync().code == 0
+    project.edit("versions: [1]", "versions: [2]")
+    project.world.hosts["gpu2"].reachable = False
+    first = sync()
+    assert (first.code, first.last_line) == (8, "PARTLY: 1 of 2 hosts changed, skipped as unreachable: gpu2")
+    assert [(again.code, again.err) for again in (sync(), sync())] == [(8, ""), (8, "")]
+    refused = Unreachable("connection refused", where="gpu2")
+    monkeypatch.setattr("simulation.fleet.Unreachable", lambda *_, **__: refused)
+    assert sync().last_line == "PARTLY: 2 hosts, nothing to do, skipped as unreachable: gpu2"
+    assert sync().err == ""
 
 
 def test_all_hosts_may_be_asked_for(project: Project) -> None:

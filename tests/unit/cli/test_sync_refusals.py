@@ -8,6 +8,7 @@ import pytest
 
 from .conftest import Project
 from .test_sync import metrics
+from .test_sync_news import third
 
 pytestmark = pytest.mark.simulation
 
@@ -96,3 +97,33 @@ def test_a_model_that_is_not_acceptable_is_told_every_time(project: Project) -> 
     said = [refused(project, code=7) for _ in range(2)]
     assert said[0] == said[1]
     assert "gpu1" in said[0]
+
+
+def test_why_a_host_is_away_stands_with_the_refusal_that_it_is_the_reason_of(project: Project) -> None:
+    """A fleet that is stuck for want of one host says what is wrong with it: once, and in the first mail there is."""
+    assert project.run("deploy").code == 0
+    project.edit("versions: [1]", "versions: [2]")
+    project.world.hosts["gpu2"].reachable = False
+    first = refused(project)
+    assert "gpu2: unreachable: " in first
+    assert "gpu2 out of service already, and max_unavailable is 1: gpu1 cannot be taken out as well" in first
+    assert first.index("unreachable: ") < first.index("out of service already")
+    assert first.count("unreachable: ") == 1
+    assert refused(project) == ""
+
+
+def test_a_host_that_goes_away_behind_a_refusal_is_news(project: Project) -> None:
+    """What was said of the refusal is said in one line, and once for as long as the host is away."""
+    assert refused(project, "--max-hosts", "1", code=9)
+    project.edit("gpu[1:2]", "gpu[1:3]")
+    third(project.world).reachable = False
+    said = refused(project, "--max-hosts", "1", code=9)
+    assert said.startswith("gpu3: unreachable: ")
+    assert said.splitlines()[1] == "2 hosts would change, and at most 1 may without a person"
+    assert refused(project, "--max-hosts", "1", code=9) == ""
+
+
+def test_with_require_all_a_host_that_is_away_is_said_once(project: Project) -> None:
+    """The refusal names it already."""
+    project.world.hosts["gpu2"].reachable = False
+    assert refused(project, "--require-all").count("unreachable: ") == 1

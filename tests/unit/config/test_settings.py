@@ -11,8 +11,9 @@ from fleetdeploy.config.secrets.store import SecretStore
 from fleetdeploy.config.settings.load import load_settings
 from fleetdeploy.domain.freeze import FreezeWindow
 from fleetdeploy.domain.secret import Secret
-from fleetdeploy.domain.settings import News, Settings, SyncSettings
+from fleetdeploy.domain.settings import News, Recipient, Settings, SyncSettings
 from fleetdeploy.errors import InputError
+from fleetdeploy.rollout.journal import KEPT_RUNS
 
 WHOLE = """\
 freeze:
@@ -140,6 +141,31 @@ sync: {splay: soon, max_hosts: 1.5}
 def test_what_has_another_shape(tmp_path: Path, text: str, message: str) -> None:
     """A wrong kind of value is refused with its place, and only `on` is taken for the word that YAML 1.1 hides."""
     assert message in said(tmp_path, text)
+
+
+def test_no_hosts_at_all_is_not_a_limit(tmp_path: Path) -> None:
+    """0 is refused as `--max-hosts 0` is, with what stops a timer; without the key there is no limit."""
+    for most in ("0", "-1"):
+        assert said(tmp_path, f"sync: {{max_hosts: {most}}}") == [
+            f"1:19: sync.max_hosts: {most} is not a whole number from 1"
+        ]
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, "sync: {max_hosts: 0}")
+    assert "`freeze:`" in caught.value.problems[0].hint
+    assert "cron line" in caught.value.problems[0].hint
+    assert read(tmp_path, "sync: {max_hosts: 1}").sync.max_hosts == 1
+    assert read(tmp_path, "sync: {splay: 1s}").sync.max_hosts == 0
+
+
+def test_the_readme_says_what_holds_without_a_word_in_the_file() -> None:
+    """Every kind of news, those that are told of by default, and the defaults of one try and of more."""
+    readme = " ".join((Path(__file__).parents[3] / "README.md").read_text().split())
+    known, told = re.findall(r"`on:` knows (.*?); without it people are told of (.*?)\.", readme)[0]
+    assert re.findall("`([a-z]+)`", known) == [item.value for item in News]
+    assert re.findall("`([a-z]+)`", told) == [item.value for item in Recipient().about]
+    assert f"`timeout: {Recipient().timeout_s:g}s`" in readme
+    assert f"`retries: {Recipient().retries}`" in readme
+    assert f" {KEPT_RUNS} runs are kept" in readme
 
 
 def test_a_file_of_another_name_is_not_passed_over(tmp_path: Path) -> None:

@@ -95,13 +95,19 @@ def tls(tmp_path: Path) -> Iterator[Server]:
 
 
 def tell(*recipients: Recipient, ending: Any = GOOD, deadline_s: float = 60.0, clock: Any = None) -> Any:
+    """The names of those who were told, and of the others why not."""
     body = notify.body_of(ending, controller="ops@bastion")
     assert wrong("notification", body) == []
-    told, failed = notify.tell(
-        recipients, ending, body, outside=Outside(), clock=clock or VirtualClock(), deadline_s=deadline_s
-    )
-    assert {name for name, _ in failed} <= {notify.name_of(item) for item in recipients}
-    return told, [why for _, why in failed]
+    messages = [notify.Message(item, body) for item in recipients if notify.wants(item, body)]
+    found = notify.tell(messages, outside=Outside(), clock=clock or VirtualClock(), deadline_s=deadline_s)
+    told = [notify.name_of(item.recipient) for item, why in zip(messages, found, strict=True) if not why]
+    return told, [why for why in found if why]
+
+
+def late(recipient: Recipient, *runs: str) -> list[notify.Message]:
+    """What this recipient has not heard of these runs."""
+    body = notify.body_of(GOOD, controller="ops@bastion")
+    return [notify.Message(recipient, {**body, "run": run}, late=True) for run in runs]
 
 
 def secret(value: str) -> Secret:
@@ -207,6 +213,32 @@ def test_a_command_reads_it(tmp_path: Path) -> None:
     assert tell(Recipient(command=("sh", "-c", f"cat >{out}")))[0] == ["sh"]
     assert json.loads(out.read_text())["news"] == "changed"
     assert tell(Recipient(command=("sh", "-c", "exit 3"), retries=0)) == ([], ["sh ended with status 3"])
+
+
+def test_a_shell_reads_it_as_a_line() -> None:
+    """``read`` gives it whole and without an error, as the line has its end."""
+    assert tell(Recipient(command=("sh", "-c", 'read -r line && test -n "$line"')))[0] == ["sh"]
+
+
+def test_what_was_not_heard_comes_first_and_is_tried_once(server: Server) -> None:
+    """In its order, before the run's own; only that is tried again, as the other has the next run for it."""
+    clock, recipient = VirtualClock(), Recipient(server.at("/500,204,500,204"), retries=2)
+    own = notify.Message(recipient, notify.body_of(GOOD, controller="ops@bastion"))
+    found = notify.tell([*late(recipient, "first", "second"), own], outside=Outside(), clock=clock)
+    assert found == ["127.0.0.1 answered with status 500", "", ""]
+    assert [body["run"] for _, body in server.got] == ["first", "second", *["20260131T000000Z-ab12"] * 2]
+    assert clock.monotonic_s() == notify.FIRST_WAIT_S
+
+
+def test_what_was_not_heard_has_the_time_of_one_try(server: Server) -> None:
+    """A hook that hangs makes no run longer by all that waits for it, and the run's own news still has its turn."""
+    recipient = Recipient(server.at("/1,1"), retries=0, timeout_s=0.5)
+    own = notify.Message(recipient, notify.body_of(GOOD, controller="ops@bastion"))
+    found = notify.tell([*late(recipient, "first", "second", "third"), own], outside=Outside(), clock=SystemClock())
+    hung, none = "127.0.0.1 gave no answer within", "127.0.0.1: no time was left to tell it"
+    assert found[0].startswith(hung)
+    assert found[1:3] == [none, none]
+    assert found[3].startswith(hung)
 
 
 def test_why_a_command_failed_is_told_in_its_own_words() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from datetime import datetime, timezone
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,6 +16,7 @@ from fleetdeploy.domain.freeze import Freeze, FreezeWindow
 from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.settings import News
 from fleetdeploy.report import textfile
+from fleetdeploy.report.ending import Ending
 from fleetdeploy.report.story.parts import CapacitySample
 from fleetdeploy.report.story.run_story import RunStory
 
@@ -98,6 +101,85 @@ def test_capacity_is_that_of_the_end_of_each_play() -> None:
     assert found["capacity_in_service", (("play", "Switch over"),)] == 4
     assert found["capacity_in_service", (("play", 'a "name"\\with\nall'),)] == 1
     assert found["capacity_floor", (("play", "Switch over"),)] == 3
+
+
+def of(text: str, inventory: str) -> set[str]:
+    """The metrics of this inventory, by their names and other labels."""
+    return {
+        " ".join([sample.name, *(value for key, value in sorted(sample.labels.items()) if key != "inventory")])
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.labels["inventory"] == inventory
+    }
+
+
+def other(*, at_s: float = 1012.5, inventory: str = "inventories/stage", **more: Any) -> Ending:
+    """A `sync` of another inventory, by what a second line of the crontab does."""
+    made = ended(0, HostState.CHANGED, debts=0, **more)
+    made.inventory, made.ended_s = inventory, at_s
+    return made
+
+
+def test_inventories_stand_beside_each_other_in_one_file() -> None:
+    """What one writes takes nothing of another's away, as often as they write; each metric has its head once, and all
+    its series below it.
+    """
+    text = textfile.text_of(other(), before=textfile.text_of(ended(0, HostState.OK, debts=1)))
+    both = of(text, "inventories/prod"), of(text, "inventories/stage")
+    assert both[0]
+    assert both[0] == both[1]
+    for ending in (ended(6), other(at_s=5000.0), ended(3, HostState.FAILED), ended(6)):
+        text = textfile.text_of(ending, before=text)
+    assert (of(text, "inventories/prod"), of(text, "inventories/stage")) == both
+    lines = text.splitlines()
+    heads = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(heads) == len(set(heads))
+    names = [line.split("{")[0].split()[0] for line in lines if not line.startswith("#")]
+    assert [name for name, _ in groupby(names)] == heads
+    assert len(lines) == len(set(lines))
+
+
+def test_a_persons_command_leaves_the_timers_attempt(tmp_path: Path) -> None:
+    """Each command has its own last attempt; of the last run, whose ever it was, there is one."""
+    path = tmp_path / "fleet.prom"
+    textfile.write(path, ended(3, HostState.FAILED))
+    typed = ended(0, HostState.CHANGED)
+    typed.command, typed.ended_s = "deploy", 2000.0
+    textfile.write(path, typed)
+    found = samples(path.read_text())
+    attempts = {labels[0][1]: value for (name, labels), value in found.items() if name == "last_attempt_exit_code"}
+    assert attempts == {"sync": 3, "deploy": 0}
+    assert found["last_attempt_timestamp_seconds", (("command", "sync"),)] == 1012.5
+    runs = {labels[0][1]: value for (name, labels), value in found.items() if name == "last_run_exit_code"}
+    assert runs == {"deploy": 0}
+
+
+def test_who_is_not_called_any_more_leaves_the_file() -> None:
+    """An inventory, or a command, of which nothing was heard for weeks is gone with all that it had told."""
+    now_s = 1012.5 + textfile.KEPT_S
+    before = textfile.text_of(ended(0, HostState.OK))
+    kept = textfile.text_of(other(at_s=now_s), before=before)
+    assert of(kept, "inventories/prod") == of(before, "inventories/prod")
+    assert not of(textfile.text_of(other(at_s=now_s + 1), before=before), "inventories/prod")
+    typed = other(inventory="inventories/prod", at_s=now_s + 1)
+    typed.command = "deploy"
+    attempts = {name for name in of(textfile.text_of(typed, before=before), "inventories/prod") if "attempt" in name}
+    assert {name.split()[1] for name in attempts} == {"deploy"}
+
+
+@pytest.mark.parametrize("line", ["fleetdeploy_hosts{", "\x00\xff{", 'fleetdeploy_debts{inventory="\xff"} 1', "}{ 3",
+                                  'fleetdeploy_capacity_floor{inventory="inventories/prod",play="\xff"} 1',
+                                  'fleetdeploy_debts{inventory="inventories/prod"} 7 1000'])  # fmt: skip
+def test_a_damaged_line_takes_no_other_fleet_with_it(tmp_path: Path, line: str) -> None:
+    """The other lines stand; what cannot be read does not come back, and no series is there twice."""
+    path, before = tmp_path / "fleet.prom", textfile.text_of(ended(0, HostState.OK, debts=1))
+    path.write_bytes(f"{before}{line}\n".encode("latin-1"))
+    textfile.write(path, other())
+    text = path.read_text(encoding="utf-8")
+    assert of(text, "inventories/prod") == of(before, "inventories/prod")
+    assert 'fleetdeploy_debts{inventory="inventories/prod"} 1.0' in text.splitlines()
+    inventories = {s.labels["inventory"] for family in text_string_to_metric_families(text) for s in family.samples}
+    assert inventories == {"inventories/prod", "inventories/stage"}
 
 
 @pytest.mark.parametrize("damage", ["not metrics at all {", 'fleetdeploy_hosts{state="ok} 3\n', "\x00\xff"])
