@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from fleetdeploy.cli.changing import deploy, exec_, plan, prune, resume, rollbac
 from fleetdeploy.cli.changing import run as run_command
 from fleetdeploy.cli.failures import print_error
 from fleetdeploy.cli.showing import doctor, inventory, lock, logs, models, runs, status, validate
+from fleetdeploy.cli.standard_streams import make_whole
 from fleetdeploy.domain.redaction import Redactor
 from fleetdeploy.errors import FleetdeployError, InputError
 from fleetdeploy.report.redacted_output import OutputLost, redacted_output
@@ -39,6 +41,7 @@ exit codes: 0 converged · 1 a bug · 2 bad input · 3 failed and taken back ·
 
 
 _NO_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+_DASHES = "--"
 _NO_OPTION = re.compile(r"unrecognized arguments: (?:\S+ )*?(--[^\s=]+)")
 
 
@@ -49,20 +52,42 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**options, allow_abbrev=False)  # type: ignore[arg-type]
         self._given: tuple[str, ...] = ()
+        self._whole: tuple[str, ...] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Refuse what is left over here, and not where the commands' parsers come together: this one knows what there
         is.
         """
         self._given = tuple(sys.argv[1:] if args is None else args)
+        for action in self._subparsers._group_actions if self._subparsers else ():
+            for parser in (action.choices or {}).values():  # type: ignore[attr-defined]  # a mapping, of commands
+                parser._whole = self._given
         found, left = super().parse_known_args(args, namespace)
         if left:
-            self.error(f"unrecognized arguments: {' '.join(left)}")
+            message = f"unrecognized arguments: {' '.join(left)}"
+            if meant := self._behind_dashes(left):
+                self._end(f"{message}\n    the command goes behind {_DASHES}: {meant}")
+            self.error(message)
         return found, left
 
     def error(self, message: str) -> NoReturn:
         """Print it and end."""
-        self.exit(2, f"error: {self._said(message)}\n    see: {self.prog} --help\n")
+        self._end(self._said(message))
+
+    def _end(self, text: str) -> NoReturn:
+        self.exit(2, f"error: {text}\n    see: {self.prog} --help\n")
+
+    def _behind_dashes(self, left: Sequence[str]) -> str:
+        """The command line as it was meant, where a host's command was written without ``--`` before it."""
+        if _DASHES in self._whole or f"{_DASHES} CMD" not in (self.usage or "") or left[0].startswith("-"):
+            return ""
+        at = len(self._given)
+        for word in reversed(left):
+            at = next((place for place in reversed(range(at)) if self._given[place] == word), 0)
+        own, words = self._given[:at], self._given[at:]
+        # Values of variables may be secret, and nothing redacts this.
+        shown = "..." if any(word.startswith(("-e", "--extra-vars")) for word in own) else shlex.join(own)
+        return f"{self.prog} {shown} {_DASHES} {shlex.join(words)}"
 
     def _said(self, message: str) -> str:
         """The message, less what a suggestion makes needless."""
@@ -159,6 +184,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def run() -> None:
     """The console script."""
+    make_whole()
     if completion.ASKED in os.environ:
         completion.answer(build_parser())
     from fleetdeploy.rollout.interrupt import end_at_second, end_with

@@ -108,6 +108,32 @@ def test_wrong_arguments_are_exit_2(words: list[str], capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["run", "gpu1", "-i", "a b", "uptime"], "fleetdeploy run gpu1 -i 'a b' -- uptime"),
+        (["run", "uptime", "uptime"], "fleetdeploy run uptime -- uptime"),
+        (["exec", "gpu1", "ls", "--all", "-l", "x"], "fleetdeploy exec gpu1 -- ls --all -l x"),
+        (["run", "gpu1", "-e", "token=secret", "uptime"], "fleetdeploy run ... -- uptime"),
+    ],
+)
+def test_a_command_of_ones_own_stands_behind_dashes(
+    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command line as it was meant is told, less what may be secret in it."""
+    with pytest.raises(SystemExit):
+        main(words)
+    assert capsys.readouterr().err.splitlines()[1] == f"    the command goes behind --: {meant}"
+
+
+@pytest.mark.parametrize("words", [["run", "gpu1", "x", "--", "uptime"], ["plan", "a", "b"], ["run", "gpu1", "--frok"]])
+def test_other_words_too_many_are_no_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is a command, none is taken, or an option is misspelt, nothing is said of dashes."""
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "behind --" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["deplyo"], "did you mean deploy?"),
@@ -228,6 +254,20 @@ def test_errors_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     print_error(PreflightRefused("no", where="gpu1", hint="look", detail="l1\nl2"), as_json=False, no_color=True)
     assert capsys.readouterr().err.splitlines() == ["error: gpu1: no", "    look", "    | l1", "    | l2"]
+
+
+def test_a_file_full_of_errors_is_told_by_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What people need not see one by one is counted, file by file; programs are given all of it."""
+    many = [Problem(f"no {number}", f"{file}:{number}", one_of_many_in=file) for file in "ab" for number in (1, 2, 3)]
+    refused = InputError(problems=[Problem("no 0", "a:0"), *many[:-1]])
+    print_error(refused, as_json=False, no_color=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "error: a:0: no 0",
+        "and 3 more in a; is it an inventory?",
+        "and 2 more in b; is it an inventory?",
+        "6 problems; nothing was touched",
+    ]
+    assert len(error_json(refused)["problems"]) == 6  # type: ignore[arg-type]
 
 
 def test_errors_as_json() -> None:
