@@ -91,8 +91,9 @@ class HostFacts:
 
 @dataclass(frozen=True)
 class ControllerFacts:
-    """The machine that fleetdeploy runs on. ``known_hosts`` maps each file that hosts name to whether it can be read;
-    ``files_open`` is how many files a process may have open, 0 for any number.
+    """The machine that fleetdeploy runs on. ``known_hosts`` maps each file that hosts name to whether it can be read,
+    ``private_keys`` to the mode for which ssh does not use it, or nothing; ``files_open`` is how many files a process
+    may have open, 0 for any number.
     """
 
     said: Mapping[str, Reading[str]] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class ControllerFacts:
     state_free_bytes: Reading[int] = NOT_ASKED
     known_hosts: Mapping[str, bool] = field(default_factory=dict)
     zone: Reading[str] = NOT_ASKED
+    private_keys: Mapping[str, Reading[str]] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
         """The text of that name, empty where there is none. Raises Untold."""

@@ -15,6 +15,7 @@ from fleetdeploy.domain.checkup import ControllerFacts
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.observed import Present, Reading, Unknown
 from fleetdeploy.remote.host_words import printable
+from fleetdeploy.remote.ssh.private_key import open_to_others
 
 _CALL_S = 10.0
 _TOLD_BY: Mapping[str, tuple[str, ...]] = {
@@ -38,6 +39,7 @@ def examine_controller(hosts: Sequence[Host], *, state_dir: Path, forks: int) ->
         state_free_bytes=_free(at),
         known_hosts=_known_hosts(hosts),
         zone=_zone(),
+        private_keys=_private_keys(hosts),
     )
 
 
@@ -74,6 +76,17 @@ def _free(path: Path) -> Reading[int]:
 def _known_hosts(hosts: Sequence[Host]) -> Mapping[str, bool]:
     named = {host.connection.known_hosts for host in hosts if host.connection.known_hosts}
     return {str(path): os.access(path.expanduser(), os.R_OK) for path in sorted(named)}
+
+
+def _private_keys(hosts: Sequence[Host]) -> Mapping[str, Reading[str]]:
+    def mode(path: Path) -> Reading[str]:
+        try:
+            return Present(open_to_others(path))
+        except OSError as error:
+            return Unknown(str(error.strerror))
+
+    named = {host.connection.private_key for host in hosts if host.connection.private_key}
+    return {str(path): mode(path) for path in sorted(named)}
 
 
 def _zone() -> Reading[str]:

@@ -22,6 +22,7 @@ from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.redaction import end_of
 from fleetdeploy.domain.service import Manifest
 from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, NoSpace, TransferFailed, Unreachable
+from fleetdeploy.remote.directory.copy_failures import failure_of, is_final
 from fleetdeploy.remote.directory.copy_process import TELLS, CopyMeter, run_copy
 from fleetdeploy.remote.directory.verbs import ContentDiffers, ServiceDirectory, safe_name
 from fleetdeploy.remote.ssh.config import TARGET
@@ -40,24 +41,6 @@ _PROGRESS = (3, 1)
 """The versions of rsync that brought ``--fsync`` and ``--info=progress2``. Both ends have to know what one is told."""
 _AT_LEAST_S = 120.0
 _SLOWEST_BYTES_PER_S = 256 * 1024
-_MEANING = {
-    1: "wrong usage",
-    2: "the two rsyncs do not understand each other",
-    3: "a file or directory could not be selected",
-    5: "the remote rsync did not start",
-    10: "the connection broke",
-    11: "reading or writing a file failed",
-    12: "the data stream ended early",
-    20: "a signal ended it",
-    22: "out of memory",
-    23: "some files could not be copied",
-    24: "source files went away while they were copied",
-    30: "nothing arrived for too long",
-    35: "the connection took too long",
-    127: "rsync is not installed on the host",
-    255: "ssh failed",
-}
-"""Exit codes of rsync(1), section EXIT VALUES; 127 and 255 are those of the remote shell and of ssh."""
 
 
 class Stager:
@@ -188,8 +171,8 @@ class Stager:
                     hint="what was copied is removed again; free space on the host, or prune old versions",
                     detail=said,
                 )
-            if code not in _RETRIED or attempt == _ATTEMPTS or "Host key verification failed" in said:
-                raise _failure(code, said, self._host)
+            if code not in _RETRIED or attempt == _ATTEMPTS or is_final(said):
+                raise failure_of(code, said, self._host)
             time.sleep(_FIRST_PAUSE_S * 2 ** (attempt - 1))
 
 
@@ -231,18 +214,6 @@ def rsync_argv(
 def _shown(argv: Sequence[str]) -> list[str]:
     """The copy as a person reads it, without the script that starts rsync on the host."""
     return [word for word in argv[argv.index("rsync") :] if not word.startswith("--rsync-path=")]
-
-
-def _failure(code: int, said: str, host: str) -> HostError:
-    if "Host key verification failed" in said or "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
-        return HostKeyRefused("rsync's ssh refused the host key", where=host, detail=said)
-    hint = "run again"
-    if code == 24 or (code == 23 and ("No such file" in said or "vanished" in said)):
-        hint = "the source changed while it was copied: publish versions by rename"
-    elif "is your shell clean" in said:
-        hint = "shell start-up files on the host (.bashrc) print something: they must be silent for commands"
-    meaning = _MEANING.get(code, "see the lines below")
-    return TransferFailed(f"rsync ended with status {code}: {meaning}", where=host, hint=hint, detail=said)
 
 
 def _staged(item: StageItem) -> str:

@@ -33,7 +33,7 @@ from paramiko.ssh_exception import (
 
 from fleetdeploy.errors import DeadlineExceeded, HostError, HostKeyRefused, Unreachable
 
-_LOGIN_HINT = "try `ssh` by hand with the same user and key; ansible_user and ansible_ssh_private_key_file set them"
+LOGIN_HINT = "try `ssh` by hand with the same user and key; ansible_user and ansible_ssh_private_key_file set them"
 _FILE_HINT = "see ansible_ssh_private_key_file, fleetdeploy_known_hosts and ssh_config"
 _DOWN_HINT = "is the host up, and is sshd listening on that port?"
 _STUCK_HINT = "is the host overloaded, or its sshd stopped? --timeout says how long one connection may take"
@@ -43,7 +43,7 @@ RULES: tuple[tuple[type[BaseException], type[HostError], str, str], ...] = (
     (InvalidHostKey, HostKeyRefused, "a pinned key cannot be read", "mend the line in known_hosts"),
     (UnknownKeyType, HostKeyRefused, "the key is of an unknown type", "use an ed25519 key"),
     (PasswordRequiredException, Unreachable, "the private key has a passphrase", "load it into ssh-agent"),
-    (AuthenticationException, Unreachable, "sshd refused the login", _LOGIN_HINT),
+    (AuthenticationException, Unreachable, "sshd refused the login", LOGIN_HINT),
     (ChannelException, Unreachable, "sshd refused a channel", "see MaxSessions and AllowTcpForwarding of sshd_config"),
     (IncompatiblePeer, Unreachable, "no algorithm in common with sshd", "weak algorithms are refused; update sshd"),
     (MessageOrderError, Unreachable, "sshd broke the message order", "somebody may be in between"),
@@ -53,7 +53,7 @@ RULES: tuple[tuple[type[BaseException], type[HostError], str, str], ...] = (
     (NoValidConnectionsError, Unreachable, "no connection", _DOWN_HINT),
     (SFTPError, Unreachable, "the SFTP channel failed", _DOWN_HINT),
     (NeedRekeyException, Unreachable, "the connection was lost while keys were renewed", "run again"),
-    (BERException, Unreachable, "a private key cannot be read", _LOGIN_HINT),
+    (BERException, Unreachable, "a private key cannot be read", LOGIN_HINT),
     (PipeTimeout, DeadlineExceeded, "no answer in time", "look at the host's load"),
     (socket.gaierror, Unreachable, "the name does not resolve", "set ansible_host to an address that does"),
     (ConnectionRefusedError, Unreachable, "connection refused", _DOWN_HINT),

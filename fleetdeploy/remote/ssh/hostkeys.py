@@ -16,13 +16,13 @@ import hashlib
 import hmac
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
 
-from fleetdeploy.errors import HostKeyRefused
+from fleetdeploy.errors import HostKeyRefused, Unreachable
 
 _SSH_PORT = 22
 
@@ -139,12 +139,22 @@ class KnownHosts:
             return cls(text, source=str(path))
         return cls("", source=str(paths[0]), missing=paths)
 
-    def pinned(self, host: str, address: str, *, port: int, alias: str = "", through: str = "") -> PinnedKeys:
+    def pinned(
+        self,
+        host: str,
+        address: str,
+        *,
+        port: int,
+        alias: str = "",
+        through: str = "",
+        why_unresolved: Callable[[], str] = lambda: "",
+    ) -> PinnedKeys:
         """The keys of the host named ``host`` (for messages) that is reached at ``address``.
 
         As OpenSSH does, ``[address]:port`` is looked up for a port other than 22, then the bare address; an
         ``alias`` (HostKeyAlias) takes the place of both; ``through`` names the jump host before it. Raises
-        HostKeyRefused when no key is pinned.
+        HostKeyRefused when no key is pinned, and Unreachable where besides ``why_unresolved`` has a reason: a name with
+        a slip has no key, and none can be got.
         """
         names = [alias.lower()] if alias else _lookup_names(address, port)
         revoked = tuple(line.key for line in self._lines if line.marker == "@revoked")
@@ -159,6 +169,13 @@ class KnownHosts:
                     )
             if lines:
                 return PinnedKeys(host, tuple(line.key for line in lines), revoked, self.source)
+        if why := why_unresolved():
+            its_own = f"is it spelt so? it is a name in the inventory: set ansible_host where {address} is none of DNS"
+            raise Unreachable(
+                f"the name {address} does not resolve: {why}",
+                where=host,
+                hint=its_own if host == address else "mend ansible_host, or HostName in ssh_config",
+            )
         unread = f" (lines not understood: {', '.join(map(str, self._unread))})" if self._unread else ""
         looked = f"there is no known_hosts file (looked for {', '.join(map(str, self._missing))})"
         scan = f"{f'ssh {through} ' if through else ''}ssh-keyscan -p {port} {address}"

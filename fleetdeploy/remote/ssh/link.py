@@ -20,6 +20,8 @@ from fleetdeploy.remote.ssh.config import Hop
 from fleetdeploy.remote.ssh.failures import translated
 from fleetdeploy.remote.ssh.hostkeys import KnownHosts, PinnedKeys, PinnedPolicy
 from fleetdeploy.remote.ssh.jumps import gateway
+from fleetdeploy.remote.ssh.names import why_not
+from fleetdeploy.remote.ssh.private_key import check_key
 from fleetdeploy.remote.ssh.pulse import KEEPALIVE_S, KEEPALIVES, keep_alive
 from fleetdeploy.remote.ssh.waits import wait_by_monotonic_clock
 
@@ -62,6 +64,8 @@ def make_link(host: Host, *, timeout_s: float) -> Any:
     """A Fabric connection, not yet open, that trusts only pinned keys, all its gateways included."""
     wait_by_monotonic_clock()
     wish = host.connection
+    if wish.private_key:
+        check_key(wish.private_key, host=host.name)
     with translated(host.name, "reading ssh_config"):
         config = fabric.Config(lazy=True, ssh_config=_ssh_config(wish.ssh_config))
         link = fabric.Connection(
@@ -137,7 +141,12 @@ def _pin(host: Host, hop: Any, *, name: str, timeout_s: float) -> None:
     files = [host.connection.known_hosts] if host.connection.known_hosts else _known_hosts_files(hop.ssh_config)
     known = KnownHosts.load([path.expanduser() for path in files])
     alias, through = hop.ssh_config.get("hostkeyalias", ""), getattr(hop.gateway, "original_host", "")
-    hop.client = _PinnedClient(known.pinned(name, hop.host, port=hop.port, alias=alias, through=through))
+
+    def why_unresolved() -> str:
+        return "" if hop.gateway else why_not(hop.host)  # a gateway resolves what is behind it
+
+    pinned = known.pinned(name, hop.host, port=hop.port, alias=alias, through=through, why_unresolved=why_unresolved)
+    hop.client = _PinnedClient(pinned)
     hop.connect_timeout = max(1, round(timeout_s))
     hop.connect_kwargs = {
         **hop.connect_kwargs,

@@ -29,12 +29,12 @@ def lines(found: Diagnosis, *, verbose: bool = False) -> Iterator[Text]:
 
 def _lines(found: Diagnosis, *, verbose: bool) -> Iterator[Text]:
     width = max(map(len, (HERE, *found.hosts)))
-    yield _verdict(HERE, found.controller, width)
+    yield _verdict(HERE, found.controller, width, verbose=verbose)
     yield from _under(found.controller, verbose=verbose)
     shared = {} if verbose else _shared(found.hosts)
     if verbose or len(found.hosts) <= MANY:
         for name, findings in found.hosts.items():
-            yield _verdict(name, findings, width)
+            yield _verdict(name, findings, width, verbose=verbose)
             own = [item for item in findings if item not in shared]
             yield from _under(own, verbose=verbose, host=name)
     else:
@@ -69,7 +69,7 @@ def _together(hosts: Mapping[str, Sequence[Finding]], shared: Mapping[Finding, S
     for name, findings in hosts.items():
         own = [item for item in findings if item not in shared and _worth(item)]
         if own:
-            yield _verdict(name, findings, width)
+            yield _verdict(name, findings, width, verbose=False)
             yield from _under(own, verbose=False, host=name)
         else:
             alike.setdefault((health_of(findings), tally(findings)), []).append(name)
@@ -80,9 +80,9 @@ def _together(hosts: Mapping[str, Sequence[Finding]], shared: Mapping[Finding, S
         yield Text("  " + (", ".join(names) if each else shortened(names, COLUMNS - 2)), style="dim")
 
 
-def _verdict(name: str, findings: Sequence[Finding], width: int) -> Text:
+def _verdict(name: str, findings: Sequence[Finding], width: int, *, verbose: bool) -> Text:
     aside = sum(item.aside and item.health is Health.UNKNOWN for item in findings)
-    more = f" ({counted(aside, 'detail')} not known: -v)" if aside else ""
+    more = f" ({counted(aside, 'detail')} not known{'' if verbose else ': -v'})" if aside else ""
     told = tally(findings)
     return Text(f"{name:<{width}}  ", style="bold") + Text(told, style=_STYLES[health_of(findings)]) + Text(more, "dim")
 

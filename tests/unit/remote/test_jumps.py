@@ -120,8 +120,9 @@ def test_no_hop_forwards_the_agent(way: Way) -> None:
     assert [hop.forward_agent for hop in hops(link)] == [False, False, False]
 
 
-def test_every_hop_has_its_own_pinned_key(way: Way) -> None:
+def test_every_hop_has_its_own_pinned_key(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     """A jump host whose key nobody pinned is refused, and named as the jump host of the host."""
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: [])
     (way.directory / "known_hosts").write_text(f"gpu1 {KEY}\n")
     with pytest.raises(Unreachable) as refused:
         way.link("", jump="gate")

@@ -11,9 +11,18 @@ import pytest
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.plan import StageItem
 from fleetdeploy.domain.service import Manifest, ManifestFile, ModelVersion
-from fleetdeploy.errors import DeadlineExceeded, HostKeyRefused, LeaseLost, RemoteCommandFailed, TransferFailed
+from fleetdeploy.errors import (
+    DeadlineExceeded,
+    HostError,
+    HostKeyRefused,
+    LeaseLost,
+    RemoteCommandFailed,
+    TransferFailed,
+)
 from fleetdeploy.remote.directory import copy_process, files, rsync
+from fleetdeploy.remote.directory.copy_failures import failure_of, is_final
 from fleetdeploy.remote.directory.verbs import safe_name
+from fleetdeploy.remote.ssh.failures import LOGIN_HINT
 from fleetdeploy.remote.ssh.tracing import Tracing
 
 
@@ -48,7 +57,7 @@ def test_fsync_is_used_when_both_ends_know_it(versions: tuple[str, str], expecte
 @pytest.mark.parametrize("code", [1, 2, 3, 5, 10, 11, 12, 20, 23, 24, 30, 35, 255, 99])
 def test_every_exit_code_is_an_error_with_a_meaning(code: int) -> None:
     """No exit code of rsync but 0 is taken for success, and each says what it means."""
-    error = rsync._failure(code, "rsync error: x", "gpu1")
+    error = failure_of(code, "rsync error: x", "gpu1")
     assert isinstance(error, TransferFailed)
     assert f"status {code}" in error.message
     assert error.hint
@@ -56,13 +65,34 @@ def test_every_exit_code_is_an_error_with_a_meaning(code: int) -> None:
 
 def test_a_source_that_went_away_is_named_as_the_reason() -> None:
     """Vanished source files are the source's fault, not the network's."""
-    assert "source changed" in rsync._failure(24, "file has vanished", "gpu1").hint
-    assert "source changed" in rsync._failure(23, "link_stat failed: No such file or directory", "gpu1").hint
+    assert "source changed" in failure_of(24, "file has vanished", "gpu1").hint
+    assert "source changed" in failure_of(23, "link_stat failed: No such file or directory", "gpu1").hint
 
 
 def test_a_refused_host_key_is_not_a_transfer_error() -> None:
     """rsync's ssh refusing the key is the same error as paramiko's refusal."""
-    assert isinstance(rsync._failure(255, "Host key verification failed.", "gpu1"), HostKeyRefused)
+    error = failure_of(255, "Host key verification failed.", "gpu1")
+    assert isinstance(error, HostKeyRefused)
+    assert error.hint
+
+
+def test_a_key_that_others_may_read_is_named_with_its_mend() -> None:
+    """Of what ssh says the reason is told, not that the login was refused, which only follows from it."""
+    said = (
+        "@ WARNING: UNPROTECTED PRIVATE KEY FILE! @\nPermissions 0644 for '/home/ops/a key' are too open.\n"
+        'Load key "/home/ops/a key": bad permissions\nops@10.0.0.1: Permission denied (publickey).\n'
+    )
+    assert failure_of(255, said, "gpu1").hint.endswith("chmod 600 '/home/ops/a key'")
+
+
+def test_a_refused_login_is_not_to_be_run_again() -> None:
+    """The advice is that of every refused login, and no further try is made."""
+    said = "ops@10.0.0.1: Permission denied (publickey,password)."
+    assert failure_of(255, said, "gpu1").hint == LOGIN_HINT
+    assert is_final(said)
+    of_a_file = 'rsync: [receiver] mkstemp "/srv/x" failed: Permission denied (13)'
+    assert not is_final(of_a_file)
+    assert failure_of(23, of_a_file, "gpu1").hint == "run again"
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a//b", "a/./b", "", "a\nb", "a/../b"])
@@ -147,6 +177,29 @@ def test_no_copy_is_begun_without_the_lease(monkeypatch: pytest.MonkeyPatch) -> 
             "/m/ fleetdeploy-0:/srv/s/staging/ranker-7-" + item.version.manifest.digest[:12] + "/: status 12"
         )
         assert "exec rsync" not in told
+
+
+@pytest.mark.parametrize(
+    ("said", "attempts"),
+    [("Permission denied (publickey).", 1), ("Host key verification failed.", 1), ("Connection reset by peer", 4)],
+)
+def test_a_refusal_of_sshs_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, said: str, attempts: int) -> None:
+    """A lost connection is; both have one exit code."""
+    copies: list[str] = []
+
+    def copy(*_: object, **__: object) -> tuple[int, str]:
+        copies.append(said)
+        return 255, said
+
+    monkeypatch.setattr(rsync, "run_copy", copy)
+    monkeypatch.setattr(rsync, "_local_version", lambda: "3.2.7")
+    monkeypatch.setattr(rsync.time, "sleep", lambda _: None)
+    monkeypatch.setattr(rsync.Stager, "_is_full", lambda *_: False)
+    stager = rsync.Stager(Directory(), ssh_config=lambda: Path("/cfg"), check=lambda: None)  # type: ignore[arg-type]
+    item = StageItem("ranker", ModelVersion(7, Path("/m"), Manifest((ManifestFile("a", 1, "0" * 64),))), 1)
+    with pytest.raises(HostError):
+        stager._rsync(item, ["a"], "3.2.7", copy_process.CopyMeter("ranker", 7, 1))
+    assert len(copies) == attempts
 
 
 def test_the_lease_that_files_ask_for_reaches_the_copy(monkeypatch: pytest.MonkeyPatch) -> None:

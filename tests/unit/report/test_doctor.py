@@ -51,6 +51,13 @@ def test_only_what_is_not_fine_is_shown() -> None:
     assert "  ok       rsync 3.2.7" in shown(found, verbose=True)
 
 
+def test_a_detail_is_pointed_at_where_it_is_not_shown() -> None:
+    """What is not known and does not matter is counted; with -v, which shows it, nobody is sent to -v."""
+    found = Diagnosis({"gpu1": [FINE, ASIDE]})
+    assert "gpu1          ok (1 detail not known: -v)" in shown(found)
+    assert "gpu1          ok (1 detail not known)" in shown(found, verbose=True)
+
+
 def test_what_hosts_have_alike_is_told_once() -> None:
     """A finding of several hosts stands once, below, with their names; what one has alone stays with it."""
     found = Diagnosis({"gpu1": [WARNING], "gpu2": [WARNING, PROBLEM], "gpu3": [FINE]})

@@ -62,6 +62,16 @@ ROWS: dict[str, tuple[str, ControllerFacts, list[tuple[Health, str]]]] = {
         replace(CONTROLLER, known_hosts={"/prod/known_hosts": False}),
         [(BAD, "there is no /prod/known_hosts that can be read")],
     ),
+    "a key that others may read": (
+        "private_keys",
+        replace(CONTROLLER, private_keys={"/prod/key": Present("0644"), "/prod/other": Present("")}),
+        [(BAD, "the private key /prod/key has mode 0644")],
+    ),
+    "no key": (
+        "private_keys",
+        replace(CONTROLLER, private_keys={"/prod/key": Unknown("No such file or directory")}),
+        [(BAD, "the private key /prod/key cannot be read")],
+    ),
     "no NTP": (
         "clock",
         saying(ntp="NTPSynchronized=no"),

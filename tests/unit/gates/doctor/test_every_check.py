@@ -106,7 +106,7 @@ def test_docker_that_is_silent_is_told_though_checks_of_it_are_not() -> None:
 @pytest.mark.parametrize("name", sorted(controller_checks()))
 def test_what_could_not_be_read_here_is_never_fine(name: str) -> None:
     """The same for this machine; files that nobody names are nothing that is unknown."""
-    facts = ControllerFacts(known_hosts={"/gone": False})
+    facts = ControllerFacts(known_hosts={"/gone": False}, private_keys={"/gone": WHY})
     found = list(judged(name, controller_checks()[name], facts))
     assert found
     assert {item.health for item in found} <= {Health.UNKNOWN, Health.BAD}
