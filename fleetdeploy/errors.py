@@ -48,12 +48,15 @@ class Problem:
     """One thing wrong with the input: where it is, what it is, and what to do about it.
 
     ``host`` is the one that it was found on, where a file is right for others: alike problems are told together.
+    ``one_of_many_in`` is a file in which so much is wrong that people are only shown how many more such problems there
+    are.
     """
 
     message: str
     where: str = ""
     hint: str = ""
     host: str = ""
+    one_of_many_in: str = ""
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.message}" if self.where else self.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 
 from fleetdeploy.errors import FleetdeployError, InputError, LockHeld
 
@@ -25,12 +26,14 @@ def print_error(error: FleetdeployError, *, as_json: bool, no_color: bool) -> No
             put(out, row)
 
     if isinstance(error, InputError):
-        for problem in error.problems:
+        for problem in (item for item in error.problems if not item.one_of_many_in):
             text = Text("error: ", style="red bold")
             text.append(f"{problem.where}: " if problem.where else "", style="bold")
             print_rows(text.append(problem.message, style=""))
             if problem.hint:
                 print_rows(Text(f"    {problem.hint}"))
+        for file, more in Counter(item.one_of_many_in for item in error.problems if item.one_of_many_in).items():
+            put(out, Text(f"and {more} more in {file}; is it an inventory?"))
         if len(error.problems) > 1:
             put(out, Text(f"{len(error.problems)} problems; nothing was touched", style="red"))
         return

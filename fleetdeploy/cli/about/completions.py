@@ -15,6 +15,7 @@ from typing import NoReturn
 from fleetdeploy.config.inventory.draft import Draft, finish
 from fleetdeploy.config.inventory.layers import Layers
 from fleetdeploy.config.inventory.sources import SourceFile, files_of, is_host_list, read_host_list, read_source_file
+from fleetdeploy.config.playbook import facts
 from fleetdeploy.config.playbook.load import load_playbook
 from fleetdeploy.config.playbook.schema import SELECTORS
 from fleetdeploy.config.reserved.names import SERVICES
@@ -22,6 +23,7 @@ from fleetdeploy.config.secrets.store import SecretStore
 from fleetdeploy.config.syntax.nodes import MapNode, find
 from fleetdeploy.domain.playbook import TaskCall
 from fleetdeploy.errors import InputError, Problem
+from fleetdeploy.report.contract import events_page
 from fleetdeploy.tasks import registry
 
 INVENTORY = "inventories"
@@ -70,8 +72,8 @@ def keys(prefix: str, arguments: argparse.Namespace) -> Iterable[str]:
 
 
 def tasks(prefix: str, arguments: argparse.Namespace) -> Iterable[str]:  # noqa: ARG001
-    """Every task that a playbook may name."""
-    return registry()
+    """Every page of ``docs``: a task that a playbook may name, or one of the others."""
+    return (*registry(), facts.NAME, events_page.NAME)
 
 
 def tags(prefix: str, arguments: argparse.Namespace) -> Iterable[str]:

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"no task {arguments.task!r}",
             where="command line",
-            hint=hint_for(arguments.task, pages, what="tasks"),
+            hint=hint_for(arguments.task, pages, what="there are", most=len(pages)),
         )
     if arguments.json:
         import json

@@ -16,6 +16,8 @@ from fleetdeploy.cli import options
 KINDS = ("service", "timer", "cron")
 EVERY_S = 300.0
 _OWN = ("--print-unit", "--every")
+_OF_TIMER = ("--splay",)
+"""What the service leaves to its timer: both would delay it, one after the other."""
 _TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  named in a unit
 _SERVICE = """\
 # /etc/systemd/system/fleetdeploy-sync.service
@@ -116,9 +118,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def text_of(arguments: argparse.Namespace) -> str:
     """The text of a unit, or of lines for a crontab."""
-    words = [_program(), *_words(arguments)]
+    from fleetdeploy.cli.binding.project import read_settings
+
+    words = [_program(), *_words(arguments, less=_OF_TIMER if arguments.print_unit == "service" else ())]
     directory, user = Path.cwd(), getpass.getuser()
+    splay_s = read_settings(arguments).sync.splay_s
     if arguments.print_unit == "service":
+        words += ["--splay", "0s"] if splay_s else []  # what the settings say is the timer's as well
         own = _own(arguments)
         written = dict.fromkeys([*own, *_others(arguments)])
         needed = [directory, Path(words[0]), *_named(arguments), *written]
@@ -139,7 +145,7 @@ def text_of(arguments: argparse.Namespace) -> str:
     minutes, hours = _times(arguments.every)
     if arguments.print_unit == "timer":
         calendar = f"*-*-* {hours.replace('*/', '00/')}:{minutes.replace('*/', '00/')}:00"
-        return _TIMER.format(calendar=calendar, delay=int(arguments.splay or min(30.0, arguments.every / 2)))
+        return _TIMER.format(calendar=calendar, delay=int(arguments.splay or splay_s or min(30.0, arguments.every / 2)))
     line = shlex.join(words)
     place = shlex.quote(str(directory))
     environment = "".join(f'{name}="{path}"\n' for name, path in _homes())
@@ -179,14 +185,14 @@ def _program() -> str:
     return str(beside if beside.exists() else shutil.which("fleetdeploy") or beside)
 
 
-def _words(arguments: argparse.Namespace) -> list[str]:
-    """The command line as typed, less what asks for the unit."""
+def _words(arguments: argparse.Namespace, less: Sequence[str] = ()) -> list[str]:
+    """The command line as typed, less what asks for the unit, and what is said elsewhere."""
     from fleetdeploy.cli.changing.called import words_of
 
     left, skip = [], False
     for word in words_of(arguments):
-        if skip or word.partition("=")[0] in _OWN:
-            skip = not skip and word in _OWN
+        if skip or word.partition("=")[0] in (*_OWN, *less):
+            skip = not skip and word in (*_OWN, *less)
             continue
         left.append(word)
     return left

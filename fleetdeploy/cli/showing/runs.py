@@ -25,9 +25,10 @@ _FIRST = {
 _EPILOG = """\
 examples:
   fleetdeploy runs list                         the newest, how each ended
-  fleetdeploy runs show                         its lines, once more
+  fleetdeploy runs list --changed               without those that did nothing
+  fleetdeploy runs show                         the lines of the newest of these
   fleetdeploy runs show 20260131T2359 -v        the one whose id begins so
-  fleetdeploy runs report                       the newest as a page: RUN.html
+  fleetdeploy runs report                       it as a page: RUN.html
   fleetdeploy runs report 20260131 -o - | gzip  or on standard output
 
 Runs are kept in the state directory of whoever started them, on this machine.
@@ -55,11 +56,12 @@ def _add_list(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "list",
         help="the newest runs, and how each ended",
         description="The newest runs first: when, for how long, how it ended, on how many hosts, the\ncommand.",
-        epilog="examples:\n  fleetdeploy runs list\n  fleetdeploy runs list --limit 100 --json",
+        epilog="examples:\n  fleetdeploy runs list --changed\n  fleetdeploy runs list --limit 100 --json",
     )
     parser.add_argument(
         "-n", "--limit", type=options.positive, default=LISTED, metavar="N", help=f"so many (default: {LISTED})"
     )
+    parser.add_argument("--changed", action="store_true", help="only runs that began something on a host, or failed")
     options.add_state(parser)
     options.add_output(parser, quiet="", verbose="the whole command line of each")
     parser.set_defaults(run=run_list)
@@ -99,7 +101,11 @@ def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run_id", nargs="?", default="", metavar="RUN", help="its id, or how that begins (default: the newest)"
+        "run_id",
+        nargs="?",
+        default="",
+        metavar="RUN",
+        help="its id, or how that begins (default: the newest that did something)",
     )
     options.add_state(parser)
 
@@ -108,17 +114,19 @@ def run_list(arguments: argparse.Namespace) -> int:
     """0, also where there is none; 2 where runs cannot be read."""
     from fleetdeploy.cli.binding.project import print_json
     from fleetdeploy.cli.changing.resume import check_readable
+    from fleetdeploy.cli.showing.eventful import recorded
     from fleetdeploy.report import runs_table, terminal
-    from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
 
     runs = arguments.state_dir / "runs"
     check_readable(runs)
-    rows = [runs_table.row(found, _told(found)) for found in islice(RecordedRuns.list(runs), arguments.limit)]
+    found = islice(recorded(runs, only_eventful=arguments.changed), arguments.limit)
+    rows = [runs_table.row(run, _told(run)) for run in found]
     if arguments.json:
         print_json({"format": runs_table.FORMAT, "runs": [item.as_json() for item in rows]})
         return 0
     if not rows:
-        print(f"no run has been recorded below {runs}", file=sys.stderr)
+        none = "no run that did something" if arguments.changed else "no run"
+        print(f"{none} has been recorded below {runs}", file=sys.stderr)
         return 0
     out = terminal.console(stderr=False, no_color=arguments.no_color)
     whole = arguments.verbose or terminal.is_piped(out)
@@ -170,9 +178,14 @@ def run_report(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(arguments: argparse.Namespace) -> RecordedRun:
-    """The run that was named, or the newest. Raises InputError where there is none."""
+    """The run that was named, or the newest that did something; that others are newer is told. Raises InputError where
+    there is none.
+    """
     from fleetdeploy.cli.changing.resume import check_readable
+    from fleetdeploy.cli.showing.eventful import newest
     from fleetdeploy.errors import InputError
+    from fleetdeploy.report.terminal import aside
+    from fleetdeploy.report.wording import counted
     from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
 
     runs = arguments.state_dir / "runs"
@@ -183,9 +196,11 @@ def _chosen(arguments: argparse.Namespace) -> RecordedRun:
             why, hint = "has no record: it began nothing", "`fleetdeploy runs list` names those that did"
             raise InputError(f"run {named.id} {why}", where=str(named.path), hint=hint)
         return named
-    found = next(RecordedRuns.list(runs), None)
+    found, quiet = newest(runs)
     if found is None:
         raise InputError("no run has been recorded", where=str(runs), hint="name another --state-dir")
+    if quiet:
+        aside(f"this is {found.id}, the newest run that did something; {counted(quiet, 'newer one')} did nothing")
     return found
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from fleetdeploy.config.fields.misspelt import MISSING, UNKNOWN, Loc, less_misspelt
 from fleetdeploy.config.syntax.nodes import (
     ListNode,
     MapNode,
@@ -33,7 +34,6 @@ from fleetdeploy.domain.secret import Secret
 from fleetdeploy.errors import InputError, Problem
 
 M = TypeVar("M", bound=BaseModel)
-Loc = tuple[Any, ...]
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _BOUNDS = (
     ("greater_than_equal", "small", "ge", "at least"),
@@ -88,7 +88,7 @@ def check(
                 noted.setdefault(loc, problem)
     if not noted:
         return result
-    for loc, problem in noted.items():
+    for loc, problem in less_misspelt(noted):
         path = dotted((what, *loc))
         found = find(node, loc)
         if isinstance(found, Scalar) and isinstance(found.value, Secret):
@@ -199,9 +199,9 @@ def _explain(detail: ErrorDetails, model: type[BaseModel], node: Node) -> Iterat
             yield (*loc, *part.at), _refusal(part, node, (*loc, *part.at), is_key=is_key)
     elif kind == "extra_forbidden":
         hint = _elsewhere(model, loc) or hint_for(str(loc[-1]), _keys_at(model, loc[:-1]), what="keys here", most=24)
-        yield loc, Problem("unknown key", str(key_origin_of(node, loc)), hint)
+        yield loc, Problem(UNKNOWN, str(key_origin_of(node, loc)), hint)
     elif kind == "missing":
-        yield loc, Problem("missing", str(_owner(node, loc)), _description(model, loc))
+        yield loc, Problem(MISSING, str(_owner(node, loc)), _description(model, loc))
     else:
         yield loc, _mismatch(detail, find(node, loc), _description(model, loc))
 

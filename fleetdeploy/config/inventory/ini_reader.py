@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fleetdeploy.config.inventory.draft import Draft, GroupDraft
@@ -24,12 +24,14 @@ KINDS = ("hosts", "children", "vars")
 _SECTION = re.compile(r"\[(?P<name>[^:\]\s]+)(?::(?P<kind>[^\]\s]*))?\]\s*(?:#.*)?")
 _MOST_LINES = 100_000
 _LONGEST_LINE = 256 * 1024
+_HOPELESS, _SHOWN = 50, 10
+"""With so many problems a file is hardly an inventory, as any text is read as INI; so many tell that."""
 _HEADER_LIKE = re.compile(r"\[[^\]]*(\]\s*([;#].*)?)?")
 
 
 def read_ini(path: Path, draft: Draft) -> None:
     """Take one INI inventory into ``draft``. Raises InputError when the file cannot be read as text."""
-    reader = _Reader(str(path), draft)
+    reader, known = _Reader(str(path), draft), len(draft.problems)
     draft.ini_files.add(str(path))
     text = read_text(path, what="inventory")
     if text.count("\n") > _MOST_LINES:
@@ -37,6 +39,10 @@ def read_ini(path: Path, draft: Draft) -> None:
     for number, line in enumerate(text.split("\n"), 1):
         reader.line(line, number)
     reader.finish()
+    if len(draft.problems) - known >= _HOPELESS:
+        draft.problems[known + _SHOWN :] = [
+            replace(problem, one_of_many_in=str(path)) for problem in draft.problems[known + _SHOWN :]
+        ]
 
 
 @dataclass

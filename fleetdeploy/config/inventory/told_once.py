@@ -19,7 +19,7 @@ def of_expressions(found: Iterable[tuple[str, Problem]]) -> list[Problem]:
         key = (problem.where, problem.message)
         hosts.setdefault(key, []).append(host)
         first.setdefault(key, problem)
-    return [replace(problem, message=f"{problem.message}, {_on(hosts[key])}") for key, problem in first.items()]
+    return [replace(problem, message=f"{_open(problem)}, {_on(hosts[key])}") for key, problem in first.items()]
 
 
 def of_values(found: Iterable[tuple[str, Problem]]) -> list[Problem]:
@@ -35,8 +35,14 @@ def of_values(found: Iterable[tuple[str, Problem]]) -> list[Problem]:
         if len(problems) == 1 or len(set(hosts)) < len(hosts):
             told += problems  # one and the same for all, or not the values of one variable
         else:
-            told.append(replace(problem, message=f"{problem.message}, and the like {_on(hosts)}"))
+            told.append(replace(problem, message=f"{_open(problem)}, and the like {_on(hosts)}"))
     return told
+
+
+def _open(problem: Problem) -> str:
+    """The message as something may follow it: Jinja ends its own with a full stop."""
+    text = problem.message
+    return text if text.endswith("..") else text.removesuffix(".")
 
 
 def _on(hosts: list[str]) -> str:

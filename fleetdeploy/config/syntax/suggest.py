@@ -37,6 +37,8 @@ def missing_part(path: Path) -> tuple[Path, str]:
         missing = missing.parent
     try:
         beside = [child.name for child in missing.parent.iterdir() if not child.name.startswith(".")]
+    except NotADirectoryError:
+        return missing, f"{missing.parent} is a file, and no directory"
     except (OSError, ValueError):
         beside = []
     if close := nearest(missing.name, beside):

@@ -104,7 +104,7 @@ def _served(seen: ObservedService, model: str, *, every_version: bool) -> str:
     if isinstance(reading, Present):
         told = reading.value if every_version else worth_telling(reading.value)
         gone = len(reading.value) - len(told)
-        return describe(told) + (f" (and {gone} at END)" if gone else "")
+        return describe(told) + (f" (and {gone} other{'s' * (gone > 1)} at END)" if gone else "")
     return f"unknown: {reading.reason}" if isinstance(reading, Unknown) else "not served"
 
 

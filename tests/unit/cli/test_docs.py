@@ -35,6 +35,13 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_a_page_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """All that there are are named."""
+    assert main(["docs", "nosuch"]) == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in (*TASKS, "facts", "events"))
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_a_page(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A page names every argument with its default and meaning, the undo and an example, within 80 columns."""

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -180,6 +181,42 @@ def test_a_run_is_shown_as_it_was(past: Past) -> None:
     assert err.splitlines()[1:] == [
         f"next: fleetdeploy resume {KILLED}", "    carries the run to its end, unless it still goes on",
     ]  # fmt: skip
+
+
+def test_what_is_shown_is_a_run_that_did_something(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    """Behind a deploy that changed hosts stand runs without news; which of them is shown is said, and a list goes
+    without them on demand. Where none did anything the newest is shown.
+    """
+    past = Past(project.path / "state", capsys)
+    project.run("deploy")
+    (changed,) = (path.name for path in (project.path / "state/runs").iterdir())
+    assert past.run("show")[2] == ""
+    for _ in range(2):
+        project.world.clock.skip(60)
+        project.run("sync")
+    assert len(past.run("list")[1].splitlines()) == 4
+    assert [line.split()[0] for line in past.run("list", "--changed")[1].splitlines()] == ["RUN", changed]
+    assert len(json.loads(past.run("list", "--changed", "--json")[1])["runs"]) == 1
+    for words in (["show"], ["report", "-o", "-"]):
+        _, out, err = past.run(*words)
+        assert changed in out
+        assert err == f"this is {changed}, the newest run that did something; 2 newer ones did nothing\n"
+    project.world.hosts["gpu1"].reachable = False
+    project.world.clock.skip(60)
+    assert project.run("deploy").code not in {0, 8}
+    assert past.run("show")[2] == "", "what failed is worth a look"
+    shutil.rmtree(project.path / "state/runs" / changed)
+    assert len(past.run("list", "--changed")[1].splitlines()) == 2
+
+
+def test_a_list_without_runs_that_did_something(past: Past) -> None:
+    """It says so, on stderr, and is empty."""
+    for name in (FIRST, FAILED, KILLED):
+        shutil.rmtree(past.state / "runs" / name)
+    assert past.run("list", "--changed")[1:] == (
+        "",
+        f"no run that did something has been recorded below {past.state}/runs\n",
+    )
 
 
 def test_a_refused_run_is_shown_as_it_was_refused(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

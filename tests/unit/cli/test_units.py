@@ -61,6 +61,23 @@ def test_the_timer_is_as_often_as_asked_for(
     assert found == times, done.stdout
 
 
+@pytest.mark.parametrize("settings", ["", "sync: {splay: 45s}\n"])
+def test_a_splay_delays_once(project: Project, monkeypatch: pytest.MonkeyPatch, settings: str) -> None:
+    """The timer is late by it, the service that it starts is not, whatever the settings say."""
+    (project.path / "fleetdeploy.yml").write_text(settings)
+    (begun,) = (line for line in printed(project, monkeypatch, "service").out.splitlines() if "ExecStart=" in line)
+    assert begun.partition("--splay")[2].strip() == ("0s" if settings else "")
+    assert "20s" not in begun
+    assert "RandomizedDelaySec=20\n" in printed(project, monkeypatch, "timer").out
+
+
+def test_a_timer_is_late_as_the_settings_say(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the command line does not."""
+    (project.path / "fleetdeploy.yml").write_text("sync: {splay: 45s}\n")
+    monkeypatch.chdir(project.path)
+    assert "RandomizedDelaySec=45\n" in project.run("sync", "--print-unit", "timer").out
+
+
 @pytest.mark.parametrize(
     ("every", "fields"),
     [("1m", "* * * * *"), ("5m", "*/5 * * * *"), ("1h", "0 * * * *"), ("6h", "0 */6 * * *"), ("1d", "0 0 * * *")],

@@ -129,6 +129,17 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     assert [problem.split(": ")[0] for problem in found] == ["hosts:1:3", "hosts:2:1", "hosts:3:2", "hosts:4:3"]
 
 
+@pytest.mark.parametrize(("lines", "told"), [(24, 48), (25, 10), (200, 10)])
+def test_a_text_that_is_no_inventory_is_told_by_its_first_problems(tmp_path: Path, lines: int, told: int) -> None:
+    """Up to 49 problems people see all of them; of more the first ten, though all are there."""
+    (tmp_path / "README").write_text("some prose .\n" * lines)
+    with pytest.raises(InputError) as caught:
+        load_inventory([tmp_path / "README"])
+    found = caught.value.problems
+    assert len(found) == 2 * lines
+    assert [item.one_of_many_in for item in found] == [""] * told + [str(tmp_path / "README")] * (2 * lines - told)
+
+
 def test_every_value_has_its_place(tmp_path: Path) -> None:
     """A variable is found by line and column, on a host's line and in a section."""
     path = tmp_path / "hosts"

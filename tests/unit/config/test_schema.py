@@ -53,6 +53,25 @@ def test_placed_mapping_knows_its_places() -> None:
     )
 
 
+class Needy(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    image: str
+    ports: str
+
+
+def needed(text: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        validate(Needy, yaml.loads(text, file="f"))
+    return [problem.message for problem in caught.value.problems]
+
+
+def test_a_misspelt_key_is_one_problem() -> None:
+    """That the key is missing which was meant is not told beside it; what else is missing is."""
+    assert needed("imagee: x\nports: x\n") == ["imagee: unknown key"]
+    assert needed("imagee: x\n") == ["ports: missing", "imagee: unknown key"]
+    assert needed("colour: x\nports: x\n") == ["image: missing", "colour: unknown key"]
+
+
 def test_mapping_without_places() -> None:
     """A mapping from elsewhere is placed at the origin that is given."""
     with pytest.raises(InputError) as caught:

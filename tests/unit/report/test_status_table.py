@@ -81,7 +81,7 @@ def test_versions_that_answer_stand_before_those_that_ended() -> None:
     whole = printed(*status.lines(plan, {}, every_version=True))
     assert "ranker     3 AVAILABLE, 5 AVAILABLE, 4 LOADING, 1 END, 2 END" in whole
     short = printed(*status.lines(plan, {}))
-    assert "ranker     3 AVAILABLE, 5 AVAILABLE, 4 LOADING, 2 END (and 1 at END)\n" in short + "\n"
+    assert "ranker     3 AVAILABLE, 5 AVAILABLE, 4 LOADING, 2 END (and 1 other at END)\n" in short + "\n"
     served = status.as_json(plan, {})["hosts"]["gpu1"]["services"]["ranking"]["served"]  # type: ignore[index]
     assert [item["version"] for item in served["ranker"]] == [3, 5, 4, 1, 2]
     gone = Plan({"gpu1": with_states(plan_of(V1, V1), VersionState(1, State.END))})
