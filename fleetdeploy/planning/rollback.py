@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleetdeploy.config.syntax.suggest import nearest
 from fleetdeploy.domain.observed import ObservedService, Present, ProvenRelease
@@ -77,12 +77,26 @@ def last_good(past: Past) -> str:
     return next((content for content in reversed(before) if content not in left), "")
 
 
-def goals(pasts: Mapping[Key, Past], wanted: str) -> Mapping[Key, Goal]:
+def goals(pasts: Mapping[Key, Past], wanted: str, aims: Mapping[Key, str] | None = None) -> Mapping[Key, Goal]:
     """Where each service goes back to; one that ``wanted`` does not stand for, on a host where another one does, is
     left out. Without ``wanted`` it is the last good release before the current one.
 
+    ``aims`` are the contents that an earlier run found out and did not come to its end with. They hold, however far it
+    came; the others are found out as if hosts with an aim were there.
+
     Raises InputError for a release that none has, or a name of several.
     """
+    held = {key: Goal((aims or {})[key]) for key in pasts if key in (aims or {})}
+    if len(held) == len(pasts):
+        return held
+    there = {
+        key: replace(past, current=held[key].content, unfinished=True) if key in held else past
+        for key, past in pasts.items()
+    }
+    return {**_found_out(there, wanted), **held}
+
+
+def _found_out(pasts: Mapping[Key, Past], wanted: str) -> Mapping[Key, Goal]:
     by_service: dict[str, dict[Key, Past]] = {}
     for key, past in pasts.items():
         by_service.setdefault(key[1], {})[key] = past

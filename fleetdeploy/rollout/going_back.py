@@ -28,10 +28,10 @@ MOST_TRIED = 10
 
 @dataclass(frozen=True)
 class GoingBack:
-    """``releases`` are the content hashes that hosts go back to; ``notes`` are for a person, a line each."""
+    """``aims`` are the content hashes that hosts go back to; ``notes`` are for a person, a line each."""
 
     targets: Targets
-    releases: frozenset[str]
+    aims: Mapping[Key, str]
     notes: tuple[str, ...]
 
 
@@ -54,7 +54,7 @@ def going_back(
     unasked = [item.host.name for item in found if item.observed is None]
     try:
         # Where no host could be asked nothing is known of the release; why that is so is told by who observes them.
-        aims = goals(pasts, request.wanted) if len(unasked) < len(found) else {}
+        aims = goals(pasts, request.wanted, request.aims) if len(unasked) < len(found) else {}
     except InputError as error:
         offers = _offers(found, pasts, fleet, request)
         asked = f"{named(unasked)} could not be asked" if unasked else ""
@@ -85,7 +85,7 @@ def going_back(
         again=True,
         undecided=undecided,
     )
-    return GoingBack(targets, frozenset(goal.content for goal in aims.values() if goal.content), tuple(_notes(found)))
+    return GoingBack(targets, {key: goal.content for key, goal in aims.items() if goal.content}, tuple(_notes(found)))
 
 
 def _look(host: Host, *, fleet: Fleet, request: Request, check: Free) -> Found:

@@ -23,7 +23,7 @@ from fleetdeploy.planning.recorded import (
     spec_of,
     unrecorded,
 )
-from fleetdeploy.planning.rollback import proven_here
+from fleetdeploy.planning.rollback import Key, proven_here
 from fleetdeploy.tfserving.golden import for_version
 
 
@@ -31,7 +31,8 @@ from fleetdeploy.tfserving.golden import for_version
 class Request:
     """What a rollback was asked for.
 
-    ``wanted`` is a release, or empty for the last good one; ``services`` are those that are meant, none for all.
+    ``wanted`` is a release, or empty for the last good one; ``services`` are those that are meant, none for all;
+    ``aims`` what an earlier run, which this one carries on, found out for each host.
     ``golden`` has the golden requests of a model; ``secret`` makes a secret of a value that a container on a host has;
     ``command`` is what to type to go back to another release.
     """
@@ -42,6 +43,7 @@ class Request:
     secret: Callable[[str], Secret]
     services: tuple[str, ...] = ()
     command: Callable[[str], str] = "fleetdeploy rollback {}".format
+    aims: Mapping[Key, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -79,7 +81,8 @@ def _build_service(
     stays = current is not None and current.content_hash == content
     release = current if stays else _record_of(seen, content, session, wish)
     left = "" if current is None else current.took_back if stays else current.content_hash
-    if release and current and not stays and not request.wanted:
+    is_settled = bool(request.wanted) or (item.host.name, wish.name) in request.aims
+    if release and current and not stays and not is_settled:
         found = unrecorded(seen, current, release)
         if found:
             hint = "resume that run first, or name the release to go back to"

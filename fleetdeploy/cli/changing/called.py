@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fleetdeploy.cli import options
 from fleetdeploy.domain.redaction import MASKED
 
 if TYPE_CHECKING:
@@ -29,6 +30,15 @@ def words_of(arguments: argparse.Namespace) -> list[str]:
     return words
 
 
+def resume_line(arguments: argparse.Namespace, run: str) -> str:
+    """The command that carries this run on; what stands for values of ``-e`` is to be given once more."""
+    words = ["fleetdeploy", "resume"]
+    if arguments.state_dir != options.state_home():
+        words += ["--state-dir", str(arguments.state_dir)]
+    given = [word for name in _masked(arguments) for word in ("-e", f"{name}=...")]
+    return shlex.join([*words, run, *given])
+
+
 def how_called(arguments: argparse.Namespace, project: Project) -> dict[str, Any]:
     """What a run tells of itself so that ``resume`` can carry it on; no secret is in it.
 
@@ -36,12 +46,7 @@ def how_called(arguments: argparse.Namespace, project: Project) -> dict[str, Any
     have; ``resumes`` the runs that it carries on, newest first. ``whole`` says that a host which this run ends well on
     has nothing left to do, whatever an earlier run left there.
     """
-    from fleetdeploy.cli.binding import extra_vars
-    from fleetdeploy.cli.binding.opening import store_of
     from fleetdeploy.rollout.locks.local import this_owner
-
-    def names(given: Sequence[str]) -> list[str]:
-        return sorted(extra_vars.by_name(given, secrets=store_of(arguments)))
 
     calls = {call.task.name for bound in project.plays for call in bound.calls}
     parts = ("tags", "skip_tags", "start_at_task", "service")
@@ -50,9 +55,21 @@ def how_called(arguments: argparse.Namespace, project: Project) -> dict[str, Any
         "during_freeze": getattr(arguments, "during_freeze", ""),
         "directory": str(Path.cwd()),
         "by": this_owner(),
-        "extra_vars": names(arguments.extra_vars),
-        "masked": names([text for text in arguments.extra_vars if not text.startswith("@")]),
+        "extra_vars": _names(arguments, arguments.extra_vars),
+        "masked": _masked(arguments),
         "resumes": list(getattr(arguments, "resumed_runs", ())),
         "whole": "activate" in calls and not any(getattr(arguments, name, None) for name in parts),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _masked(arguments: argparse.Namespace) -> list[str]:
+    """The names of the variables whose values are kept nowhere."""
+    return _names(arguments, [text for text in arguments.extra_vars if not text.startswith("@")])
+
+
+def _names(arguments: argparse.Namespace, given: Sequence[str]) -> list[str]:
+    from fleetdeploy.cli.binding import extra_vars
+    from fleetdeploy.cli.binding.opening import store_of
+
+    return sorted(extra_vars.by_name(given, secrets=store_of(arguments)))

@@ -167,7 +167,7 @@ def _carried_out(order: Order, until_told: ExitStack, story: RunStory, done: lis
             "by": this_owner(),
             "own": True,
         }
-        with run_end.told_where_it_fails(emit):
+        with run_end.told_where_it_fails(emit, run_end.Again()):
             emit(Kind.RUN_STARTED, command_line(arguments), format=FORMAT, hosts=list(order.places), **called)
             outcome, unread = _done(order, emit, fleet, clock, interrupts, done)
         run_end.tell(outcome, emit, interrupts, arguments.redactor)

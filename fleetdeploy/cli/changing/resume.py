@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
-from fleetdeploy.cli.changing import resumable, wishes
+from fleetdeploy.cli.changing import aims, resumable, wishes
 from fleetdeploy.domain.redaction import MASKED
 from fleetdeploy.errors import InputError
 
@@ -137,6 +137,7 @@ def _as_it_was_called(found: RecordedRun, given: argparse.Namespace) -> argparse
     # Whoever started it has agreed to as many hosts, and to these; what a pause asks is still to be answered.
     arguments.agreed = bool(found.plays)
     arguments.resumed_runs = (found.id, *found.resumes)
+    arguments.aims = aims.of_runs(state / "runs", arguments.resumed_runs)
     return arguments
 
 

@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fleetdeploy.cli import options
-from fleetdeploy.cli.changing import attempt, deploy, foresight, reached
+from fleetdeploy.cli.changing import aims, attempt, deploy, foresight, reached
 from fleetdeploy.cli.changing.asking import Asking
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fleetdeploy.cli.binding.project import Bound, Project
     from fleetdeploy.cli.changing.rollout import Rollout
     from fleetdeploy.domain.inventory import Inventory
@@ -93,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             deed=DEED,
             prepare=_prepared,
             attempt=tried,
+            by_resume=aims.need_resume(arguments, aims.given(arguments)),
         ),
     )
 
@@ -148,7 +151,35 @@ def _plays(arguments: argparse.Namespace, inventory: Inventory) -> tuple[BoundPl
     plays = [replace(play, hosts=tuple(name for name in play.hosts if name in served)) for play in bound]
     if not any(play.hosts for play in plays):
         raise PatternError("none of these hosts has a service", hint="services are set by the variable `services`")
+    if not getattr(arguments, "resumed_runs", ()):  # that is about the hosts that it had
+        _check_nobody_is_left_out(arguments, inventory, plays)
     return tuple(play for play in plays if play.hosts)
+
+
+def _check_nobody_is_left_out(arguments: argparse.Namespace, inventory: Inventory, plays: Sequence[BoundPlay]) -> None:
+    """Whoever says nothing, or names a host, means it: it does not stay on a bad release behind an OK.
+
+    Raises PatternError for hosts that no play takes back.
+    """
+    from fleetdeploy.cli.binding.project import DEFAULT_PLAYBOOK
+    from fleetdeploy.config.inventory.patterns import select
+    from fleetdeploy.errors import PatternError
+    from fleetdeploy.rollout.naming import named
+
+    covered, meant = {name for play in plays for name in play.hosts}, set(arguments.service)
+    left = [
+        name
+        for name in select(inventory, "all", limit=arguments.limit)
+        if name not in covered and any(not meant or wish.name in meant for wish in inventory.hosts[name].services)
+    ]
+    if left:
+        raise PatternError(
+            f"no play that activates is for {named(left)}: a rollback keeps to its plays' limits, and would pass over"
+            f" {'it' if len(left) == 1 else 'them'}",
+            where=str(arguments.project / DEFAULT_PLAYBOOK),
+            hint="nothing was touched; give such a play these hosts, or leave them out with --limit, as in --limit "
+            + shlex.quote(",".join(dict.fromkeys(play.play.hosts for play in plays))),
+        )
 
 
 def _switching(arguments: argparse.Namespace) -> tuple[Play, ...]:
@@ -211,7 +242,8 @@ def _request(arguments: argparse.Namespace) -> Request:
         words = words_of(arguments)
         return shlex.join(["fleetdeploy", *_naming(words, release, instead_of=arguments.release)])
 
-    return Request(arguments.release, arguments.forks, golden, secret, tuple(arguments.service), command)
+    given = aims.by_key(aims.given(arguments))
+    return Request(arguments.release, arguments.forks, golden, secret, tuple(arguments.service), command, given)
 
 
 def _naming(words: list[str], release: str, *, instead_of: str = "") -> list[str]:
@@ -234,6 +266,8 @@ def _went_back(
     from fleetdeploy.report.terminal import console, put
     from fleetdeploy.rollout.going_back import going_back
 
+    hosts = {name: [wish.name for wish in target.host.services] for name, target in project.targets.by_name.items()}
+    aims.check_hosts(arguments, hosts)
     going = going_back(project.targets, fleet, _request(arguments), check=check)
     out = console(stderr=True, no_color=arguments.no_color)
     with suppress(OSError):  # nobody reads
@@ -243,12 +277,16 @@ def _went_back(
 
 
 def _prepared(rollout: Rollout, fleet: Fleet, check: Free) -> Rollout:
-    """The rollout with its release named, so that doing it again goes no further back."""
-    project, going = _went_back(rollout.project, rollout.arguments, fleet, check)
-    words = shlex.split(rollout.again)
-    if not rollout.arguments.release and len(going.releases) == 1 and "rollback" in words:
-        words = _naming(words, *going.releases)
-    return replace(rollout, project=project, again=shlex.join(words))
+    """The rollout with its aims, and its release named where all have one: doing it again goes no further back."""
+    arguments = rollout.arguments
+    project, going = _went_back(rollout.project, arguments, fleet, check)
+    found = aims.joined(aims.given(arguments), project.targets.by_name, going.aims)
+    words, contents = shlex.split(rollout.again), aims.contents(found)
+    by_resume = aims.need_resume(arguments, found)
+    if not (arguments.release or by_resume) and contents and "rollback" in words:
+        words = _naming(words, *contents)
+    again = shlex.join(words)
+    return replace(rollout, project=project, again=again, aims=found, by_resume=by_resume)
 
 
 def _check(project: Project, arguments: argparse.Namespace) -> int:

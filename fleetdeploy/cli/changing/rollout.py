@@ -6,19 +6,20 @@ import argparse
 import sys
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fleetdeploy.cli import options
 from fleetdeploy.cli.changing import foresight, resumable, run_end, wishes
 from fleetdeploy.cli.changing.asking import Asking
-from fleetdeploy.cli.changing.called import command_line, how_called
+from fleetdeploy.cli.changing.called import command_line, how_called, resume_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fleetdeploy.cli.binding.project import Bound, Project
+    from fleetdeploy.cli.changing.aims import Aims
     from fleetdeploy.cli.changing.attempt import Attempt
     from fleetdeploy.cli.changing.plan_file import Planned
     from fleetdeploy.domain.forecast import Forecast
@@ -43,7 +44,8 @@ class Rollout:
     ``again`` is the command line that continues it. ``agree`` is told how many hosts would change, and raises where
     nobody agrees to that. ``deed`` is what it does to a host, in one word. ``prepare`` makes of this rollout the one
     that is done, by what it reads on the hosts; it raises LockHeld where one of them is another run's.
-    ``attempt`` may hold it back, and is told of its end. With ``is_news`` nothing is shown but news.
+    ``attempt`` may hold it back, and is told of its end. With ``is_news`` nothing is shown but news. ``aims`` are where
+    ``prepare`` found that hosts go back to; with ``by_resume`` no command line says that, and `resume` continues it.
     """
 
     arguments: argparse.Namespace
@@ -56,6 +58,12 @@ class Rollout:
     prepare: Callable[[Rollout, Fleet, Free], Rollout] | None = None
     attempt: Attempt | None = None
     is_news: Callable[[RunOutcome, RunStory], bool] | None = None
+    aims: Aims = field(default_factory=dict)
+    by_resume: bool = False
+
+    def continued(self, run: str) -> str:
+        """The command line that continues it as ``run``."""
+        return resume_line(self.arguments, run) if self.by_resume else self.again
 
 
 def carry_out(arguments: argparse.Namespace, bound: Bound, read: Callable[[], Rollout]) -> int:
@@ -143,11 +151,12 @@ def _carried_out(
         environment=environment_for_commands(arguments),
         trace=run_view.trace(view, arguments),
     )
-    interrupts.last_words = arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {rollout.again}\n")
+    again = run_end.Again(rollout.continued(run_id) if rollout.by_resume else "")
+    interrupts.last_words = _at_once(rollout, run_id)
     try:
-        judged = partial(_judged, rollout, fleet, emit, interrupts, held)
+        judged = partial(_judged, rollout, fleet, emit, interrupts, held, again)
         called, names = how_called(arguments, project), list(project.targets.by_name)
-        with run_end.told_where_it_fails(emit):
+        with run_end.told_where_it_fails(emit, again):
             emit(Kind.RUN_STARTED, command_line(arguments), format=FORMAT, hosts=names, **called)
             outcome = patiently(judged, clock=clock, wait_s=wait_s, check=interrupts.check)
         run_end.tell(outcome, emit, interrupts, arguments.redactor)
@@ -157,8 +166,15 @@ def _carried_out(
         fleet.close()
 
 
-def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupts, held: Held) -> RunOutcome:
-    """Look, refuse or go on, and say how it ended."""
+def _at_once(rollout: Rollout, run: str) -> str:
+    """The last words of a run that is ended at once."""
+    return str(rollout.arguments.redactor.text(f"\n{STOPPED_NOW}; run again: {rollout.continued(run)}\n"))
+
+
+def _judged(
+    rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupts, held: Held, again: run_end.Again
+) -> RunOutcome:
+    """Look, refuse or go on, and say how it ended. ``again`` is filled in once what was typed would go elsewhere."""
     from fleetdeploy.cli.binding.project import debts_of
     from fleetdeploy.cli.changing import run_view
     from fleetdeploy.cli.changing.attempt import narrowed
@@ -204,7 +220,9 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
     if due.changing and rollout.prepare is None:
         wishes.keep(arguments, project, emit.run)
     elif due.changing:
-        wishes.keep_command(arguments, rollout.again, emit.run)
+        wishes.keep_command(arguments, rollout.again, emit.run, rollout.aims)
+        interrupts.last_words = _at_once(rollout, emit.run)
+        again.line = rollout.continued(emit.run) if rollout.aims else ""
     _check_prompts(plan, project, asking)
     interrupts.check()
     executor = Executor(project.targets, plan, fleet, emit, SystemClock(), interrupts, arguments.forks)
@@ -226,7 +244,7 @@ def _judged(rollout: Rollout, fleet: Fleet, emit: Emitter, interrupts: Interrupt
         hosts,
         allowed=plan.unreachable,
         interrupted=interrupts.requested,
-        again=rollout.again,
+        again=rollout.continued(emit.run),
         stopped=executor.stopped,
         held=executor.held,
         pending=tuple(due.pending),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fleetdeploy.errors import FleetdeployError
@@ -31,8 +32,19 @@ def journals(arguments: argparse.Namespace, run: str, until: ExitStack) -> list[
     return [until.enter_context(closing(open_run(arguments.state_dir / "runs", run))), *asked_for]
 
 
+@dataclass
+class Again:
+    """The command that goes on from here, where that is not the one that was typed; empty as long as it is."""
+
+    line: str = ""
+
+    @property
+    def told(self) -> dict[str, str]:
+        return {"again": self.line} if self.line else {}
+
+
 @contextmanager
-def told_where_it_fails(emit: Emitter) -> Iterator[None]:
+def told_where_it_fails(emit: Emitter, again: Again) -> Iterator[None]:
     """An error that ends the run meanwhile is its end, a bug as well: one without an end in its journal was killed, or
     goes on.
     """
@@ -42,17 +54,18 @@ def told_where_it_fails(emit: Emitter) -> Iterator[None]:
         yield
     except FleetdeployError as error:
         text, whole = str(error).partition("\n")[0], said(error)
+        more = {"refusal": whole} if whole != text else {}
         with suppress(FleetdeployError):
-            emit(Kind.RUN_FINISHED, text, exit_code=error.exit_code, **({"refusal": whole} if whole != text else {}))
+            emit(Kind.RUN_FINISHED, text, exit_code=error.exit_code, **more, **again.told)
         raise
     except BrokenPipeError:
         with suppress(FleetdeployError):
-            emit(Kind.RUN_FINISHED, "nobody reads what it prints any longer", exit_code=UNREAD)
+            emit(Kind.RUN_FINISHED, "nobody reads what it prints any longer", exit_code=UNREAD, **again.told)
         raise
     except Exception as error:
         text = f"a bug: {type(error).__name__}: {error}".partition("\n")[0]
         with suppress(Exception):  # telling may be what fails
-            emit(Kind.RUN_FINISHED, text, exit_code=FleetdeployError.exit_code)
+            emit(Kind.RUN_FINISHED, text, exit_code=FleetdeployError.exit_code, **again.told)
         raise
 
 

@@ -1,7 +1,7 @@
 """What a run was to bring about, kept beside its journal: it is carried on only towards the same.
 
 ``wanted.json``, readable by its owner alone, is written before anything is changed. Of a deploy it holds what
-inventory, models and playbook said, of a rollback its command line with the release that it found out. Values of ``-e``
+inventory, models and playbook said, of a rollback its command line and the releases that it found out. Values of ``-e``
 are not in it: a salted hash, slow to try, tells whether the same were given again.
 """
 
@@ -21,9 +21,10 @@ from fleetdeploy.errors import InputError, PlanOutdated, PreflightRefused
 
 if TYPE_CHECKING:
     from fleetdeploy.cli.binding.project import Project
+    from fleetdeploy.cli.changing.aims import Aims
 
 NAME = "wanted.json"
-_GIVEN, _ARGV = "extra_vars", "argv"
+_GIVEN, _ARGV, _AIMS = "extra_vars", "argv", "aims"
 
 
 def keep(arguments: argparse.Namespace, project: Project, run: str) -> None:
@@ -31,9 +32,11 @@ def keep(arguments: argparse.Namespace, project: Project, run: str) -> None:
     _write(_path(arguments, run), {**_wanted(arguments, project), _GIVEN: _hashed(arguments, secrets.token_hex(16))})
 
 
-def keep_command(arguments: argparse.Namespace, command: str, run: str) -> None:
-    """Of a run that finds out on its hosts what it does: ``command`` names it. Raises like :func:`keep`."""
-    _write(_path(arguments, run), {_ARGV: shlex.split(command)[1:]})
+def keep_command(arguments: argparse.Namespace, command: str, run: str, aims: Aims | None = None) -> None:
+    """Of a run that finds out on its hosts what it does: ``command`` names it, a rollback's ``aims`` say where each
+    host goes. Raises like :func:`keep`.
+    """
+    _write(_path(arguments, run), {_ARGV: shlex.split(command)[1:], **({_AIMS: aims} if aims else {})})
 
 
 def command_of(directory: Path) -> list[str]:
@@ -43,6 +46,21 @@ def command_of(directory: Path) -> list[str]:
     except InputError:
         return []
     return [str(word) for word in words] if isinstance(words, list) else []
+
+
+def aims_of(directory: Path) -> Aims:
+    """The aims that :func:`keep_command` kept in a run's directory; none where it kept none, or they are damaged."""
+    try:
+        found = _read(directory / NAME, again="").get(_AIMS)
+    except InputError:
+        return {}
+    # A file that was cut off was being written: nothing was touched then.
+    rows = found.items() if isinstance(found, dict) else ()
+    return {
+        host: {service: str(content) for service, content in of_host.items()}
+        for host, of_host in rows
+        if isinstance(of_host, dict)
+    }
 
 
 def check(arguments: argparse.Namespace, project: Project) -> None:

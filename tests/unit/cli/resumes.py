@@ -22,8 +22,12 @@ T = TypeVar("T")
 KILLED = -9
 Call = tuple[str, str]
 """A host and a protocol's method."""
+FIRST_HOST, SECOND_HOST = "the first host", "the second host"
+"""Whichever comes to the call first, and the one after it: hosts of one wave may take their turns in any order."""
 MIDDLE = ("gpu2", "serving.reload")
-"""gpu1 is done, gpu2 is drained and has its new file."""
+"""gpu1 is done, gpu2 is drained and has its new file, where one has its wave before the other."""
+SECOND = (SECOND_HOST, "serving.reload")
+"""The same in one wave: `Shell.order` tells which is which."""
 EARLY = ("gpu1", "serving.reload")
 
 
@@ -45,7 +49,8 @@ class _Mortal(Wire):
 class Shell:
     """``shell("deploy", "-l", "gpu1")`` is that line, typed in ``path``; options that say where things are follow it.
 
-    ``calls`` are those of the last command that changed something.
+    ``calls`` are those of the last command that changed something, ``order`` the hosts in the order in which they came
+    to the call that `at` waited for.
     """
 
     def __init__(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +60,7 @@ class Shell:
             "deploy": ["-i", "inventory.yml"], "rollback": ["-i", "inventory.yml"], "plan": ["-i", "inventory.yml"],
         }  # fmt: skip
         self.state = "state"
+        self.order: list[str] = []
         self._patch = monkeypatch
         self._ends: Callable[[Call], None] = lambda _: None
         self._interrupts: list[Interrupts] = []
@@ -105,10 +111,15 @@ class Shell:
 
     def at(self, call: Call, then: Callable[[], None]) -> None:
         """Do this before the first such call of the next command."""
-        due = [call]
+        due, self.order = [call], []
 
         def ends(now: Call) -> None:
-            if now in due:
+            host, method = now
+            if not due or method != call[1]:
+                return
+            if host not in self.order:
+                self.order.append(host)
+            if call[0] in {host, FIRST_HOST} or (call[0] == SECOND_HOST and len(self.order) > 1):
                 due.clear()
                 then()
 

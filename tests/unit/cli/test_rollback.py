@@ -246,6 +246,31 @@ def test_capacity_is_that_of_the_playbook(upgraded: Project) -> None:
     assert result.code == 0
 
 
+@pytest.mark.parametrize("limit", [(), ("-l", "gpu1,gpu2")])
+def test_hosts_that_no_play_takes_back_are_refused(upgraded: Project, limit: tuple[str, ...]) -> None:
+    """A host outside the playbook's plays is not passed over behind an OK: exit 2, unless --limit leaves it out."""
+    upgraded.edit("hosts: gpu", "hosts: gpu1", file="playbooks/deploy.yml")
+    for words in (("rollback", *limit), ("rollback", "-C", *limit)):
+        refused = upgraded.run(*words)
+        assert (refused.code, upgraded.acts, versions(upgraded)) == (2, [], [(3,), (3,)])
+        assert "no play that activates is for gpu2" in refused.err
+        assert "or leave them out with --limit, as in --limit gpu1\n" in refused.err
+    result = upgraded.run("rollback", "-l", "gpu1")
+    assert (result.code, result.last_line) == (0, "OK: 1 of 1 host rolled back")
+    assert versions(upgraded) == [(2,), (3,)]
+
+
+def test_hosts_without_what_is_meant_are_no_business_of_it(upgraded: Project) -> None:
+    """A balancer's host, and one with other services than those named with --service, need no play."""
+    models = "{ranker: {source: models/ranker, versions: [1], golden: golden.jsonl}}"
+    ports = "{grpc: 9500, rest: 9501}, bind: 10.0.0.0/8"
+    tagging = f"{{tagging: {{image: serving:1, gpus: none, ports: {ports}, models: {models}}}}}"
+    upgraded.edit("    lb: {}\n", f"    lb: {{}}\n    gpu3: {{services: {tagging}}}\n")
+    assert "no play that activates is for gpu3" in upgraded.run("rollback").err
+    assert upgraded.run("rollback", "--service", "ranking").code == 0
+    assert versions(upgraded)[:2] == [(2,), (2,)]
+
+
 def test_without_a_playbook_it_goes_back_all_the_same(upgraded: Project) -> None:
     """A project without the default playbook is no reason to stay on a bad release."""
     (upgraded.path / "playbooks" / "deploy.yml").unlink()

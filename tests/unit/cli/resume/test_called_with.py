@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ..resumes import EARLY, MIDDLE, Shell, converged
+from ..resumes import EARLY, MIDDLE, SECOND, Shell, converged
 
 pytestmark = pytest.mark.simulation
 
@@ -146,10 +146,12 @@ def test_a_rollback_is_carried_on_to_the_same_release(shell: Shell) -> None:
 
 
 def test_a_rollback_killed_in_the_middle_is_ended(shell: Shell) -> None:
-    """gpu1 is back already and is let alone, gpu2 goes back to the same."""
+    """The host that is back already is let alone, the other one goes back to the same."""
     assert shell("deploy").code == 0
-    shell.killed(MIDDLE, "rollback")
+    shell.killed(SECOND, "rollback")
+    back, behind = shell.order
+    assert (shell.serves(), shell.left_out()) == ({back: (1,), behind: (2,)}, [behind])
     result = shell("resume")
     assert result.code == 0, result.err
-    assert [act for act in shell.acts if act.startswith("gpu1")] == []
+    assert [act for act in shell.acts if act.startswith(back)] == []
     converged(shell, 1)
