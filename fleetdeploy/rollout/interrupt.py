@@ -51,6 +51,16 @@ def as_ctrl_c() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+_answering: list[Interrupts] = []
+"""Those that are entered. Signals come to the process, so that whoever waits anywhere in it may ask."""
+
+
+def check_all() -> None:
+    """Raise Interrupted when a signal has arrived at an :class:`Interrupts` that is entered."""
+    for interrupts in tuple(_answering):
+        interrupts.check()
+
+
 class Interrupts:
     """While entered, SIGINT and SIGTERM set ``requested`` instead of raising somewhere in the middle of a step.
 
@@ -75,8 +85,10 @@ class Interrupts:
             if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue  # nohup
             self._previous[number] = signal.signal(number, self._handle)
+        _answering.append(self)
 
     def __exit__(self, *_: object) -> None:
+        _answering.remove(self)
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 

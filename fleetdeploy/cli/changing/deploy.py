@@ -93,6 +93,7 @@ def agree(count: int, arguments: argparse.Namespace, *, does: str = "would chang
 
     Raises InputError where nobody agrees, or is here to do so.
     """
+    from fleetdeploy.cli.changing.asking import YES, answered
     from fleetdeploy.errors import InputError
 
     if count <= ASK_ABOVE or arguments.yes or arguments.limit or getattr(arguments, "agreed", False):
@@ -102,7 +103,5 @@ def agree(count: int, arguments: argparse.Namespace, *, does: str = "would chang
             f"{count} hosts {does}, and nobody is here to agree",
             hint="pass --yes, or --limit the run; nothing was touched",
         )
-    sys.stderr.write(f"{count} hosts {does}. Go on? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if answered(f"{count} hosts {does}. Go on? [y/N] ") not in YES:
         raise InputError("not agreed to; nothing was touched")
