@@ -20,9 +20,9 @@ from fleetdeploy.domain.plan import Activation, ServicePlan
 from fleetdeploy.errors import NotHealthy
 from fleetdeploy.gates.agreement import differences
 from fleetdeploy.planning.before import texts_before
-from fleetdeploy.tasks.activating.proof import prove
-from fleetdeploy.tasks.activating.reload import Loading, reload
-from fleetdeploy.tasks.activating.replacement import replace
+from fleetdeploy.tasks.activating.proof import answers_s, prove
+from fleetdeploy.tasks.activating.reload import Loading, loading_s, reload, reload_s
+from fleetdeploy.tasks.activating.replacement import replace, replacement_s
 from fleetdeploy.tasks.activating.way_back import go_back, go_back_unrecorded
 from fleetdeploy.tasks.step import Step
 
@@ -82,6 +82,15 @@ class Activate:
             go_back(step, release.value, timeout_s=arguments.timeout, grace_s=arguments.stop_grace)
         else:
             go_back_unrecorded(step, timeout_s=arguments.timeout, grace_s=arguments.stop_grace)
+
+    def longest_s(self, plan: ServicePlan, arguments: Arguments) -> float:
+        timeout_s, grace_s = arguments.timeout, arguments.stop_grace
+        if plan.activation is Activation.NOTHING:
+            return 0.0
+        if plan.activation is Activation.VERIFY:
+            return loading_s(plan, timeout_s=timeout_s) + grace_s + answers_s(plan)
+        longest = reload_s if plan.activation is Activation.RELOAD else replacement_s
+        return longest(plan, timeout_s=timeout_s, grace_s=grace_s)
 
 
 def _left_behind(step: Step) -> bool:

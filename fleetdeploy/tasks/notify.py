@@ -78,7 +78,7 @@ class Notify:
                 _tell(step, arguments, body)
             except HostError as error:
                 if tried < arguments.retries and not step.ending:
-                    step.wait(min(FIRST_WAIT_S * 2**tried, LONGEST_WAIT_S))
+                    step.wait(_pause_s(tried))
                 elif arguments.required:
                     raise
                 else:
@@ -89,6 +89,13 @@ class Notify:
 
     def undo(self, step: Step, arguments: Arguments) -> None:
         """See ``no_undo``."""
+
+    def longest_s(self, plan: ServicePlan, arguments: Arguments) -> float:  # noqa: ARG002
+        return (arguments.retries + 1) * arguments.timeout + sum(map(_pause_s, range(arguments.retries)))
+
+
+def _pause_s(tried: int) -> float:
+    return min(FIRST_WAIT_S * 2.0**tried, LONGEST_WAIT_S)
 
 
 def _tell(step: Step, arguments: Arguments, body: bytes) -> None:

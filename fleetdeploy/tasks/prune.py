@@ -152,6 +152,9 @@ class Prune:
     def undo(self, step: Step, arguments: Arguments) -> None:
         """Removed versions were needed by nothing."""
 
+    def longest_s(self, plan: ServicePlan, arguments: Arguments) -> float:  # noqa: ARG002
+        return 0.0
+
 
 def _listed(versions: Versions) -> Sequence[tuple[str, int]]:
     return [(model, number) for model, numbers in versions.items() for number in numbers]

@@ -41,5 +41,8 @@ class PullImage:
     def undo(self, step: Step, arguments: Arguments) -> None:
         """Nothing runs from it."""
 
+    def longest_s(self, plan: ServicePlan, arguments: Arguments) -> float:  # noqa: ARG002
+        return arguments.timeout
+
 
 TASK = PullImage()

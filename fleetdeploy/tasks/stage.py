@@ -34,5 +34,9 @@ class Stage:
     def undo(self, step: Step, arguments: NoArguments) -> None:
         """Nothing serves from it."""
 
+    def longest_s(self, plan: ServicePlan, arguments: NoArguments) -> float:  # noqa: ARG002
+        """Nothing is left to copy where something is activated: `activate` refuses a host on which a version lacks."""
+        return 0.0
+
 
 TASK = Stage()

@@ -179,3 +179,12 @@ class Task(Protocol):
 
     def undo(self, step: Step, arguments: Any) -> None:
         """Take it back, on a host on which ``act`` may have stopped anywhere."""
+
+    def longest_s(self, plan: ServicePlan, arguments: Any) -> float:
+        """How many seconds ``act`` may take at the most, where it does not fail: all that its arguments let it wait,
+        one after another, and the deadlines of what it asks of a server that loads or computes. A host's watchdog goes
+        by it.
+
+        Without what Docker, the disk and looks at states take, which is little on a host that is well, and without what
+        a person takes to answer.
+        """

@@ -45,5 +45,8 @@ class Undrain:
     def undo(self, step: Step, arguments: Arguments) -> None:
         """A revert ends with the host in its balancer as well."""
 
+    def longest_s(self, plan: ServicePlan, arguments: Arguments) -> float:  # noqa: ARG002
+        return arguments.timeout
+
 
 TASK = Undrain()

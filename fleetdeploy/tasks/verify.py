@@ -9,12 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleetdeploy.config.fields.durations import Duration
 from fleetdeploy.domain.observed import Absent, Present, RecordedVersion, Release
 from fleetdeploy.domain.plan import Activation, ServicePlan
+from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.gates.agreement import check_file, check_memory, gone_models
-from fleetdeploy.gates.gpus import asked_for, check_gpus
+from fleetdeploy.gates.gpus import ANSWER_S, asked_for, check_gpus
 from fleetdeploy.gates.readiness import answer_golden, await_available, keeps_running
 from fleetdeploy.gates.steadiness import stays_available
 from fleetdeploy.planning.before import texts_before
 from fleetdeploy.planning.container import container_name
+from fleetdeploy.tasks.activating.proof import answers_s
 from fleetdeploy.tasks.step import Step
 
 
@@ -84,14 +86,34 @@ class Verify:
     def act(self, step: Step, arguments: Arguments) -> None:
         with step.log_on_failure():
             _prove(step, arguments)
-        before = step.plan.observed
-        if isinstance(before.history, Absent) and isinstance(before.release, Present):
-            # Proven before there were histories: without its line nobody could go back to it.
-            step.files.write_release(before.release.value)
+        before, left = step.plan.observed, _not_struck(step.plan)
+        if isinstance(before.release, Present) and (left or isinstance(before.history, Absent)):
+            # What was proven before there were histories lacks a line, by which alone one can go back to it.
+            step.files.write_release(before.release.value, left=left)
         step.files.write_release(release_of(step.plan, step.run))
 
     def undo(self, step: Step, arguments: Arguments) -> None:
         """See ``no_undo``."""
+
+    def longest_s(self, plan: ServicePlan, arguments: Arguments) -> float:
+        if plan.activation is Activation.NOTHING:
+            return 0.0
+        rounds = arguments.times + (1 if arguments.min_healthy_time else 0)
+        golden = answers_s(plan, times=rounds, deadline_s=arguments.request_timeout) if arguments.golden else 0.0
+        nvidia = ANSWER_S if arguments.gpus and asked_for(plan.container.environment) else 0.0
+        return arguments.timeout + nvidia + golden + arguments.min_healthy_time
+
+
+def _not_struck(plan: ServicePlan) -> str:
+    """The release that the host's watchdog took back and left in the history, which it could not write; empty without
+    one. Whatever is recorded next would make it the one to go back to.
+    """
+    watch, history, release = plan.observed.watch, plan.observed.history, plan.observed.release
+    if not (isinstance(watch, Present) and isinstance(history, Present) and isinstance(release, Present)):
+        return ""
+    left = watch.value.release
+    took = watch.value.state is WatchState.RESTORED and left != release.value.id
+    return left if took and any(item.id == left for item in history.value) else ""
 
 
 def _prove(step: Step, arguments: Arguments) -> None:

@@ -161,6 +161,9 @@ class SimHost:
         self.start(name)
         files.config_text = files.back_to.config_text
         files.release = files.back_to
+        if (left := files.watch.release) != files.back_to.id:
+            files.history = [item for item in files.history if item.id != left] if files.history is not None else None
+            files.records.pop(left, None)
 
     def create(self, spec: ContainerSpec, labels: Mapping[str, str]) -> None:
         if LABEL_SERVICE not in labels:

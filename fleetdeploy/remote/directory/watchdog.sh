@@ -132,7 +132,7 @@ fire() {
   number "$patience" || return # somebody has concluded it
   audit "watchdog of run $w_run over release $w_release: goes back"
   clock
-  end=$((now + patience))
+  end=$((now + patience)) stays=
   for step in take_lease restore is_back; do
     until $step; do
       clock
@@ -147,7 +147,7 @@ fire() {
 }
 
 conclude() { # STATE WHY. Without a verdict it counts as one that was ended while it went back
-  verdict "$1" "$2" && rm -f "$home/firing" "$home/by"
+  verdict "$1" "$2$stays" && rm -f "$home/firing" "$home/by"
 }
 
 # Going back. All of it may be done again from the beginning.
@@ -222,7 +222,31 @@ restore() {
   why="releases/current cannot be written"
   [ -e "$root/releases/$back.json" ] || return 0
   [ "$(cat "$root/releases/current" 2>/dev/null)" = "$back" ] ||
-    printf '%s\n' "$back" | put "$root/releases/current" 0644
+    printf '%s\n' "$back" | put "$root/releases/current" 0644 || return 1
+  # What serves comes first: to try all of it again would restart the server.
+  strike || { nap 1 && strike; } || stays="; releases/history cannot be changed, and may still name it"
+}
+
+strike() { # what went back was proven too early: nobody may ever go back to it. Status 1 where its line stays
+  [ "$w_release" != "$back" ] || return 0
+  history=$root/releases/history
+  if [ -e "$history" ]; then
+    { [ -f "$history" ] && [ -r "$history" ]; } || return 1
+    grep -Fqs "{\"id\":\"$w_release\"," "$history"
+    case $? in
+      0)
+        # By sed, as grep gives no lines of a file that a crash left with other bytes than text.
+        sed "/^{\"id\":\"$(printf '%s' "$w_release" | sed 's/[.]/[.]/g')\",/d" "$history" >"$home/history.new" &&
+          (put "$history" 0600 <"$home/history.new")
+        status=$?
+        rm -f "$home/history.new"
+        [ "$status" -eq 0 ] || return 1
+        ;;
+      1) ;;
+      *) return 1 ;;
+    esac
+  fi
+  rm -f "$root/releases/$w_release.json" && synced "$root/releases"
 }
 
 get() { # ADDRESS PORT PATH: what is answered, by whatever the host has to ask with

@@ -145,6 +145,6 @@ def _play(leg: _Leg, refused: tuple[RunRefusal, ...], *, durations: Durations, f
 def _watched_s(leg: _Leg) -> Iterator[float]:
     """After how long each host that is activated would go back by itself."""
     for name, part in leg.parts.items():
-        services = {work.plan.desired.name for work in part.works if work.name == "activate"}
-        if leg.bound.play.confirm_timeout_s and part.activates:
-            yield watched_s(leg.bound.calls, name, services=len(services), confirm_s=leg.bound.play.confirm_timeout_s)
+        services = {work.plan.desired.name: work.plan for work in part.works if work.name == "activate"}
+        if leg.bound.play.confirm_timeout_s and services:
+            yield watched_s(leg.bound.calls, name, [*services.values()], confirm_s=leg.bound.play.confirm_timeout_s)

@@ -3,14 +3,16 @@
 A watchdog is armed right before the first act of an activation, where there is a recorded release to go back to, and is
 told that all is well once ``verify`` has recorded the new one, before the host gets requests again.
 
-Its time runs from then on, once, and is never moved: the timeouts of the tasks from ``activate`` to ``verify``, of all
-of the host's services, and ``confirm_timeout`` behind them. So it does not act while a task may still be at work,
-nothing has to keep it quiet meanwhile, and a plan can tell it. A person who is asked in between is not waited for.
+Its time runs from then on, once, and is never moved: as long as each of the tasks from ``activate`` to ``verify`` may
+take by its own word, for all of the host's services, and ``confirm_timeout`` for each confirm. So it does not act while
+a task may still be at work, nothing has to keep it quiet meanwhile, and a plan can tell it. A person who is asked in
+between is not waited for.
 Where it acts all the same while we live, it has taken the host's lease before: we change nothing more, and say why.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,8 +26,6 @@ from fleetdeploy.errors import FleetdeployError, HostError, LeaseLost
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.work import Call, Work
 
-_WAITS = ("timeout", "seconds", "stop_grace")
-"""The arguments by which a task says how long it may take."""
 _ENDED = frozenset({WatchState.RESTORED, WatchState.FAILED})
 
 
@@ -44,17 +44,19 @@ def tell_verdicts(plan: Plan, emit: Emitter) -> None:
                 emit(Kind.WATCH_ENDED, watch.told, host=name, service=service, **_data(watch))
 
 
-def watched_s(calls: Sequence[Call], host: str, *, services: int, confirm_s: float) -> float:
-    """After how many seconds a host with so many services goes back: see above."""
+def watched_s(calls: Sequence[Call], host: str, services: Sequence[ServicePlan], *, confirm_s: float) -> float:
+    """After how many seconds, in whole ones, a host that activates these services goes back: see above."""
     names = [call.task.name for call in calls]
     first = names.index("activate") if "activate" in names else len(names)
     last = len(names) - names[::-1].index("verify") if "verify" in names else len(names)
-    total = confirm_s
+    total = confirm_s * len(services)
     for call in calls[first:last]:
         if call.concerns(host):
-            seconds = sum(float(getattr(call.arguments, name, 0.0) or 0.0) for name in _WAITS)
-            total += seconds if call.task.per_host else seconds * services
-    return total
+            concerned = services[:1] if call.task.per_host else services
+            # Another host may be at what is done once for all, be awaited, and leave it to this one.
+            turns = 2 if call.once else 1
+            total += turns * sum(call.task.longest_s(plan, call.arguments) for plan in concerned)
+    return float(math.ceil(total))
 
 
 @dataclass
@@ -76,9 +78,9 @@ class Watching:
             return
         if plan.activation is Activation.VERIFY and not plan.undrain:
             return  # nothing is changed, and requests come in: to go back would cost some
-        services = sum(item.activation is not Activation.NOTHING for item in host.services)
-        after_s = watched_s(calls, self.host, services=services, confirm_s=self.confirm_timeout_s)
-        text = f"goes back to release {release.value.id} by itself unless confirmed within {after_s:g} s"
+        services = [item for item in host.services if item.activation is not Activation.NOTHING]
+        after_s = watched_s(calls, self.host, services, confirm_s=self.confirm_timeout_s)
+        text = f"goes back to release {release.value.id} by itself unless confirmed within {after_s:.0f} s"
         data: dict[str, Any] = {"release": plan.release_id, "back_to": release.value.id, "seconds": after_s}
         self.emit(Kind.WATCH_ARMING, host=self.host, service=plan.desired.name, **data)
         # Before the call: one whose answer is lost may have armed it.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from fleetdeploy.domain.plan import ServicePlan
 from fleetdeploy.errors import DeadlineExceeded, NotHealthy, ReloadRefused
 from fleetdeploy.gates.agreement import check_memory, gone_models
 from fleetdeploy.gates.readiness import WAY_OUT, await_answer, await_available, keeps_running
 from fleetdeploy.planning.before import config_in_force, texts_before
 from fleetdeploy.planning.container import container_name
-from fleetdeploy.tasks.activating.proof import prove
+from fleetdeploy.tasks.activating.proof import answers_s, prove
 from fleetdeploy.tasks.activating.restart import HUNG, clear, is_hung
 from fleetdeploy.tasks.step import Step
 from fleetdeploy.tfserving import model_config
@@ -56,7 +57,7 @@ class Loading:
         step = self._step
         step.files.write_config(model_config.in_doubt(text))
         try:
-            step.serving.reload(text, deadline_s=call_s(step))
+            step.serving.reload(text, deadline_s=call_s(step.plan))
         except DeadlineExceeded:
             if is_hung(step.serving, text, final=final):
                 self._restart()
@@ -82,9 +83,19 @@ class Loading:
         self.alive = keeps_running(self._step.containers, self._name)
 
 
-def call_s(step: Step) -> float:
+def reload_s(plan: ServicePlan, *, timeout_s: float, grace_s: float) -> float:
+    """How long :func:`reload` may take: it waits for an answer, and for what each half is to load."""
+    return timeout_s + 2 * loading_s(plan, timeout_s=timeout_s) + grace_s + answers_s(plan)
+
+
+def loading_s(plan: ServicePlan, *, timeout_s: float) -> float:
+    """How long :meth:`Loading.to` may take, without the one restart."""
+    return call_s(plan) + timeout_s
+
+
+def call_s(plan: ServicePlan) -> float:
     """How long a reload may take: a server that looks for versions seldom begins late, which is no hang."""
-    scan = step.plan.desired.wish.flags.get("file_system_poll_wait_seconds", "")
+    scan = plan.desired.wish.flags.get("file_system_poll_wait_seconds", "")
     return max(RELOAD_CALL_S, 2 * float(scan)) if scan.isdecimal() else RELOAD_CALL_S
 
 

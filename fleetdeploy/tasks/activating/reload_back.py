@@ -116,11 +116,11 @@ def _in_force(step: Step) -> str:
 def _send(step: Step, text: str) -> None:
     """Once more where the answer was lost: it may be sent as often as one likes."""
     try:
-        step.serving.reload(text, deadline_s=call_s(step))
+        step.serving.reload(text, deadline_s=call_s(step.plan))
     except (DeadlineExceeded, LeaseLost, ReloadRefused):
         raise
     except HostError:
-        step.serving.reload(text, deadline_s=call_s(step))
+        step.serving.reload(text, deadline_s=call_s(step.plan))
 
 
 def _prove_before(step: Step, wanted: Versions, *, alive: Callable[[], None] | None) -> None:
@@ -200,17 +200,17 @@ def _labels_last(step: Step, config_text: str, *, timeout_s: float) -> bool:
     Whether the server took all of it.
     """
     try:
-        step.serving.reload(config_text, deadline_s=call_s(step))
+        step.serving.reload(config_text, deadline_s=call_s(step.plan))
         return True
     except (DeadlineExceeded, NotHealthy):
         raise
     except HostError as error:  # refused, or its answer was lost: it may be sent again as often as one likes
         step.say(f"sent again, labels last, as it was not taken at once: {error.message}")
-    step.serving.reload(model_config.without_labels(config_text), deadline_s=call_s(step))
+    step.serving.reload(model_config.without_labels(config_text), deadline_s=call_s(step.plan))
     entries = model_config.wanted(model_config.parse(config_text, where=step.plan.desired.name))
     wanted = {model: entry.versions for model, entry in entries.items()}
     with suppress(DeadlineExceeded, NotHealthy):  # for the caller to find in the states
         await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, others_allowed=True)
-        step.serving.reload(config_text, deadline_s=call_s(step))
+        step.serving.reload(config_text, deadline_s=call_s(step.plan))
         return True
     return False

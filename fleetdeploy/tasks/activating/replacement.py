@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fleetdeploy.domain.observed import ContainerFacts, Present, Release
+from fleetdeploy.domain.plan import ServicePlan
 from fleetdeploy.domain.service import LABEL_DIRECTORY, LABEL_RELEASE, LABEL_SERVICE, LABEL_SPEC, spec_hash
 from fleetdeploy.gates.readiness import await_available, keeps_running
 from fleetdeploy.planning.container import METRICS_FLAG, container_name, previous_name
-from fleetdeploy.tasks.activating.proof import prove
+from fleetdeploy.tasks.activating.proof import answers_s, prove
 from fleetdeploy.tasks.step import Step
 from fleetdeploy.tfserving import monitoring_config
 
@@ -32,6 +33,11 @@ def replace(step: Step, *, timeout_s: float, grace_s: float) -> None:
     alive = keeps_running(containers, name)
     await_available(step.serving, wanted, step.clock, timeout_s=timeout_s, alive=alive)
     prove(step, wanted, alive=alive)
+
+
+def replacement_s(plan: ServicePlan, *, timeout_s: float, grace_s: float) -> float:
+    """How long :func:`replace` may take: the present container is stopped, and one that was kept may run as well."""
+    return 2 * grace_s + timeout_s + answers_s(plan)
 
 
 def _keep(step: Step, *, grace_s: float) -> None:

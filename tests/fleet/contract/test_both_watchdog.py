@@ -111,8 +111,8 @@ def fired(place: Place, server: Server) -> None:
 
 
 def test_not_told_in_time_it_loads_the_release_before(place: Place, server: Server) -> None:
-    """After a reload: file, record and versions of before, in the same container; the run has lost its lease, and
-    cannot confirm.
+    """After a reload: file, record, history and versions of before, in the same container; the run has lost its lease,
+    and cannot confirm.
     """
     files, before = place.session.files(server.wish), release("r1", server.wish, text=config(1), spec=server.spec)
     files.write_release(before)
@@ -123,11 +123,17 @@ def test_not_told_in_time_it_loads_the_release_before(place: Place, server: Serv
     dog.arm(before, run=RUN, release=NEXT, after_s=SHORT_S)
     ann.files(server.wish).write_config(config(2))
     server.reload(config(2))
-    ann.files(server.wish).write_release(replace(release("r2", server.wish, text=config(2)), models={"ranker": (2,)}))
+    newer = [replace(release(name, server.wish, text=config(2)), models={"ranker": (2,)}) for name in ("r3", "r2")]
+    for item in newer:
+        ann.files(server.wish).write_release(item)
+    assert newer[-1].id == NEXT
     fired(place, server)
     seen, now = place.seen(server.wish), place.session.containers().inspect(server.spec.name)
     assert told(seen.watch) == (WatchState.RESTORED, RUN, NEXT)
     assert (seen.config_text, seen.release, seen.lease) == (Present(config(1)), Present(before), Absent())
+    assert isinstance(seen.history, Present)
+    assert [item.id for item in seen.history.value] == [before.id, newer[0].id], "what was not confirmed goes alone"
+    assert [files.read_release(item.id) for item in newer] == [newer[0], None]
     assert made is not None
     assert now is not None
     assert (now.id, now.running) == (made.id, True)
