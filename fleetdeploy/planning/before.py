@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fleetdeploy.domain.observed import Absent, ObservedService, Present
-from fleetdeploy.domain.service import DesiredService
+from fleetdeploy.domain.service import LABEL_SPEC, DesiredService, spec_hash
 from fleetdeploy.planning.container import MODELS_TARGET
 from fleetdeploy.tfserving import model_config
 from fleetdeploy.tfserving.in_force import in_force, recorded_text
 from fleetdeploy.tfserving.simulation import listed, ours
+from fleetdeploy.tfserving.status import available
 
 CONFIG_FILE = "config/model.config"
 
@@ -71,6 +72,20 @@ def untold(observed: ObservedService) -> str:
     """
     running = isinstance(observed.container, Present) and observed.container.value.running
     return fault(observed) if running and not isinstance(observed.release, Present) else ""
+
+
+def serves_record(observed: ObservedService) -> bool:
+    """Whether the server is by all that can be seen what the release record says: container, file and versions."""
+    if not isinstance(observed.release, Present) or not isinstance(observed.container, Present):
+        return False
+    release, container = observed.release.value, observed.container.value
+    if not container.running or container.labels.get(LABEL_SPEC) != spec_hash(release.container):
+        return False
+    readings = {name: observed.served.get(name, Absent()) for name in release.models}
+    return our_config(observed) == release.config_text and all(
+        isinstance(reading, Present) and available(reading.value) == tuple(sorted(release.models[name]))
+        for name, reading in readings.items()
+    )
 
 
 def unseen(desired: DesiredService, observed: ObservedService) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from fleetdeploy.domain.events import Kind
@@ -20,9 +21,10 @@ from fleetdeploy.rollout.capacity.lookout import Lookout
 from fleetdeploy.rollout.course import Turn, kept, turn
 from fleetdeploy.rollout.debt.owing import Owing
 from fleetdeploy.rollout.emitter import Emitter
+from fleetdeploy.rollout.finished import Finished
 from fleetdeploy.rollout.host.host_run import HostRun
 from fleetdeploy.rollout.host.watching import tell_verdicts
-from fleetdeploy.rollout.in_play import Finished, InPlay, Service
+from fleetdeploy.rollout.in_play import InPlay, Service
 from fleetdeploy.rollout.interrupt import Interrupts
 from fleetdeploy.rollout.locks.leases import Unleased
 from fleetdeploy.rollout.outcomes import not_seen, serves
@@ -133,6 +135,7 @@ class Executor:
             self.fleet,
             self.clock,
             failed=self._so_far.failed(bound.hosts),
+            finished=self._so_far.finished,
             stop=self._stop,
             check=self._check_stop,
         )
@@ -149,7 +152,7 @@ class Executor:
             if not self._over and bound.play.soak_s and number < len(waves):
                 self._soak(now, wave)
             if not self._over and now.finished and number == len(waves):
-                # No wave comes behind that would ask whether what the play finished still serves.
+                # No wave comes behind that would ask whether what was finished still serves.
                 self._look_around(now, strict=False)
                 self._look_closely(now, now.unbalanced)
             self._service.note(bound, now.capacity)
@@ -168,7 +171,7 @@ class Executor:
         return bool(self._so_far.failed(wave))
 
     def _look_around(self, now: InPlay, *, strict: bool) -> None:
-        """Who is in service by now, and whether what this play finished still is."""
+        """Who is in service by now, and whether what this run finished still is."""
         try:
             fallen = now.fallen()
         except RolloutFailed as error:
@@ -179,7 +182,7 @@ class Executor:
 
     def _host(self, now: InPlay, name: str) -> HostOutcome:
         """One host's part in one play, from a fresh look at it to its outcome."""
-        bound = now.bound
+        bound, earlier = now.bound, self._so_far.finished.get(name)
         run = HostRun(
             host=self.targets.by_name[name].host,
             fleet=self.fleet,
@@ -189,9 +192,10 @@ class Executor:
             take_capacity=lambda: now.take(plan),
             look=lambda: self._look(run),
             on_failure=bound.play.on_failure,
-            claim=self._agreements.claim,
+            agreements=self._agreements,
             ask=lambda call, text: self._asked(call, text, bound.play.name),
             changed_before=self._so_far.state(name) is HostState.CHANGED,
+            earlier=partial(self._take_back, earlier) if earlier is not None and earlier.play is not None else None,
             confirm_timeout_s=bound.play.confirm_timeout_s,
             leases=self.leases,
         )
@@ -208,29 +212,37 @@ class Executor:
         if outcome.state is HostState.SKIPPED:
             self._heed_journal()
         self._so_far.note(run, outcome)
-        self._settle(now, run, outcome)
-        if outcome.state is HostState.CHANGED and bound.touches_traffic:
-            now.finished.append(Finished(run, plan))
-            if self.owing:
+        part = Finished(run, plan, bound, earlier)
+        self._settle(now, part, outcome)
+        if outcome.state is HostState.CHANGED:
+            self._so_far.finish(part)
+            if self.owing and bound.touches_traffic:
                 self.owing.pay(plan, run.done)
         return outcome
 
-    def _settle(self, now: InPlay, run: HostRun, outcome: HostOutcome) -> None:
-        # A new host that was taken back serves nothing, as before.
+    def _settle(self, now: InPlay, part: Finished, outcome: HostOutcome) -> None:
         back = outcome.state is HostState.REVERTED
-        new = back and bool(never_served(self.plan, [run.name])) and not self._so_far.is_activated(run.name)
-        kept_out = back and run.kept_out
+        if back and part.play is not None:
+            self._so_far.forget(part.name)
+        # A new host that was taken back serves nothing, as before.
+        new = back and bool(never_served(self.plan, [part.name])) and not self._so_far.is_activated(part.name)
+        kept_out = back and part.kept_out
         if kept_out and self.owing:
-            self.owing.owe_again(run.host, outcome.reason)
-        now.capacity.settle(run.name, serves=False if new or kept_out else serves(outcome, now.bound, run.done))
+            self.owing.owe_again(part.run.host, outcome.reason)
+        done = part.done if back else part.run.done
+        now.capacity.settle(part.name, serves=False if new or kept_out else serves(outcome, now.bound, done))
+
+    def _take_back(self, earlier: Finished) -> None:
+        """What the plays before did to a host that fails in this one, or that fell behind its last one."""
+        self._played[-1].take_back(earlier, self.interrupts.check)
 
     def _fail_late(self, now: InPlay, wrong: Sequence[tuple[Finished, FleetdeployError]]) -> None:
-        """Hosts that this play had finished and that do not serve any longer: failures like any other."""
+        """Hosts that the run had finished and that do not serve any longer: failures like any other."""
         for item, error in wrong:
             # As ones that never went well: what they go back to is what they served before.
             del self._so_far.outcomes[item.name]
             outcome = now.gone_wrong(item, error)
-            self._settle(now, item.run, outcome)
+            self._settle(now, item, outcome)
             self._count(now, outcome)
 
     def _look(self, run: HostRun) -> HostPlan:
@@ -272,15 +284,15 @@ class Executor:
     def _take_back_all(self) -> None:
         """``on_failure: revert_all``: the hosts that this run finished go back too, those of the last play first."""
         played, self._played = self._played, []
+        outcomes = self._so_far.outcomes
         for now in reversed(played):
-            runs = [item.run for item in reversed(now.finished) if self._so_far.state(item.name) is HostState.CHANGED]
+            items = self._so_far.standing(now.bound)
             new = never_served(self.plan, now.bound.hosts)
             capacity = self._service.capacity(now.bound, new)
             lookout = Lookout(now.bound.everyone, capacity, self.fleet, self.clock)
             back = TakingBack(capacity, lookout, new, self.interrupts.check, self.stopped, self.owing)
-            outcomes = self._so_far.outcomes
-            outcomes |= back.all(runs, outcomes, forks=self.forks)
-            self._so_far.drained |= {run.name for run in runs if outcomes[run.name].mixed}
+            outcomes |= back.all(items, outcomes, forks=self.forks)
+            self._so_far.drained |= {item.name for item in items if outcomes[item.name].mixed}
             self._service.note(now.bound, capacity)
 
     def _soak(self, now: InPlay, wave: Sequence[str]) -> None:
@@ -290,7 +302,7 @@ class Executor:
         seconds = now.bound.play.soak_s
         self.emit(Kind.SOAK_STARTED, f"{seconds:g} s between waves", seconds=seconds)
         soak(seconds, self.clock, over=lambda: self._over, look=lambda: self._look_around(now, strict=False))
-        self._look_closely(now, [item for item in now.finished if item.name in wave] if not self._over else [])
+        self._look_closely(now, now.of_wave(wave) if not self._over else [])
 
     def _look_closely(self, now: InPlay, items: Sequence[Finished]) -> None:
         self._fail_late(now, no_longer_serving(items, self.targets, self.fleet, self.clock, forks=self.forks))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.observed import Traffic
@@ -12,13 +13,13 @@ from fleetdeploy.domain.outcome import HostOutcome, HostState
 from fleetdeploy.domain.plan import HostPlan
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
-from fleetdeploy.errors import FleetdeployError, NotHealthy, RolloutFailed
+from fleetdeploy.errors import FleetdeployError, HostError, NotHealthy, RolloutFailed
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.capacity.capacity import Capacity
-from fleetdeploy.rollout.capacity.in_service import drained_by_us
+from fleetdeploy.rollout.capacity.in_service import pools_of, traffic_of, unmarked_pools
 from fleetdeploy.rollout.capacity.lookout import LOOK_S, Lookout
 from fleetdeploy.rollout.emitter import Emitter
-from fleetdeploy.rollout.host.host_run import HostRun
+from fleetdeploy.rollout.finished import Finished
 from fleetdeploy.rollout.outcomes import Failures
 
 
@@ -58,37 +59,21 @@ class Service:
         self.told = self.told - set(bound.everyone) | capacity.told
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A host that the play changed and that went well, with the plan that its part began with."""
-
-    run: HostRun
-    plan: HostPlan
-
-    @property
-    def name(self) -> str:
-        return self.run.name
-
-    @property
-    def in_service(self) -> bool:
-        """Whether the play left it serving what was proven there; a command alone brings no host into service."""
-        done = {work.name for work in self.run.done if work.call.task.touches_traffic}
-        return bool(done) and ("activate" not in done or "verify" in done)
-
-
 @dataclass
 class InPlay:
-    """``bound`` is the play, ``finished`` grows while it goes on. ``stop`` is told why no further host may be begun,
-    ``check`` raises once none may; ``no_room`` is why a host could not be taken out.
+    """``bound`` is the play, ``finished`` what the run has finished so far, by host: a canary of an earlier play is
+    watched like the hosts of this one. ``stop`` is told why no further host may be begun, ``check`` raises once none
+    may; ``no_room`` is why a host could not be taken out.
     """
 
     bound: BoundPlay
     capacity: Capacity
     lookout: Lookout
+    fleet: Fleet
     failures: Failures
+    finished: dict[str, Finished]
     stop: Callable[[str], None]
     check: Callable[[], None]
-    finished: list[Finished] = field(default_factory=list)
     no_room: str = ""
 
     @classmethod
@@ -100,6 +85,7 @@ class InPlay:
         clock: Clock,
         *,
         failed: Iterable[str],
+        finished: dict[str, Finished],
         stop: Callable[[str], None],
         check: Callable[[], None],
     ) -> InPlay:
@@ -107,7 +93,7 @@ class InPlay:
         included: the share that may fail is of these as well.
         """
         lookout = Lookout(bound.everyone if bound.touches_traffic else {}, capacity, fleet, clock)
-        return cls(bound, capacity, lookout, Failures(bound.failures, failed), stop, check)
+        return cls(bound, capacity, lookout, fleet, Failures(bound.failures, failed), finished, stop, check)
 
     def take(self, plan: HostPlan) -> None:
         """Count a host as out before it is, once there is room by the balancers' word of these seconds.
@@ -123,8 +109,7 @@ class InPlay:
             except RolloutFailed as error:
                 self.stop(error.message)
                 raise
-            if not drained_by_us(plan):
-                self.lookout.check_ours(plan.host.name)
+            self.lookout.check_ours(plan.host.name, pools=unmarked_pools(plan))
 
         try:
             self.capacity.take(plan.host.name, check)
@@ -133,27 +118,52 @@ class InPlay:
             if self.capacity.full:
                 self.stop(error.message)
             raise
+        # Only now: a host that is out by another service's pool has its place, and costs none.
+        self.lookout.narrow(plan.host.name, pools_of(plan))
+
+    def take_back(self, earlier: Finished, check: Callable[[], None]) -> None:
+        """Undo what earlier plays did to a host of this one, once it may be out of service for that. Raises what
+        ``check`` raises, Withheld and RolloutFailed: then it serves on.
+        """
+
+        def may() -> None:
+            check()
+            self.lookout.check_ours(earlier.name)
+
+        self.capacity.take(earlier.name, may)
+        earlier.undo()
 
     def fallen(self) -> list[tuple[Finished, FleetdeployError]]:
         """Asks the balancers anew; the finished hosts that are down by their word. Raises RolloutFailed."""
-        word = self.lookout.look()
+        if not self.bound.touches_traffic:
+            return []  # it costs nobody a request; the next play that could asks again
+        word = dict(self.lookout.look())
+        items = [item for item in self.finished.values() if item.in_service]
+        beyond = {item.name: item.run.host for item in items if item.name not in word}
+        with suppress(HostError):  # about hosts that are not the play's: what it does costs them nothing
+            word |= traffic_of(beyond, self.fleet)
         error = NotHealthy("its balancer holds it for down, after it had been put back")
-        return [(item, error) for item in self.finished if item.in_service and Traffic.DOWN in word.get(item.name, ())]
+        return [(item, error) for item in items if Traffic.DOWN in word.get(item.name, ())]
+
+    def of_wave(self, wave: Sequence[str]) -> list[Finished]:
+        """The finished hosts of a wave."""
+        return [item for name, item in self.finished.items() if name in wave]
 
     @property
     def unbalanced(self) -> list[Finished]:
         """Finished hosts of which no balancer tells how they are."""
-        return [item for item in self.finished if not (item.run.host.balancer and item.run.host.balancer.all_pools)]
+        items = self.finished.values()
+        return [item for item in items if not (item.run.host.balancer and item.run.host.balancer.all_pools)]
 
     def gone_wrong(self, item: Finished, error: FleetdeployError) -> HostOutcome:
         """A finished host that does not serve any longer is taken back as ``on_failure`` says, if there is room."""
-        self.finished.remove(item)
+        del self.finished[item.name]
         try:
-            if self.bound.play.on_failure is not OnFailure.STOP:
+            if item.run.on_failure is not OnFailure.STOP:
                 self.lookout.check_ours(item.name)
                 self.capacity.take_now(item.name)
         except FleetdeployError as second:
             reason = f"{error.message}; not taken back: {second.message}"
             item.run.emit(Kind.STEP_FAILED, reason, host=item.name, hint=error.hint)
             return HostOutcome(item.name, HostState.FAILED, reason, hint=error.hint, untouched=False, mixed=True)
-        return item.run.failed_later(error, item.plan, (*self.bound.rescue, *self.bound.always))
+        return item.run.failed_later(error, item.plan, (*item.bound.rescue, *item.bound.always))

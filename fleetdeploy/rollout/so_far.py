@@ -10,6 +10,7 @@ from fleetdeploy.domain.outcome import FAILURES, HostOutcome, HostState
 from fleetdeploy.domain.plan import Plan
 from fleetdeploy.rollout.bound_play import BoundPlay
 from fleetdeploy.rollout.course import Progress
+from fleetdeploy.rollout.finished import Finished
 from fleetdeploy.rollout.host.host_run import HostRun
 from fleetdeploy.rollout.outcomes import closed, merge
 
@@ -17,7 +18,8 @@ from fleetdeploy.rollout.outcomes import closed, merge
 @dataclass
 class SoFar:
     """``touched`` hosts were looked at for their part, ``prepared`` ones were changed in some way, ``drained`` ones are
-    drained by this run and may stay so, ``put_back`` ones are in their balancers by it.
+    drained by this run and may stay so, ``put_back`` ones are in their balancers by it, ``finished`` ones were changed,
+    and each of their parts so far went well.
     """
 
     outcomes: dict[str, HostOutcome] = field(default_factory=dict)
@@ -25,6 +27,7 @@ class SoFar:
     prepared: set[str] = field(default_factory=set)
     drained: set[str] = field(default_factory=set)
     put_back: set[str] = field(default_factory=set)
+    finished: dict[str, Finished] = field(default_factory=dict)
 
     def state(self, name: str) -> HostState | None:
         """The host's outcome so far; None without one."""
@@ -37,6 +40,28 @@ class SoFar:
     def is_activated(self, name: str) -> bool:
         """Whether the host serves something new by this run."""
         return name in self.outcomes and self.outcomes[name].activated
+
+    def finish(self, part: Finished) -> None:
+        """The host's part in a play has changed it, and went well."""
+        self.finished.pop(part.name, None)  # the one that was finished last is the last one
+        self.finished[part.name] = part
+
+    def forget(self, name: str) -> None:
+        """All that the run did to the host is back, as if it had never gone well."""
+        self.outcomes.pop(name, None)
+        self.finished.pop(name, None)
+
+    def standing(self, bound: BoundPlay) -> list[Finished]:
+        """The hosts that this play was the last one to switch over and that are left so, as far as is known: also those
+        that failed at something later. The last one comes first.
+        """
+        return [item for item in reversed(self.finished.values()) if item.play is bound and self._stands(item.name)]
+
+    def _stands(self, name: str) -> bool:
+        found = self.outcomes.get(name)
+        if found is None or found.mixed:
+            return False
+        return found.state is HostState.CHANGED or (found.state is HostState.FAILED and found.activated)
 
     def progress(self, out: AbstractSet[str]) -> Progress:
         """For the plays to come: a host that failed or was passed over has no part in them."""

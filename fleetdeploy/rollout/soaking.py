@@ -8,7 +8,7 @@ from fleetdeploy.domain.observed import ObservedService, Present, Unknown
 from fleetdeploy.domain.plan import HostPlan, ServicePlan
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import FleetdeployError, HostError, NotHealthy
-from fleetdeploy.rollout.in_play import Finished
+from fleetdeploy.rollout.finished import Finished
 from fleetdeploy.rollout.side_by_side import side_by_side
 from fleetdeploy.rollout.targets import Targets
 from fleetdeploy.tfserving.status import settled
@@ -42,7 +42,8 @@ def no_longer_serving(
 
     def look(item: Finished) -> FleetdeployError | None:
         try:
-            why = no_longer(item.plan, targets.observe_one(fleet, item.name))
+            plan = item.in_service.plan if item.in_service else item.plan
+            why = no_longer(plan, targets.observe_one(fleet, item.name))
         except HostError as error:
             return error
         return NotHealthy(f"does not serve any longer: {why}") if why else None

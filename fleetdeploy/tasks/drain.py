@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.config.fields.durations import Duration
-from fleetdeploy.domain.observed import Present
+from fleetdeploy.domain.observed import OUT_BY_ORDER, ObservedService, Present
 from fleetdeploy.domain.plan import Activation, ServicePlan
 from fleetdeploy.errors import BalancerFailed, InMaintenance
 from fleetdeploy.tasks.step import Step
@@ -32,7 +32,11 @@ def put_back(step: Step, *, deadline_s: float) -> None:
 
 
 class Drain:
-    """The host records the drain before it happens, so that any later run knows to put the host back."""
+    """The host records the drain before it happens, so that any later run knows to put the host back.
+
+    Where an earlier run has it out already, in every pool, that run's marker stays: it tells the way back that this run
+    has taken nothing out.
+    """
 
     name = "drain"
     arguments = Arguments
@@ -55,7 +59,8 @@ class Drain:
     def act(self, step: Step, arguments: Arguments) -> None:
         if step.balancer is None:
             raise BalancerFailed("no balancer to drain from", where=step.session.host.name)
-        step.files.mark_drained(step.run)
+        if not _is_out(step):
+            step.files.mark_drained(step.run)
         check = step.session.leases().check
         try:
             step.balancer.drain(step.pools, step.server, deadline_s=arguments.timeout, check=check)
@@ -68,7 +73,9 @@ class Drain:
     def undo(self, step: Step, arguments: Arguments) -> None:  # noqa: ARG002
         """Back into the balancer, where something served before; elsewhere the next run does it, once it has proof.
 
-        A host that was kept out because others have a newer release stays out until it has that release as well.
+        A host that was kept out because others have a newer release stays out until it has that release as well. One
+        that this run found drained is put back only behind an activation that was taken back: its record says nothing
+        of what an earlier run has left there, see :func:`found_drained`.
         """
         observed = step.plan.observed
         if observed.owes:
@@ -76,6 +83,27 @@ class Drain:
         ran = isinstance(observed.container, Present) and observed.container.value.running
         if isinstance(observed.release, Present) or (ran and not isinstance(observed.drained_by, Present)):
             put_back(step, deadline_s=UNDRAIN_S)
+
+    def longest_s(self, plan: ServicePlan, arguments: Arguments) -> float:  # noqa: ARG002
+        return arguments.timeout
+
+
+def found_drained(before: ObservedService, now: ObservedService | None) -> bool:
+    """Whether a run that has begun to drain a host has only found it drained by an earlier one, whose marker was there
+    ``before``: it still is ``now``. A marker that cannot be read, as of None, is not taken for this run's.
+    """
+    if before.owes or not isinstance(before.drained_by, Present):
+        return False
+    return now is None or not isinstance(now.drained_by, Present) or now.drained_by == before.drained_by
+
+
+def _is_out(step: Step) -> bool:
+    """Whether an earlier run's drain holds, by the balancer's word: a marker alone may have outlived its drain."""
+    observed = step.plan.observed
+    if step.balancer is None or observed.owes or not isinstance(observed.drained_by, Present):
+        return False
+    members = [item for item in step.balancer.members(step.pools) if item.server == step.server]
+    return bool(members) and all(item.traffic in OUT_BY_ORDER for item in members)
 
 
 TASK = Drain()

@@ -99,17 +99,20 @@ class HAProxy:
     def drain(
         self, pools: Sequence[str], server: str, *, deadline_s: float, check: Callable[[], None] = nothing
     ) -> None:
-        """Raises BalancerFailed, and then the server gets its requests again; or what ``check`` raises, and then it is
-        left as it is. So it is with InMaintenance, whenever somebody puts it there.
+        """Raises BalancerFailed, and then the server gets its requests again in the pools in which it got them before;
+        or what ``check`` raises, and then it is left as it is. So it is with InMaintenance, whenever somebody puts it
+        there.
         """
         end = self._clock.monotonic_s() + deadline_s
+        out = [item.pool for item in self._of(pools, server) if item.traffic in TOLD_TO_DRAIN]
         try:
             self._set(pools, server, "drain", check)
             self._await(pools, server, _drained, QUIET_READS, end=end, what="drained")
         except InMaintenance:
             raise
         except BalancerFailed:
-            self._set(pools, server, "ready", check, told=True)
+            # Who had it out before knows why, as when an earlier run died before it had proven what the server has now.
+            self._set([pool for pool in pools if pool not in out], server, "ready", check, told=True)
             raise
 
     def keep_out(

@@ -152,7 +152,8 @@ class PlayFields(Fields):
     soak: Duration = Field(default=0.0, description="how long to wait between two waves")
     confirm_timeout: Duration = Field(
         default=0.0,
-        description="how long a host waits for our word that all is well before it goes back by itself; 0s: for ever",
+        description="how long a host waits, beyond what its tasks may take at the most, for our word that all is well "
+        "before it goes back by itself; 0s: for ever",
     )
     on_failure: FailurePolicy = Field(default=OnFailure.REVERT, description="stop, revert or revert_all")
     vars: dict[VariableName, object] = Field(
@@ -178,7 +179,10 @@ class TaskKeywords(Fields):
     when: Conditions = Field(
         default=(), description="conditions over the host's variables and facts, all of which must hold"
     )
-    run_once: bool = Field(default=False, description="once in the whole rollout, not on every host")
+    run_once: bool = Field(
+        default=False,
+        description="once in the whole rollout, by the first host that comes to it; the others wait, and fail with it",
+    )
     delegate_to: str = Field(default="", min_length=1, description="the host it is done on instead")
     environment: Environment = Field(default_factory=dict, description="environment of the command that it runs")
 

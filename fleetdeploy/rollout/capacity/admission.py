@@ -11,7 +11,7 @@ from fleetdeploy.domain.plan import Plan
 from fleetdeploy.domain.protocols import Fleet
 from fleetdeploy.errors import HostError, HostKeyRefused, PreflightRefused
 from fleetdeploy.rollout.bound_play import BoundPlay
-from fleetdeploy.rollout.capacity.in_service import Standing, drained_by_us, never_served, standing
+from fleetdeploy.rollout.capacity.in_service import Standing, never_served, pools_of, standing, unmarked_pools
 from fleetdeploy.rollout.course import has_traffic_work, is_taken_out
 from fleetdeploy.rollout.debt.behind import behind
 from fleetdeploy.rollout.naming import named
@@ -77,12 +77,18 @@ def _withheld(plan: Plan, bound: BoundPlay, held: Sequence[str]) -> Iterator[Bar
         return
     text = f"{named(held)} drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it"
     hint = f"{PUT_BACK}; until then it counts as out of service"
-    left = behind(plan, [name for name in held if not drained_by_us(plan.hosts[name])])
+    theirs = {name: unmarked_pools(plan.hosts[name]) for name in held}
+    wholly = [name for name, pools in theirs.items() if pools == pools_of(plan.hosts[name])]
+    left = behind(plan, wholly)
     if left:
         first = next(iter(left.values()))
         text += f"; {named(list(left))} may have been left behind by a run of another controller: {first}"
         hint = LEFT_BEHIND.format(hosts=named(list(left)))
         hint += f"; the others: {PUT_BACK}" if len(left) < len(held) else ""
+    for name in (name for name in held if theirs[name] and name not in wholly):
+        # What it serves in the others may be what nobody has proven yet.
+        pools = ", ".join(sorted(theirs[name]))
+        hint += f"; {name} in no pool but {pools}: a run of fleetdeploy took it out of its others"
     yield Barrier(PreflightRefused(text, where=str(bound.play.origin), hint=hint), tuple(held))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from fleetdeploy.domain.inventory import Host
-from fleetdeploy.domain.observed import OUT_BY_ORDER, Traffic
+from fleetdeploy.domain.observed import OUT_BY_ORDER, PoolMember, Traffic
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import HostError, RolloutFailed, Withheld
 from fleetdeploy.rollout.capacity.capacity import Capacity
-from fleetdeploy.rollout.capacity.in_service import traffic_of
+from fleetdeploy.rollout.capacity.in_service import said_of, traffic_in
 
 LOOK_S = 5.0
 """How old an answer may be where a host is taken out. Hosts that wait for the same answer share it."""
@@ -27,6 +27,15 @@ class Lookout:
         self._lock = threading.Lock()
         self._asked_s = float("-inf")
         self._word: Mapping[str, frozenset[Traffic]] | RolloutFailed = {}
+        self._said: Mapping[str, tuple[PoolMember, ...]] = {}
+        self._about: dict[str, Collection[str]] = {}
+
+    def narrow(self, host: str, pools: Collection[str]) -> None:
+        """From now on the host's other pools say nothing of it: the play takes it out of these, and puts it back into
+        these.
+        """
+        with self._lock:
+            self._about[host] = pools
 
     def look(self, *, within_s: float = 0.0) -> Mapping[str, frozenset[Traffic]]:
         """What its balancer does with each host; an answer of the last ``within_s`` seconds is good enough.
@@ -41,9 +50,13 @@ class Lookout:
                 raise self._word
             return self._word
 
-    def check_ours(self, host: str) -> None:
-        """Raises Withheld for a host that somebody has taken out: we would put it back behind their back."""
-        if not self.look(within_s=LOOK_S).get(host, frozenset()).isdisjoint(OUT_BY_ORDER):
+    def check_ours(self, host: str, *, pools: Collection[str] | None = None) -> None:
+        """Raises Withheld for a host that somebody has taken out, of any of the play's pools or of those named: we
+        would put it back behind their back.
+        """
+        self.look(within_s=LOOK_S)
+        said = self._of_play(host, self._said.get(host, ()))
+        if any(item.traffic in OUT_BY_ORDER for item in said if pools is None or item.pool in pools):
             raise Withheld(
                 "drained or in maintenance in the balancer, and nothing here tells that fleetdeploy did it",
                 where=host,
@@ -56,7 +69,7 @@ class Lookout:
             return {}  # nobody was asked about, so nobody is said to be back
         at_hand = self._capacity.at_hand
         try:
-            word = traffic_of(self._hosts, self._fleet)
+            said = said_of(self._hosts, self._fleet)
         except HostError as error:
             where = f" ({error.where})" if error.where else ""
             return RolloutFailed(
@@ -65,5 +78,11 @@ class Lookout:
                 hint=error.hint or "mend the balancer first",
                 detail=error.detail,
             )
+        self._said = said
+        word = traffic_in({name: self._of_play(name, own) for name, own in said.items()})
         self._capacity.see({name for name, seen in word.items() if seen - {Traffic.UP}}, at_hand=at_hand)
         return word
+
+    def _of_play(self, host: str, members: Sequence[PoolMember]) -> Sequence[PoolMember]:
+        about = self._about.get(host)
+        return members if about is None else [item for item in members if item.pool in about]

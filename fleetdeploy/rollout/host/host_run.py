@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,19 +15,26 @@ from fleetdeploy.domain.plan import Activation, HostPlan
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import FleetdeployError, InMaintenance, LeaseLost, PreflightRefused, Unreachable, Withheld
+from fleetdeploy.rollout.agreements import Agreements
 from fleetdeploy.rollout.emitter import Emitter
 from fleetdeploy.rollout.host.acting import STOPS, Acting, as_bug
+from fleetdeploy.rollout.host.left_drained import LeftDrained, leave_drained
 from fleetdeploy.rollout.host.proof import check_proof
 from fleetdeploy.rollout.host.watching import Watching
 from fleetdeploy.rollout.locks.leases import Unleased
 from fleetdeploy.rollout.work import AFTER_FAILURE, Call, Work, work_of
 
+_NOT_OF_ITSELF = (Unreachable, PreflightRefused, InMaintenance, Withheld)
+"""What says nothing against a host on which the play has done nothing yet."""
 KEPT_OUT = "; it stays out of its balancer: it still owes what others were switched over to"
 
 
 @dataclass
 class HostRun:
-    """Runs the calls of one play on one host. Every way out is a :class:`HostOutcome`; nothing escapes."""
+    """Runs the calls of one play on one host. Every way out is a :class:`HostOutcome`; nothing escapes.
+
+    ``earlier`` takes back what the plays before did to the host; None where they left it as it was.
+    """
 
     host: Host
     fleet: Fleet
@@ -36,9 +44,10 @@ class HostRun:
     take_capacity: Callable[[], None]
     look: Callable[[], HostPlan]
     on_failure: OnFailure
-    claim: Callable[[Call], bool] = lambda _: True
+    agreements: Agreements = field(default_factory=Agreements)
     ask: Callable[[Call, str], bool] = lambda _call, _text: False
     changed_before: bool = False
+    earlier: Callable[[], None] | None = None
     confirm_timeout_s: float = 0.0
     leases: Unleased = field(default_factory=Unleased)
     done: list[Work] = field(default_factory=list)
@@ -98,8 +107,7 @@ class HostRun:
             for work in self._due_afterwards(plan, call):
                 try:
                     self._check_decided(work)
-                    if not call.once or self.claim(call):
-                        self.perform(work)
+                    self.agreements.afterwards(call, self.name, partial(self.perform, work))
                 except FleetdeployError as error:
                     self._acting.tell(error, work)
         return outcome
@@ -122,6 +130,9 @@ class HostRun:
     def _forward(self, plan: HostPlan, calls: Sequence[Call]) -> HostPlan:
         """The calls in order. Returns the plan they ended with."""
         prepared = False
+        for call in self._calls if not self.done else ():
+            if call.once and work_of(plan, (call,), changed=self.changed_before):
+                self.agreements.check(call, self.name)  # before anything is begun that would have to go back for it
         for call in calls:
             if call.task.touches_traffic and (self.watching.take_over(plan) or prepared):
                 # A container is made from an image's id and versions on disk, which are there only now.
@@ -130,26 +141,30 @@ class HostRun:
             changed = self.changed_before or self.changes
             for work in work_of(plan, (call,), changed=changed, seen=partial(self._seen, plan)):
                 self._check_decided(work)
-                if call.once and not self.claim(call):
-                    continue
-                if not self.past_activation():
-                    self.check_stop()
-                check_proof(work.name, work.plan, begun={item.name for item in self.done})
-                self.leases.check(self.name)
-                if work.takes_out:
-                    self.take_capacity()
-                self.watching.before(work, plan, calls)
-                # Before the act: an act that stops half-way has to be undone as well.
-                self.done.append(work)
-                try:
-                    self.perform(work)
-                except InMaintenance as error:
-                    if work.takes_out and not error.told:
-                        self.done.pop()  # it was not taken out: there is nothing to put back
-                    raise
-                self.watching.after(work)
+                ready, do = partial(self._check_ready, work), partial(self._do, work, plan, calls)
+                self.agreements.forward(call, self.name, do, ready)
                 prepared = prepared or call.task.prepares
         return plan
+
+    def _check_ready(self, work: Work) -> None:
+        if not self.past_activation():
+            self.check_stop()
+        check_proof(work.name, work.plan, begun={item.name for item in self.done})
+        self.leases.check(self.name)
+
+    def _do(self, work: Work, plan: HostPlan, calls: Sequence[Call]) -> None:
+        if work.takes_out:
+            self.take_capacity()
+        self.watching.before(work, plan, calls)
+        # Before the act: an act that stops half-way has to be undone as well.
+        self.done.append(work)
+        try:
+            self.perform(work)
+        except InMaintenance as error:
+            if work.takes_out and not error.told:
+                self.done.pop()  # it was not taken out: there is nothing to put back
+            raise
+        self.watching.after(work)
 
     def _looked_again(self) -> HostPlan:
         plan = self.look()
@@ -160,7 +175,8 @@ class HostRun:
     def perform(self, work: Work, *, undo: bool = False) -> None:
         """Act, or take back."""
         self._acted = True
-        self._acting.act(work, committed=self.past_activation(), undo=undo)
+        with self.agreements.taken_back(work.call, self.name) if undo else nullcontext():
+            self._acting.act(work, committed=self.past_activation(), undo=undo)
 
     @property
     def changes(self) -> bool:
@@ -191,12 +207,20 @@ class HostRun:
         """Undo in reverse what was begun; a host whose way back fails stays out of its balancer."""
         own_fault = not isinstance(error, STOPS)
         state = HostState.FAILED if own_fault else HostState.SKIPPED
-        if not self._touched():
+        # What the plays before did goes back with a host that fails, not with one that is only passed over.
+        further = self.earlier if own_fault and self.on_failure is not OnFailure.STOP else None
+        left = self._leave_drained()
+        if not self._touched() and (further is None or isinstance(error, _NOT_OF_ITSELF)):
             state = HostState.UNREACHABLE if isinstance(error, Unreachable) else state
-            return self._outcome(state, error, more=self.watching.stood_down() + self._beside(error))
+            more = f"{self.watching.stood_down()}{self._beside(error)}{left.told}"
+            return self._outcome(state, error, left.error, mixed=left.error is not None, more=more)
         self.emit(Kind.REVERT_STARTED, error.message, host=self.name)
         try:
             self.undo()
+            if further is not None:
+                further()
+            if left.error is not None:
+                raise left.error
         except FleetdeployError as second:
             self._acting.tell(second)
             if isinstance(second, LeaseLost) and second.where == self.name:
@@ -204,9 +228,14 @@ class HostRun:
             state = HostState.UNREACHABLE if isinstance(second, Unreachable) else HostState.FAILED
             again = isinstance(error, InMaintenance) and isinstance(second, InMaintenance)
             more = "" if again else f"; the revert failed as well: {second.message}"
-            return self._outcome(state, error, second, mixed=True, more=f"{self.watching.told}{more}")
-        more = f"{self.watching.told}{KEPT_OUT if self.kept_out else ''}"
-        return self._outcome(HostState.REVERTED if own_fault else state, error, more=more)
+            return self._outcome(state, error, second, mixed=True, more=f"{self.watching.told}{more}{left.told}")
+        more = f"{self.watching.told}{KEPT_OUT if self.kept_out else ''}{left.told}"
+        return self._outcome(HostState.REVERTED if own_fault and not left.told else state, error, more=more)
+
+    def _leave_drained(self) -> LeftDrained:
+        services = len(self._plan.services) if self._plan else 0
+        look = lambda wishes: self.fleet.session(self.host).observe(wishes)  # noqa: E731
+        return leave_drained(self.done, look, services=services)
 
     @property
     def kept_out(self) -> bool:

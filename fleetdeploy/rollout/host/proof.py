@@ -10,6 +10,7 @@ from collections.abc import Collection
 
 from fleetdeploy.domain.plan import Activation, ServicePlan
 from fleetdeploy.errors import NotHealthy
+from fleetdeploy.planning.before import serves_record
 
 _HINT = "let the tasks before it run as well: leave out --tags, --skip-tags and --start-at-task"
 
@@ -24,7 +25,9 @@ def check_proof(task: str, plan: ServicePlan, *, begun: Collection[str]) -> None
         # The server that runs may well answer, and its release would be recorded as one that never ran.
         raise NotHealthy(f"what service {service!r} shall serve is not active yet, so nothing can prove it", hint=_HINT)
     left = plan.undrain and plan.activation is not Activation.NOTHING and "verify" not in begun
-    if task == "undrain" and left and (plan.activation is Activation.VERIFY or "drain" not in begun):
+    # A host that was only drained serves what was proven before, and comes back as it is.
+    only_drained = "drain" in begun and plan.activation is not Activation.VERIFY and serves_record(plan.observed)
+    if task == "undrain" and left and not only_drained:
         raise NotHealthy(
             f"an earlier run drained the host and did not prove service {service!r}, so it is not put back", hint=_HINT
         )

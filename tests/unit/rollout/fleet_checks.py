@@ -123,7 +123,9 @@ def left_out(world: World, before: Mapping[str, Serving], run: Run, *, withheld:
         # One that an earlier run left out, and to which this one did not come, is for the next.
         begun = any(host == name and not act.startswith("leases.") for _, host, act in world.acts)
         skipped = ended is not None and (ended.state is HostState.SKIPPED or not begun)
-        passed_over = skipped and not before[name].traffic
+        # So is one that it found drained and left so, as nobody has proven what is there: it says whose drain that is.
+        unproven = ended is not None and "stays drained as run " in ended.reason
+        passed_over = (skipped or unproven) and not before[name].traffic
         touched = ended is not None and not ended.untouched and not passed_over
         whole = bool(now.versions) and all(numbers for _, numbers in now.versions)
         if whole and not now.traffic and touched:

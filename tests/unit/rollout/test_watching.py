@@ -6,66 +6,23 @@ from typing import Any
 
 import pytest
 from simulation.controller import Run, changes, deploy, desired, plays
-from simulation.fleet import SimFleet
 from simulation.model_server import Quality
-from simulation.wire import Killed, Trouble, Wire
+from simulation.wire import Killed, Trouble
 from simulation.world import SERVICE, World, converged
 
 from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.domain.forecast import Forecast
 from fleetdeploy.domain.playbook import OnFailure
-from fleetdeploy.domain.service import DesiredService
-from fleetdeploy.domain.watch import Watch, WatchState
+from fleetdeploy.domain.watch import WatchState
 from fleetdeploy.report import status
 from fleetdeploy.report.plan import text as plan_text
-from fleetdeploy.rollout.foresight.forecast import forecast
 
 from .fleets import NEW_IMAGE, V1, V2, V3, dangers, new, settled, spoil, untrue
+from .watched_runs import CONFIRM_S, call_of, deaths, killed, state, time_passes, watch, watched
 
 pytestmark = pytest.mark.simulation
 PAIR = ("gpu1", "gpu2")
-CONFIRM_S = 30.0
-LONG_S = 3000.0
-"""More than any watchdog of these tests waits, and less than the virtual clock allows."""
 SCENES = {"reload": V2, "replacement": NEW_IMAGE, "both": desired(2, image="serving:2")}
-
-
-def watched(world: World, wanted: DesiredService, **more: Any) -> Run:
-    """A run of the project's playbook whose play that switches over has a ``confirm_timeout``."""
-    changed = {"confirm_timeout_s": CONFIRM_S, **more.pop("play", {})}
-    return deploy(world, wanted, run_plays=plays(list(world.hosts), **changed), **more)
-
-
-def killed(world: World, wanted: DesiredService, *, at: int) -> None:
-    try:
-        watched(world, wanted, trouble=Trouble("kill", at))
-    except Killed:
-        return
-    raise AssertionError(f"the run was over before its call {at}")
-
-
-def call_of(run: Run, method: str, host: str = "gpu1") -> int:
-    """Where the call stands among all of the run, from 1 on."""
-    return run.calls.index((host, method)) + 1
-
-
-def deaths(calls: list[tuple[str, str]]) -> list[int]:
-    """Every call before which a death leaves another state behind than an earlier one."""
-    return [at for at in range(1, len(calls) + 1) if at == 1 or changes(calls[at - 2][1])]
-
-
-def time_passes(world: World) -> None:
-    world.clock.wait(LONG_S)
-    world.record()
-
-
-def watch(world: World, host: str = "gpu1") -> Watch | None:
-    return world.hosts[host].directory(SERVICE).watch
-
-
-def state(world: World, host: str = "gpu1") -> WatchState | None:
-    found = watch(world, host)
-    return found.state if found else None
 
 
 def ended(run: Run) -> list[tuple[str, object]]:
@@ -318,20 +275,6 @@ def test_a_host_that_is_lost_goes_back_by_itself_and_the_run_says_so() -> None:
     assert (converged(world, V2), dangers(world)) == ([], [])
 
 
-def test_its_time_is_that_of_the_tasks_and_the_confirm() -> None:
-    """The event and the plan tell the same: the timeouts from ``activate`` to ``verify``, and ``confirm_timeout``."""
-
-    world = settled("gpu1")
-    run = watched(world, V2)
-    (armed,) = [event for event in run.events if event.kind is Kind.WATCH_ARMED]
-    assert armed.data["seconds"] == 300 + 10 + 300 + CONFIRM_S
-    first = settled("gpu1")
-    seen = watched(first.copy(), V2).plan
-    assert seen is not None
-    found = forecast(seen, plays(["gpu1"], confirm_timeout_s=CONFIRM_S), SimFleet(first, Wire(first)), forks=1)
-    assert [play.watched_s for play in found.plays if play.watched_s] == [armed.data["seconds"]]
-
-
 def test_plan_and_status_show_what_stands_there() -> None:
     """What counts down and what went back is shown of a host, whether there is anything to do on it or not."""
     world = settled("gpu1")
@@ -346,3 +289,16 @@ def test_plan_and_status_show_what_stands_there() -> None:
         found = status.as_json(seen, {})["hosts"]["gpu1"]["services"][SERVICE]["watchdog"]  # type: ignore[index]
         assert found["state"] == ("restored" if passes else "armed")
         assert words in "\n".join(line.plain for line in plan_text.lines(Forecast(seen)))
+
+
+def test_an_armed_host_that_no_balancer_keeps_requests_from_is_out_until_it_is_taken_over() -> None:
+    """A dead run's watchdog may restart its server at any moment: no other host is taken out before it is disarmed."""
+    world = settled("gpu1", "gpu2")
+    bound = plays(["gpu1", "gpu2"], balanced=False, confirm_timeout_s=CONFIRM_S)
+    unbalanced: dict[str, Any] = {"balanced": False, "run_plays": bound}
+    at = call_of(deploy(world.copy(), V2, **unbalanced), "watchdog.confirm", "gpu2")
+    with pytest.raises(Killed):
+        deploy(world, V2, trouble=Trouble("kill", at), **unbalanced)
+    assert state(world, "gpu2") is WatchState.ARMED
+    calls = deploy(world, desired(3, image="serving:2"), **unbalanced).calls
+    assert calls.index(("gpu2", "watchdog.disarm")) < calls.index(("gpu1", "containers.create_and_start"))
