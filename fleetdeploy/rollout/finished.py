@@ -60,4 +60,5 @@ class Finished:
     def undo(self) -> None:
         """Take back all that the run did to the host. What fails ends it: what was done before that stays."""
         for part in self.all:
-            part.run.undo()
+            if any(work.undoable for work in part.run.done):
+                part.run.undo()
