@@ -22,7 +22,7 @@ from pathlib import Path
 
 import paramiko
 
-from fleetdeploy.errors import HostKeyRefused, Unreachable
+from fleetdeploy.errors import HostKeyRefused
 
 _SSH_PORT = 22
 
@@ -153,8 +153,8 @@ class KnownHosts:
 
         As OpenSSH does, ``[address]:port`` is looked up for a port other than 22, then the bare address; an
         ``alias`` (HostKeyAlias) takes the place of both; ``through`` names the jump host before it. Raises
-        HostKeyRefused when no key is pinned, and Unreachable where besides ``why_unresolved`` has a reason: a name with
-        a slip has no key, and none can be got.
+        HostKeyRefused when no key is pinned. Where besides ``why_unresolved`` has a reason, that is what is told: a
+        name with a slip has no key, and none can be got.
         """
         names = [alias.lower()] if alias else _lookup_names(address, port)
         revoked = tuple(line.key for line in self._lines if line.marker == "@revoked")
@@ -171,7 +171,7 @@ class KnownHosts:
                 return PinnedKeys(host, tuple(line.key for line in lines), revoked, self.source)
         if why := why_unresolved():
             its_own = f"is it spelt so? it is a name in the inventory: set ansible_host where {address} is none of DNS"
-            raise Unreachable(
+            raise HostKeyRefused(  # and not Unreachable: a run goes on without hosts that are away, never over a slip
                 f"the name {address} does not resolve: {why}",
                 where=host,
                 hint=its_own if host == address else "mend ansible_host, or HostName in ssh_config",

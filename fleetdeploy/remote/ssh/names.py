@@ -16,6 +16,8 @@ def why_not(address: str, *, within_s: float = _ASKED_S) -> str:
         try:
             socket.getaddrinfo(address, None)
         except (OSError, UnicodeError) as error:  # a label that is too long is no name for the codec
+            if getattr(error, "errno", None) == socket.EAI_AGAIN:
+                return
             found.append(str(getattr(error, "strerror", None) or error))
 
     asking = threading.Thread(target=ask, name="resolving", daemon=True)  # the C library's call cannot be ended

@@ -46,9 +46,11 @@ def refusal(
 
 @pytest.mark.usefixtures("asked")
 def test_a_name_with_a_slip_is_no_matter_of_keys(tmp_path: Path) -> None:
-    """That it does not resolve is the error; where the name is from is the advice, and not ssh-keyscan."""
+    """That it does not resolve is the error; where the name is from is the advice, and not ssh-keyscan. It is refused
+    as what has no key is, and not passed over as a host that is away.
+    """
     error = refusal(tmp_path, "gpu1.nosuch")
-    assert not isinstance(error, HostKeyRefused)
+    assert isinstance(error, HostKeyRefused)
     assert (error.where, error.message) == ("gpu1", f"the name gpu1.nosuch does not resolve: {UNKNOWN}")
     assert error.hint == "mend ansible_host, or HostName in ssh_config"
     own = refusal(tmp_path, "gpux", name="gpux")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,27 @@ import pytest
 from fleetdeploy.domain.inventory import Connection, Host
 from fleetdeploy.domain.observed import Present, Unknown
 from fleetdeploy.errors import Unreachable
+from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.remote.controller import examine_controller
 from fleetdeploy.remote.ssh.link import make_link
 from fleetdeploy.remote.ssh.private_key import open_to_others
 
 PINNED = "* ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+
+
+@pytest.fixture
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A real ssh-agent, without keys."""
+    with subprocess.Popen(["ssh-agent", "-D", "-a", tmp_path / "agent"], stdout=subprocess.DEVNULL) as running:
+        wait_until((tmp_path / "agent").exists, "the agent listens", deadline_s=30)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        yield
+        running.terminate()
 
 
 @pytest.fixture
@@ -66,3 +83,17 @@ def test_doctor_is_told_of_every_key(key: Path) -> None:
     gone = key.with_name("gone")
     facts = examine_controller([host(key), host(key), host(gone)], state_dir=key.parent, forks=5)
     assert facts.private_keys == {str(key): Present("0640"), str(gone): Unknown("No such file or directory")}
+
+
+@pytest.mark.usefixtures("agent")
+def test_a_key_that_ssh_agent_has_may_be_open(key: Path) -> None:
+    """ssh asks the agent by the public half, which may be all that is named, and opens no private one."""
+    public = Path(f"{key}.pub")
+    for each in (key, public):
+        each.chmod(0o644)
+        assert open_to_others(each) == "0644"
+    key.chmod(0o600)
+    subprocess.run(["ssh-add", "-q", key], check=True)
+    key.chmod(0o644)
+    for each in (key, public):
+        assert open_to_others(each) == ""
