@@ -302,10 +302,12 @@ def test_a_socket_that_may_only_be_asked_is_named(project: Project) -> None:
     lab = project.lab
     config, pid = "/etc/haproxy/haproxy.cfg", "/run/haproxy/kept"
 
+    pids = "cat /proc/[0-9]*/stat 2>/dev/null | sed -n 's/^\\([0-9]*\\) (haproxy) [^Z].*/\\1/p'"
+
     def restart() -> None:
-        shell(
-            lab, "pids=$(cat /proc/[0-9]*/stat | sed -n 's/^\\([0-9]*\\) (haproxy) .*/\\1/p'); kill -9 $pids", host="lb"
-        )
+        shell(lab, f"for pid in $({pids}); do kill -9 $pid; done", host="lb")
+        # One that is still about to end would answer in place of the new one, or have its ports.
+        wait_until(lambda: not on(lab, "lb", "sh", "-c", pids).strip(), "HAProxy has ended", deadline_s=30)
         lab.start_service("lb", "haproxy")
         wait_until(lambda: balancer_answers(lab), "HAProxy answers", deadline_s=30)
 

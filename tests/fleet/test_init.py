@@ -107,7 +107,9 @@ def test_ones_own_hosts_are_served_with_no_more_than_the_comments_tell(lab: Lab,
     """Hosts, keys, image, network and balancer are the lines that say what they are for; nothing else is needed."""
     said = empty.run("init")
     assert empty.run("validate", "-i", "inventories/prod").last_line.startswith("OK: 2 hosts")
-    assert "there is no known_hosts file" in empty.run("doctor", "-i", "inventories/prod", expect=2).stdout
+    # Where a resolver answers, it says first that there are no hosts of these names.
+    doctor = empty.run("doctor", "-i", "inventories/prod", expect=2).stdout
+    assert "there is no known_hosts file" in doctor or "the name gpu1.example.net does not resolve" in doctor
     own, there = lab.hosts, "inventories/prod/hosts.yml"
     at = {
         name: json.dumps({"ansible_host": host.door_address, "ansible_port": host.ssh_port})
