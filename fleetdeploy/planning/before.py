@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from fleetdeploy.domain.observed import Absent, ObservedService, Present
 from fleetdeploy.domain.service import LABEL_SPEC, DesiredService, spec_hash
@@ -74,14 +74,17 @@ def untold(observed: ObservedService) -> str:
     return fault(observed) if running and not isinstance(observed.release, Present) else ""
 
 
-def serves_record(observed: ObservedService) -> bool:
-    """Whether the server is by all that can be seen what the release record says: container, file and versions."""
+def serves_record(observed: ObservedService, asked: Collection[str]) -> bool:
+    """Whether the server is by all that can be seen what the release record says: container, file, and the versions of
+    those models that were ``asked`` for.
+    """
     if not isinstance(observed.release, Present) or not isinstance(observed.container, Present):
         return False
     release, container = observed.release.value, observed.container.value
     if not container.running or container.labels.get(LABEL_SPEC) != spec_hash(release.container):
         return False
-    readings = {name: observed.served.get(name, Absent()) for name in release.models}
+    # Of a model that is wanted no longer nobody asks; that it is listed the file says.
+    readings = {name: observed.served.get(name, Absent()) for name in release.models if name in asked}
     return our_config(observed) == release.config_text and all(
         isinstance(reading, Present) and available(reading.value) == tuple(sorted(release.models[name]))
         for name, reading in readings.items()

@@ -230,11 +230,20 @@ class Executor:
         if kept_out and self.owing:
             self.owing.owe_again(part.run.host, outcome.reason)
         done = part.done if back else part.run.done
-        now.capacity.settle(part.name, serves=False if new or kept_out else serves(outcome, now.bound, done))
+        serving = False if new or kept_out else serves(outcome, now.bound, done)
+        if serving is None and part.run.watching.took_over and outcome.state in {HostState.OK, HostState.CHANGED}:
+            serving = True  # it counted as out for a watchdog that was armed there
+        now.capacity.settle(part.name, serves=serving)
 
     def _take_back(self, earlier: Finished) -> None:
         """What the plays before did to a host that fails in this one, or that fell behind its last one."""
-        self._played[-1].take_back(earlier, self.interrupts.check)
+        now = self._played[-1]
+        if now.bound.touches_traffic:
+            now.take_back(earlier, self.interrupts.check)
+        else:
+            # It looks at no balancer and takes nobody out: the play that switched the host over says who may be.
+            switching = next(item for item in self._played if item.bound is earlier.play)
+            switching.take_back(earlier, self.interrupts.check, settle=True)
 
     def _fail_late(self, now: InPlay, wrong: Sequence[tuple[Finished, FleetdeployError]]) -> None:
         """Hosts that the run had finished and that do not serve any longer: failures like any other."""
@@ -305,6 +314,8 @@ class Executor:
         self._look_closely(now, now.of_wave(wave) if not self._over else [])
 
     def _look_closely(self, now: InPlay, items: Sequence[Finished]) -> None:
+        if not now.bound.touches_traffic:
+            return  # it costs nobody a request; the next play that could looks again
         self._fail_late(now, no_longer_serving(items, self.targets, self.fleet, self.clock, forks=self.forks))
 
 

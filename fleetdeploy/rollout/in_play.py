@@ -121,9 +121,9 @@ class InPlay:
         # Only now: a host that is out by another service's pool has its place, and costs none.
         self.lookout.narrow(plan.host.name, pools_of(plan))
 
-    def take_back(self, earlier: Finished, check: Callable[[], None]) -> None:
-        """Undo what earlier plays did to a host of this one, once it may be out of service for that. Raises what
-        ``check`` raises, Withheld and RolloutFailed: then it serves on.
+    def take_back(self, earlier: Finished, check: Callable[[], None], *, settle: bool = False) -> None:
+        """Undo what plays before did to a host, once it may be out of service for that. Raises what ``check`` raises,
+        Withheld and RolloutFailed: then it serves on. ``settle`` where the host has no other part in this play.
         """
 
         def may() -> None:
@@ -131,7 +131,13 @@ class InPlay:
             self.lookout.check_ours(earlier.name)
 
         self.capacity.take(earlier.name, may)
-        earlier.undo()
+        back = False
+        try:
+            earlier.undo()
+            back = True
+        finally:
+            if settle:
+                self.capacity.settle(earlier.name, serves=back and not earlier.kept_out)
 
     def fallen(self) -> list[tuple[Finished, FleetdeployError]]:
         """Asks the balancers anew; the finished hosts that are down by their word. Raises RolloutFailed."""
@@ -156,14 +162,19 @@ class InPlay:
         return [item for item in items if not (item.run.host.balancer and item.run.host.balancer.all_pools)]
 
     def gone_wrong(self, item: Finished, error: FleetdeployError) -> HostOutcome:
-        """A finished host that does not serve any longer is taken back as ``on_failure`` says, if there is room."""
+        """A finished host that does not serve any longer is taken back, if there is room, as ``on_failure`` of the play
+        says that switched it over.
+        """
         del self.finished[item.name]
+        switched = next(part for part in item.all if part.bound is item.play)
+        stays = switched.run.on_failure is OnFailure.STOP
         try:
-            if item.run.on_failure is not OnFailure.STOP:
+            if not stays:
                 self.lookout.check_ours(item.name)
                 self.capacity.take_now(item.name)
         except FleetdeployError as second:
             reason = f"{error.message}; not taken back: {second.message}"
             item.run.emit(Kind.STEP_FAILED, reason, host=item.name, hint=error.hint)
             return HostOutcome(item.name, HostState.FAILED, reason, hint=error.hint, untouched=False, mixed=True)
-        return item.run.failed_later(error, item.plan, (*item.bound.rescue, *item.bound.always))
+        last = switched if stays else item
+        return last.run.failed_later(error, last.plan, (*last.bound.rescue, *last.bound.always))

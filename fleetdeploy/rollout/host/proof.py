@@ -26,7 +26,8 @@ def check_proof(task: str, plan: ServicePlan, *, begun: Collection[str]) -> None
         raise NotHealthy(f"what service {service!r} shall serve is not active yet, so nothing can prove it", hint=_HINT)
     left = plan.undrain and plan.activation is not Activation.NOTHING and "verify" not in begun
     # A host that was only drained serves what was proven before, and comes back as it is.
-    only_drained = "drain" in begun and plan.activation is not Activation.VERIFY and serves_record(plan.observed)
+    as_before = serves_record(plan.observed, {model.name for model in plan.desired.models})
+    only_drained = "drain" in begun and plan.activation is not Activation.VERIFY and as_before
     if task == "undrain" and left and not only_drained:
         raise NotHealthy(
             f"an earlier run drained the host and did not prove service {service!r}, so it is not put back", hint=_HINT

@@ -69,6 +69,8 @@ class Watching:
     confirm_timeout_s: float = 0.0
     restored: set[str] = field(default_factory=set)
     """Services whose watchdog went back before this run could."""
+    took_over: bool = False
+    """Whether it ended a watchdog of an earlier run, for which the host may have counted as out of service."""
     _armed: dict[str, ServicePlan] = field(default_factory=dict)
 
     def before(self, work: Work, host: HostPlan, calls: Sequence[Call]) -> None:
@@ -113,6 +115,7 @@ class Watching:
                 assert isinstance(before, Present)
                 text = f"the watchdog of run {before.value.run} is disarmed: this run takes over"
                 self._ended(before.value, text, service.desired.name)
+        self.took_over = self.took_over or bool(found)
         return bool(found)
 
     def stand_down(self) -> Iterator[tuple[str, FleetdeployError]]:

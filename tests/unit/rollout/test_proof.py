@@ -9,11 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from simulation.controller import deploy, plays, sim_host
+from simulation.controller import deploy, desired, plays, sim_host
 from simulation.fleet import SimFleet
 from simulation.model_server import Quality
-from simulation.wire import Wire
-from simulation.world import SERVICE, converged
+from simulation.wire import Killed, Trouble, Wire
+from simulation.world import SERVICE, World, converged
 
 from fleetdeploy.domain.observed import Absent, ObservedService
 from fleetdeploy.domain.plan import Activation
@@ -25,7 +25,7 @@ from .fleets import V1, V2, V3, killed, settled, spoil
 
 def plan(activation: Activation, *, undrain: bool = False) -> Any:
     """A service that serves what its record says."""
-    desired = SimpleNamespace(name="ranking")
+    desired = SimpleNamespace(name="ranking", models=V1.models)
     return SimpleNamespace(activation=activation, undrain=undrain, desired=desired, observed=seen())
 
 
@@ -113,3 +113,17 @@ def test_upkeep_puts_back_what_was_only_drained(tmp_path: Path) -> None:
     assert (run.code, world.lost) == (0, [])
     assert world.gets_requests("gpu1")
     assert converged(world, V1) == []
+
+
+def test_upkeep_puts_back_what_has_a_model_that_is_wanted_no_longer(tmp_path: Path) -> None:
+    """Nobody asks the server for that one: that it is listed as recorded is enough."""
+    world = World.of("gpu1", "gpu2")
+    assert deploy(world, desired(models={"ranker": (1,), "other": (1,)})).code == 0
+    bound = plays(["gpu1", "gpu2"], path=upkeep(tmp_path))
+    at = deploy(world.copy(), V1, run_plays=bound, allow_remove=True).calls.index(("gpu1", "command")) + 1
+    with pytest.raises(Killed):
+        deploy(world, V1, run_plays=bound, allow_remove=True, trouble=Trouble("kill", at))
+    assert not world.gets_requests("gpu1")
+    world.clock.skip(1)
+    assert deploy(world, V1, run_plays=bound, allow_remove=True).code == 0
+    assert world.gets_requests("gpu1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from simulation.controller import deploy, plays
 from simulation.model_server import Quality
-from simulation.world import World, converged
+from simulation.world import POOLS, World, converged
 
 from fleetdeploy.domain.events import Event, Kind, Sink
 from fleetdeploy.domain.outcome import HostState
@@ -153,3 +153,70 @@ def test_a_canary_of_other_hosts_than_the_play_at_work_is_watched() -> None:
         "gpu2": (("ranker", (2,)),),
         "gpu3": (("ranker", (1,)),),
     }
+
+
+SMOKE_PLAY = """
+- name: Smoke
+  hosts: gpu
+  tasks: [run: {argv: ['false']}]
+"""
+REGISTER_PLAY = """
+- name: Register
+  hosts: gpu
+  tasks: [run: {argv: [register], changes: true}]
+"""
+
+
+def behind(tmp_path: Path, text: str, hosts: list[str], *, balanced: bool = True, **keys: Any) -> tuple[BoundPlay, ...]:
+    """Three hosts are switched over, and behind that comes a play of commands for some of them."""
+    path = tmp_path / "behind.yml"
+    path.write_text(text)
+    return (*plays(["gpu1", "gpu2", "gpu3"], balanced=balanced, **keys), *plays(hosts, path=path, balanced=balanced))
+
+
+def test_a_smoke_test_takes_nobody_out_that_capacity_forbids(tmp_path: Path) -> None:
+    """Where another host is down by then, a host that fails in a play of commands goes on serving what it has."""
+    world = settled("gpu1", "gpu2", "gpu3")
+
+    def down(event: Event) -> None:
+        if event.kind is Kind.STEP_STARTED and (event.host, event.task) == ("gpu1", "run"):
+            world.clock.skip(20)
+            world.hosts["gpu2"].stop(next(iter(world.hosts["gpu2"].containers)))
+
+    run = deploy(world, V2, run_plays=behind(tmp_path, SMOKE_PLAY, ["gpu1"]), sinks=[down])
+    assert (run.code, world.most_out) == (4, 1)
+    assert world.in_service("gpu1")
+
+
+def test_a_smoke_test_puts_nobody_back_that_a_person_drained(tmp_path: Path) -> None:
+    """A person's drain before it fails is theirs to end: the host is left as it is."""
+    world = settled("gpu1", "gpu2", "gpu3")
+    drained = {(pool, "gpu1") for pool in POOLS}
+
+    def drain(event: Event) -> None:
+        if event.kind is Kind.STEP_STARTED and (event.host, event.task) == ("gpu1", "run"):
+            world.clock.skip(20)
+            world.drained |= drained
+
+    run = deploy(world, V2, run_plays=behind(tmp_path, SMOKE_PLAY, ["gpu1"]), sinks=[drain])
+    assert run.code == 4
+    assert world.drained == drained
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_what_switched_a_host_over_says_whether_it_goes_back(tmp_path: Path, balanced: bool) -> None:
+    """``on_failure: stop`` of that play counts, and not the default of one of commands behind it."""
+    world = settled("gpu1", "gpu2", "gpu3")
+    rollout = behind(tmp_path, REGISTER_PLAY, ["gpu1", "gpu2", "gpu3"], balanced=balanced, on_failure=OnFailure.STOP)
+    down = end_server(world, "gpu1", at=(Kind.STEP_STARTED, "gpu3", "run"))
+    last = plays(["gpu2"], balanced=balanced, on_failure=OnFailure.STOP)
+    deploy(world, V2, run_plays=(*rollout, *last), sinks=[down], balanced=balanced)
+    assert world.serves("gpu1").versions in {(), (("ranker", (2,)),)}
+
+
+def test_a_play_of_commands_looks_at_no_host_once_more() -> None:
+    """Behind the tidying up of hosts without a balancer nobody asks again whether they serve."""
+    world = settled("gpu1", "gpu2")
+    run = deploy(world, V2, run_plays=plays(["gpu1", "gpu2"], balanced=False), balanced=False)
+    last = max(at for at, call in enumerate(run.calls) if call[1] == "files.write_release")
+    assert [host for host, method in run.calls[last + 1 :] if method == "observe"].count("gpu1") <= 2

@@ -302,3 +302,19 @@ def test_an_armed_host_that_no_balancer_keeps_requests_from_is_out_until_it_is_t
     assert state(world, "gpu2") is WatchState.ARMED
     calls = deploy(world, desired(3, image="serving:2"), **unbalanced).calls
     assert calls.index(("gpu2", "watchdog.disarm")) < calls.index(("gpu1", "containers.create_and_start"))
+
+
+@pytest.mark.parametrize("method", ["watchdog.arm", "watchdog.confirm", "files.write_release"])
+def test_hosts_without_a_balancer_converge_after_a_death(method: str) -> None:
+    """One that is taken over from a dead run's watchdog counts as in service again: the next run ends with 0."""
+    bound = plays(["gpu1", "gpu2", "gpu3"], balanced=False, confirm_timeout_s=CONFIRM_S)
+    unbalanced: dict[str, Any] = {"balanced": False, "run_plays": bound}
+    calls = deploy(settled("gpu1", "gpu2", "gpu3"), V2, **unbalanced).calls
+    for at in [number for number, call in enumerate(calls, 1) if call[1] == method]:
+        for late in (0, 1):
+            world = settled("gpu1", "gpu2", "gpu3")
+            with pytest.raises(Killed):
+                deploy(world, V2, trouble=Trouble("kill", at + late), **unbalanced)
+            world.clock.skip(1)
+            run = deploy(world, V2, **unbalanced)
+            assert (run.code, converged(world, V2)) == (0, []), (calls[at - 1], late)
