@@ -31,11 +31,10 @@ def slow(lab: Lab, host: str, rate: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run([*lab.nsenter_argv(), "tc", "qdisc", "delete", "dev", port, "root"], check=True)
-    await_up(lab, host)
 
 
 def await_up(lab: Lab, host: str) -> None:
-    """Behind a full link the balancer's checks fail as well, whatever is copied there."""
+    """Behind a full link the balancer's checks of a host that serves fail as well, whatever is copied there."""
     wait_until(lambda: traffic(lab)[host] == {"UP"}, f"{host} is up again", deadline_s=60)
 
 
@@ -61,6 +60,7 @@ def test_a_slow_host_is_waited_for(lab: Lab, large: Project) -> None:
     with slow(lab, "gpu2", "6mbit"):
         large.deploy()
     assert staged(large)[-1] == "gpu2"
+    await_up(lab, "gpu2")
     serves(lab, 2)
 
 
@@ -75,6 +75,7 @@ def test_a_host_that_is_too_slow_fails_by_its_rate(lab: Lab, large: Project) -> 
     assert "gpu2  stage     FAILED: the copy did not end in time" in result.stderr
     assert "what has arrived is kept and resumed by the next run" in result.stderr
     assert identities(lab) == before
+    await_up(lab, "gpu2")
     serves(lab, 1)
     converges(lab, large, 2)
 
@@ -93,6 +94,7 @@ def test_the_others_go_on_without_a_host_that_is_too_slow(lab: Lab, large: Proje
         await_up(lab, "gpu2")
         serves(lab, 1, hosts=["gpu2"])
         assert drained(lab) == []
+    await_up(lab, "gpu2")
     converges(lab, large, 2)
 
 
