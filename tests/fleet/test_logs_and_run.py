@@ -10,7 +10,7 @@ import pytest
 from fleetdeploy.cli.changing.on_hosts import STOPPED_NOW
 from fleetdeploy.lab.fleet import Lab
 from fleetdeploy.lab.waiting import wait_until
-from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 from tests.fleet.faults.means import rounds
 from tests.fleet.load import POWER, lost_only_on
 from tests.fleet.onlooker import container, machines, no_session_left, on

@@ -34,7 +34,7 @@ def left_behind(runs: Path, *, now: str) -> frozenset[str]:
 
 def newest(runs: Path, *, but: str = "") -> tuple[RecordedRun | None, str]:
     """The newest run that is not done with, and is not ``but``; without one, why there is none."""
-    from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+    from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 
     done, settled, last = set[str](), _Settled(), ""
     for found in RecordedRuns.list(runs):

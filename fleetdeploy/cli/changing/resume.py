@@ -88,7 +88,7 @@ def check_readable(runs: Path) -> None:
 
 def _chosen(runs: Path, arguments: argparse.Namespace) -> RecordedRun | None:
     """The run that was named, or the newest that is not done with. Raises InputError for a damaged journal."""
-    from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+    from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 
     if not arguments.run_id:
         found, why = resumable.newest(runs)

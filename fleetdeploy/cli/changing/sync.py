@@ -262,7 +262,7 @@ def _told_of(run: RecordedRun | None) -> Mapping[str, HostStory]:
 def _before(run: str, arguments: argparse.Namespace) -> RecordedRun | None:
     """The run of the same command before this one."""
     from fleetdeploy.cli.changing.called import command_line
-    from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+    from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 
     command = arguments.redactor.text(command_line(arguments))
     for found in RecordedRuns.list(arguments.state_dir / "runs"):

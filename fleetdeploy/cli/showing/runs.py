@@ -114,13 +114,14 @@ def run_list(arguments: argparse.Namespace) -> int:
     """0, also where there is none; 2 where runs cannot be read."""
     from fleetdeploy.cli.binding.project import print_json
     from fleetdeploy.cli.changing.resume import check_readable
-    from fleetdeploy.cli.showing.eventful import recorded
     from fleetdeploy.report import runs_table, terminal
+    from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 
     runs = arguments.state_dir / "runs"
     check_readable(runs)
-    found = islice(recorded(runs, only_eventful=arguments.changed), arguments.limit)
-    rows = [runs_table.row(run, _told(run)) for run in found]
+    eventful = (run for run, _ in RecordedRuns.eventful(runs))
+    found = eventful if arguments.changed else RecordedRuns.list(runs)
+    rows = [runs_table.row(run, _told(run)) for run in islice(found, arguments.limit)]
     if arguments.json:
         print_json({"format": runs_table.FORMAT, "runs": [item.as_json() for item in rows]})
         return 0
@@ -182,11 +183,10 @@ def _chosen(arguments: argparse.Namespace) -> RecordedRun:
     there is none.
     """
     from fleetdeploy.cli.changing.resume import check_readable
-    from fleetdeploy.cli.showing.eventful import newest
     from fleetdeploy.errors import InputError
     from fleetdeploy.report.terminal import aside
     from fleetdeploy.report.wording import counted
-    from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+    from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 
     runs = arguments.state_dir / "runs"
     check_readable(runs)
@@ -196,7 +196,8 @@ def _chosen(arguments: argparse.Namespace) -> RecordedRun:
             why, hint = "has no record: it began nothing", "`fleetdeploy runs list` names those that did"
             raise InputError(f"run {named.id} {why}", where=str(named.path), hint=hint)
         return named
-    found, quiet = newest(runs)
+    # Where none did anything the newest of all is shown.
+    found, quiet = next(RecordedRuns.eventful(runs), None) or (next(RecordedRuns.list(runs), None), 0)
     if found is None:
         raise InputError("no run has been recorded", where=str(runs), hint="name another --state-dir")
     if quiet:

@@ -10,7 +10,8 @@ from fleetdeploy.domain.observed import hash_in
 from fleetdeploy.domain.outcome import HostState
 from fleetdeploy.domain.plan import Activation, HostPlan
 from fleetdeploy.planning.host import out_of_service
-from fleetdeploy.rollout.journal.recorded_run import RecordedHost, RecordedRun, RecordedRuns, RunState
+from fleetdeploy.rollout.journal.recorded_run import RecordedHost, RecordedRun, RunState
+from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 from fleetdeploy.rollout.verdict import FAILED, MIXED
 
 LONGEST_S = 6 * 3600.0

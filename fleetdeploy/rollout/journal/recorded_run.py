@@ -1,23 +1,16 @@
-"""What the journals of runs tell: how far each run came, and what it did on each host."""
+"""What a run's journal tells: how far the run came, and what it did on each host."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from fleetdeploy.config.syntax.suggest import hint_for
 from fleetdeploy.domain.events import Kind
 from fleetdeploy.errors import InputError, Problem
-from fleetdeploy.rollout.journal.reading import Records, open_regular
+from fleetdeploy.rollout.journal.reading import Records
 from fleetdeploy.rollout.journal.record import JOURNAL, Record
-from fleetdeploy.rollout.naming import named
-
-_BEGUN = json.dumps(Kind.STEP_STARTED.value).encode()
 
 
 class RunState(str, Enum):
@@ -133,76 +126,6 @@ class RecordedRun:
         """Raises InputError where a record is damaged: what came behind it is not known."""
         if self.damage is not None:
             raise InputError(problems=[self.damage])
-
-
-class RecordedRuns:
-    """The runs that have a directory below a state directory's ``runs``; their ids begin with their time."""
-
-    @staticmethod
-    def list(runs: Path) -> Iterator[RecordedRun]:
-        """Every run, newest first, each read when its turn comes. Whatever else lies there is passed over, and so is a
-        run without a record: it began nothing, not even to tell what it was called for.
-
-        One whose journal cannot be read has ``damage`` and no records.
-        """
-        for directory in _directories(runs):
-            try:
-                found = RecordedRun.read(directory)
-            except InputError as error:
-                damage = error.problems[0]
-                found = RecordedRun(directory.name, directory / JOURNAL, state=RunState.UNKNOWN, damage=damage)
-            if not found.is_blank:
-                yield found
-
-    @staticmethod
-    def acting(runs: Path) -> Iterator[RecordedRun]:
-        """Those that began something on a host and can be read, newest first. Most runs of a timer do nothing, and are
-        told apart before any record is checked.
-        """
-        for directory in _directories(runs):
-            with suppress(InputError, OSError):
-                if _acted(directory / JOURNAL):
-                    yield RecordedRun.read(directory)
-
-    @staticmethod
-    def find(runs: Path, text: str) -> RecordedRun:
-        """The run with this id, or the only one whose id begins so. Raises InputError for none and for several."""
-        directories = _directories(runs)
-        found = [item for item in directories if item.name == text]
-        found = found or [item for item in directories if text and item.name.startswith(text)]
-        if len(found) == 1:
-            return RecordedRun.read(found[0])
-        if found:
-            names = named([item.name for item in found])
-            raise InputError(f"{len(found)} runs begin with {text!r}: {names}", where=str(runs), hint="give more of it")
-        known = [item.name for item in directories]
-        hint = hint_for(text, known, what="runs") if known else f"no run has been recorded below {runs}"
-        raise InputError(f"there is no run {text!r}", where=str(runs), hint=hint or f"the newest are {named(known)}")
-
-
-def _directories(runs: Path) -> list[Path]:
-    """The directories of runs with a journal, newest first; that of a run which was killed before it has none."""
-    try:
-        return sorted((path for path in runs.iterdir() if _is_there(path / JOURNAL)), reverse=True)
-    except OSError:
-        return []
-
-
-def _acted(journal: Path) -> bool:
-    # What has no bytes, as after a kill before the first record, cannot be mapped: a ValueError.
-    with open_regular(journal) as file, suppress(ValueError), mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        return content.find(_BEGUN) >= 0
-    return False
-
-
-def _is_there(journal: Path) -> bool:
-    try:
-        journal.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass
-    return True
 
 
 class _Story:

@@ -16,7 +16,7 @@ from fleetdeploy.cli import options
 from fleetdeploy.config.inventory.load import load_inventory
 from fleetdeploy.planning.resolve import Artefacts
 from fleetdeploy.remote.clock import SystemClock
-from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 from fleetdeploy.rollout.locks import local
 
 from .conftest import Project

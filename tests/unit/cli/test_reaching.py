@@ -19,7 +19,7 @@ from fleetdeploy.domain.reaching import STDERR, STDOUT, Hear, LogLine
 from fleetdeploy.report.story.run_story import RunStory
 from fleetdeploy.report.story.verdict import verdict, what_next
 from fleetdeploy.rollout.journal.reading import Records
-from fleetdeploy.rollout.journal.recorded_run import RecordedRuns
+from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 
 from .conftest import Project
 

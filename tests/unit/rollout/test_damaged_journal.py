@@ -15,7 +15,8 @@ from fleetdeploy.domain.events import Event, Kind
 from fleetdeploy.errors import InputError
 from fleetdeploy.rollout.journal import Journal, reading
 from fleetdeploy.rollout.journal.record import JOURNAL, _hash, line_of
-from fleetdeploy.rollout.journal.recorded_run import RecordedRun, RecordedRuns, RunState
+from fleetdeploy.rollout.journal.recorded_run import RecordedRun, RunState
+from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 
 from .stories import RUN, STORY, believed, holding, read, write, written
 

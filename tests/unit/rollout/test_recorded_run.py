@@ -1,4 +1,4 @@
-"""What can be read of a run from its directory, and how a run is found among many."""
+"""What can be read of a run from its directory."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from simulation.model_server import Quality
 from simulation.wire import Killed, Trouble
 
 from fleetdeploy.domain.events import Event, Kind
-from fleetdeploy.errors import InputError
 from fleetdeploy.rollout.journal import open_run, reading
 from fleetdeploy.rollout.journal.record import JOURNAL, line_of
-from fleetdeploy.rollout.journal.recorded_run import RecordedRun, RecordedRuns, RunState
+from fleetdeploy.rollout.journal.recorded_run import RecordedRun, RunState
 
 from .fleets import V1, V2, new, settled, spoil
 from .stories import END, RUN, STORY, record, write
-
-# What a run was
 
 
 def test_an_unfinished_run_tells_how_far_each_host_came(tmp_path: Path) -> None:
@@ -108,46 +105,3 @@ def test_a_run_that_was_killed_anywhere_can_be_read(tmp_path: Path, wanted: obje
             acts = [event for event in events if event.get("host") == name and event["kind"] in told]
             open_now = bool(acts) and acts[-1]["kind"] == "step_started"
             assert (host.begun is not None) == open_now, (at, name, acts)
-
-
-# Many runs
-
-
-def test_runs_are_listed_newest_first_among_whatever_else_is_there(tmp_path: Path) -> None:
-    """Directories without a journal and files of others are passed over; damaged and torn runs are listed as such."""
-    for number in range(1, 5):
-        write(tmp_path, *STORY, *[END] * (number % 2), run=f"2026010{number}T000000Z-aa")
-    path = tmp_path / "20260102T000000Z-aa" / JOURNAL
-    path.write_bytes(path.read_bytes() + b'{"n"')
-    path = tmp_path / "20260103T000000Z-aa" / JOURNAL
-    path.write_bytes(path.read_bytes().replace(b"ranking", b"RANKING", 1))
-    (tmp_path / "20260105T000000Z-aa").mkdir()
-    (tmp_path / "a file").write_text("")
-    (tmp_path / "20260106T000000Z-aa").symlink_to("nowhere")
-    found = list(RecordedRuns.list(tmp_path))
-    assert [(run.id[7], run.state.value, run.torn, run.damage is None) for run in found] == [
-        ("4", "unfinished", False, True), ("3", "unknown", False, False),
-        ("2", "unfinished", True, True), ("1", "finished", False, True),
-    ]  # fmt: skip
-    assert list(RecordedRuns.list(tmp_path / "missing")) == []
-    assert list(RecordedRuns.list(tmp_path / "a file")) == []
-
-
-def test_a_run_is_found_by_its_id_or_the_beginning_of_it(tmp_path: Path) -> None:
-    """A beginning that several have, none has or that is empty is an error with the next thing to type."""
-    for run in ("20260101T000000Z-aa", "20260101T000000Z-aabb", "20260202T000000Z-cc"):
-        write(tmp_path, *STORY, run=run)
-    assert RecordedRuns.find(tmp_path, "20260101T000000Z-aa").id == "20260101T000000Z-aa"
-    assert RecordedRuns.find(tmp_path, "202602").id == "20260202T000000Z-cc"
-    with pytest.raises(InputError, match="2 runs begin with '202601': 20260101T000000Z-aabb, 20260101T000000Z-aa"):
-        RecordedRuns.find(tmp_path, "202601")
-    with pytest.raises(InputError, match="there is no run '20260202T000000Z-dd'") as caught:
-        RecordedRuns.find(tmp_path, "20260202T000000Z-dd")
-    assert "did you mean '20260202T000000Z-cc'?" in caught.value.hint
-    with pytest.raises(InputError, match="there is no run ''"):
-        RecordedRuns.find(tmp_path, "")
-    with pytest.raises(InputError, match=r"there is no run '\.\./x'"):
-        RecordedRuns.find(tmp_path, "../x")
-    with pytest.raises(InputError) as caught:
-        RecordedRuns.find(tmp_path / "none", "2026")
-    assert "no run has been recorded below" in caught.value.hint
