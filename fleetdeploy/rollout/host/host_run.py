@@ -11,7 +11,7 @@ from fleetdeploy.domain.events import Kind
 from fleetdeploy.domain.inventory import Host
 from fleetdeploy.domain.observed import ObservedHost
 from fleetdeploy.domain.outcome import HostOutcome, HostState
-from fleetdeploy.domain.plan import Activation, HostPlan
+from fleetdeploy.domain.plan import HostPlan
 from fleetdeploy.domain.playbook import OnFailure
 from fleetdeploy.domain.protocols import Clock, Fleet
 from fleetdeploy.errors import FleetdeployError, InMaintenance, LeaseLost, PreflightRefused, Unreachable, Withheld
@@ -21,6 +21,7 @@ from fleetdeploy.rollout.host.acting import STOPS, Acting, as_bug
 from fleetdeploy.rollout.host.left_drained import LeftDrained, leave_drained
 from fleetdeploy.rollout.host.proof import check_proof
 from fleetdeploy.rollout.host.watching import Watching
+from fleetdeploy.rollout.host.way_back import WayBack
 from fleetdeploy.rollout.locks.leases import Unleased
 from fleetdeploy.rollout.work import AFTER_FAILURE, Call, Work, work_of
 
@@ -246,59 +247,33 @@ class HostRun:
         """Put back what is fine on a host that failed before anything was begun; what is to be told of it."""
         if isinstance(error, (*STOPS, Unreachable, PreflightRefused)):
             return ""
+        back = self._way_back()
         try:
             self.leases.check(self.name)
-            errors: list[FleetdeployError] = []
-            self._put_back_proven(errors, set())
+            back.put_back(self._undrains())
         except FleetdeployError as second:
-            errors = [second]
-        return f"; nor could what is fine there be put back: {errors[0].message}" if errors else ""
-
-    def _put_back_proven(self, errors: list[FleetdeployError], stuck: set[str]) -> None:
-        """Services that an earlier run drained and proved have nothing to do with what failed on the host now."""
-        begun = {work.plan.desired.name for work in self.done if work.call.task.touches_traffic}
-        calls = [call for call in self._calls if call.task.name == "undrain"]
-        for work in work_of(self._plan, calls, seen=partial(self._seen, self._plan)) if self._plan else ():
-            service = work.plan
-            due = service.undrain and service.activation is Activation.NOTHING and work.undecided is None
-            if due and service.desired.name not in begun | stuck:
-                begun.add(service.desired.name)
-                self.done.append(work)
-                self._attempt(work, errors, stuck)
+            back.errors[:] = [second]
+        return f"; nor could what is fine there be put back: {back.errors[0].message}" if back.errors else ""
 
     def undo(self) -> None:
-        """Take back every call that was begun, last one first, of every service, whatever fails on the way.
-
-        A host that may be in its balancer again leaves it first: nothing is taken back under traffic. A service whose
-        activation cannot be taken back is not put back into its balancer; one with nothing to take back is. Raises the
-        first error at the end.
+        """Take back every call that was begun, of every service; one with nothing to take back is put back into its
+        balancer. Raises the first error at the end.
         """
         self._acted = True
-        errors: list[FleetdeployError] = []
-        stuck: set[str] = set()
-        for service, error in self.watching.stand_down():
-            errors.append(error)
-            stuck.add(service)
+        back = self._way_back()
+        back.stand_down()
         self.leases.check(self.name)
-        if any(work.name == "undrain" for work in self.done):
-            for work in [work for work in self.done if work.name == "drain"]:
-                self._attempt(work, errors, stuck)
-        for work in reversed(self.done):
-            service = work.plan.desired.name
-            restored = work.name == "activate" and service in self.watching.restored
-            if work.undoable and service not in stuck and not restored:
-                self._attempt(work, errors, stuck, undo=True)
-        self._put_back_proven(errors, stuck)
-        if errors:
-            raise errors[0]
+        back.undo()
+        back.put_back(self._undrains())
+        if back.errors:
+            raise back.errors[0]
 
-    def _attempt(self, work: Work, errors: list[FleetdeployError], stuck: set[str], *, undo: bool = False) -> None:
-        """One step of the way back. What fails is for its end, and its service is left alone from then on."""
-        try:
-            self.perform(work, undo=undo)
-        except FleetdeployError as error:
-            errors.append(error)
-            stuck.add(work.plan.desired.name)
+    def _way_back(self) -> WayBack:
+        return WayBack(self.done, self.perform, self.watching)
+
+    def _undrains(self) -> tuple[Work, ...]:
+        calls = [call for call in self._calls if call.task.name == "undrain"]
+        return work_of(self._plan, calls, seen=partial(self._seen, self._plan)) if self._plan else ()
 
     def _touched(self) -> bool:
         return any(work.undoable for work in self.done)
