@@ -13,7 +13,7 @@ from fleetdeploy.lab.waiting import wait_until
 from fleetdeploy.rollout.journal.recorded_runs import RecordedRuns
 from tests.fleet.faults.means import rounds
 from tests.fleet.load import POWER, lost_only_on
-from tests.fleet.onlooker import container, machines, no_session_left, on
+from tests.fleet.onlooker import container, machines, no_session_left, on, traffic
 from tests.fleet.project import CONTAINER, Project, Started
 
 LONG = "86397"
@@ -75,6 +75,7 @@ def test_a_host_whose_power_is_cut_is_told_once_and_followed_on_when_it_is_back(
         before = len(following.shown())
         lab.power_on("gpu2")
         wait_until(lambda: "gpu2/ranking: can be read again" in following.said(), "it is found again", deadline_s=120)
+        wait_until(lambda: traffic(lab)["gpu2"] == {"UP"}, "the balancer finds it again", deadline_s=60)
     wait_until(lambda: "gpu2 | " in following.shown()[before:], "its server's new lines are shown", deadline_s=120)
     ended = following.interrupt()
     assert ended.code == 130

@@ -53,8 +53,8 @@ def test_a_host_that_loses_its_power_in_the_middle_of_a_copy(lab: Lab, served: P
         assert {host: identity(lab, host) for host in before} == before
         serves(lab, 1, hosts=["gpu1", "gpu3"])
         lab.power_on("gpu2")
+        wait_until(lambda: traffic(lab)["gpu2"] == {"UP"}, "gpu2 serves again by itself", deadline_s=60)
     assert on(lab, "gpu2", "ls", "-A", f"{DIRECTORY}/models/ranker").split() == ["1"]
-    wait_until(lambda: traffic(lab)["gpu2"] == {"UP"}, "gpu2 serves again by itself", deadline_s=60)
     converges(lab, served, 2)
 
 
